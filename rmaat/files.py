@@ -1,0 +1,101 @@
+"""Files that appear whole or not at all.
+
+Content goes to a temporary sibling, reaches the disk, and is renamed into place in one step. An interrupt, a full disk
+or a crash leaves the earlier file as it was, or no file.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rmaat.errors import RmaatError
+
+
+class FileError(RmaatError):
+    """A file or folder that cannot be read, written or replaced."""
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path; what the caller writes there becomes `path` when the block ends without an error.
+
+    Raises
+    ------
+    FileError
+        The operating system refused (full disk, missing rights); nothing is left behind.
+    """
+    temporary = _temporary_sibling(path)
+    try:
+        yield temporary
+        _flush_to_disk(temporary)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise FileError(f"cannot write {path}: {error.strerror or error}; nothing was written") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder that becomes `path`, replacing an earlier one, when the block ends without an error.
+
+    Raises
+    ------
+    FileError
+        As `atomic_file`.
+    """
+    temporary = _temporary_sibling(path)
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                _flush_to_disk(file)
+        if path.exists():
+            retired = path.with_name(f".{path.name}.{os.getpid()}.old")
+            os.replace(path, retired)
+            os.replace(temporary, path)
+            shutil.rmtree(retired)
+        else:
+            os.replace(temporary, path)
+    except OSError as error:
+        raise FileError(f"cannot write {path}: {error.strerror or error}; nothing was written") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to `path` whole or not at all; raises `FileError`."""
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write UTF-8 `content` to `path` whole or not at all; raises `FileError`."""
+    write_bytes(path, content.encode())
+
+
+def read_text(path: Path) -> str:
+    """The UTF-8 content of `path`; raises `FileError` that names what is missing."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def refuse_existing(path: Path, remedy: str) -> None:
+    """Raise `FileError` with `remedy` where `path` is already there, before any work is done for it."""
+    if path.exists():
+        raise FileError(f"{path} exists already; {remedy}")
+
+
+def _temporary_sibling(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def _flush_to_disk(path: Path) -> None:
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
