@@ -1,0 +1,14 @@
+from .errors import ModelError as ModelError
+from .evaluation import Evaluation as Evaluation
+from .evaluation import evaluate as evaluate
+from .network import SegmentClassifier as SegmentClassifier
+from .network import build_model as build_model
+from .parameters import ModelParameters as ModelParameters
+from .parameters import TrainingParameters as TrainingParameters
+from .presets import PRESETS as PRESETS
+from .replay import Amrb as Amrb
+from .replay import Bptt as Bptt
+from .replay import scan as scan
+from .run_folder import RunConfiguration as RunConfiguration
+from .run_folder import RunFolder as RunFolder
+from .training import train as train

@@ -1,0 +1,154 @@
+"""Attention over the rows of one segment: astromorphic (RMAAT), and softmax for the baselines.
+
+Per head, with phi(x) = elu(x) + 1, features K = phi(X W_K), Q = phi(X W_Q) and values V = X W_V:
+
+    write   H = scale (K^T V + phi(R)^T V)      neuronal and astrocytic Hebbian traces    (feature, value)
+            g = (sum_n K_n)^alpha               presynaptic plasticity                    (feature)
+    read    L_n = Q_n H / (Q_n . g)                                                       (token, value)
+    where   R = W^T (W r W^T),  r_ij = exp(-decay |i - j|)                                (token, feature)
+
+Source: RMAAT (arXiv 2601.00426) section 3 and its parent AT (arXiv 2312.10925). The division per token is the reading
+of the paper's `H o P` whose shapes fit, as in AT. `scale` is ours: AT's m = 500 makes the term too small to matter.
+With alpha = 1, scale = 1 and no phi(R) this is linear attention (Katharopoulos et al. 2020).
+
+Attention here returns the heads' outputs joined and projected; the residual is the block's.
+"""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def positive_features(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """phi(x) = elu(x) + 1, in float32 at least.
+
+    The branch form keeps its relative accuracy for negative x; `elu(x) + 1` cancels there and is all noise in bfloat16.
+    """
+    x = _at_least_float32(x)
+    return torch.where(x > 0, x + 1, x.clamp(max=0).exp())
+
+
+def decay_matrix(tokens: int, decay: Float[Tensor, ""]) -> Float[Tensor, "token token"]:
+    """r_ij = exp(-decay |i - j|), the relative position matrix made from the astrocytes' spatial coupling."""
+    position = torch.arange(tokens, device=decay.device)
+    return torch.exp(-decay * (position[:, None] - position).abs())
+
+
+def astrocytic_features(
+    projection: Float[Tensor, "head feature token"], decay: Float[Tensor, ""]
+) -> Float[Tensor, "head token feature"]:
+    """phi(R) with R = W^T (W r W^T). It depends on parameters alone, so one is enough for all segments of a step."""
+    distances = decay_matrix(projection.shape[-1], decay).to(projection.dtype)
+    coupled = projection @ distances @ projection.mT
+    return positive_features(projection.mT @ coupled)
+
+
+def astromorphic_attention(
+    query: Float[Tensor, "batch head token feature"],
+    key: Float[Tensor, "batch head token feature"],
+    value: Float[Tensor, "batch head token value"],
+    astrocytic: Float[Tensor, "head token feature"] | None,
+    valid: Bool[Tensor, "batch token"],
+    exponent: Float[Tensor, ""],
+    scale: float,
+) -> Float[Tensor, "batch head token value"]:
+    """The module's write and read, in O(token). `query` and `key` are features already; invalid rows write nothing.
+
+    Both writes share the values, so they are one product: K^T V + phi(R)^T V = (K + phi(R))^T V.
+    """
+    rows = valid[:, None, :, None]
+    key = key * rows
+    plasticity = key.sum(dim=2, keepdim=True).pow(exponent)
+    normaliser = (query * plasticity).sum(dim=3, keepdim=True)
+    if astrocytic is not None:
+        key = key + astrocytic * rows
+    memory = scale * (key.mT @ value.to(key.dtype))
+    return (query @ memory / normaliser).to(value.dtype)
+
+
+class Attention(nn.Module):
+    """What a block needs: features that all segments of a step share, and attention over the rows of one segment."""
+
+    def shared(self) -> tuple[Tensor, ...]:
+        """Tensors that depend on parameters alone, computed once per step; none unless a kind of attention has some."""
+        return ()
+
+    def forward(self, rows: Tensor, valid: Tensor, shared: tuple[Tensor, ...]) -> Tensor:
+        """Rows (batch, token, width) to rows of the same shape; rows that are not valid are not attended to."""
+        raise NotImplementedError
+
+
+class AstromorphicAttention(Attention):
+    """RMAAT's attention with `heads` heads over segments of `tokens` rows, memory tokens included.
+
+    `exponent` (alpha) and `decay` (per token) come from the tables and are not learned.
+    """
+
+    exponent: Tensor
+    decay: Tensor
+
+    def __init__(self, width: int, heads: int, tokens: int, exponent: float, decay: float, scale: float | None = None):
+        super().__init__()
+        features = width // heads
+        self.heads = heads
+        self.scale = 1 / features if scale is None else scale
+        self.project_in = nn.Linear(width, 3 * width)
+        self.project_out = nn.Linear(width, width)
+        # Rows of W have unit length at the start, so R is of order one whatever the segment length.
+        self.position_projection = nn.Parameter(torch.randn(heads, features, tokens) / tokens**0.5)
+        self.register_buffer("exponent", torch.tensor(exponent))
+        self.register_buffer("decay", torch.tensor(decay))
+
+    def shared(self) -> tuple[Tensor, ...]:
+        """phi(R), shape (head, token, feature)."""
+        return (astrocytic_features(self.position_projection, self.decay),)
+
+    def forward(
+        self,
+        rows: Float[Tensor, "batch token width"],
+        valid: Bool[Tensor, "batch token"],
+        shared: tuple[Tensor, ...],
+    ) -> Float[Tensor, "batch token width"]:
+        """Attend over the valid rows; costs O(token width^2)."""
+        query, key, value = split_heads(self.project_in(rows), self.heads)
+        read = astromorphic_attention(
+            positive_features(query), positive_features(key), value, shared[0], valid, self.exponent, self.scale
+        )
+        return self.project_out(join_heads(read))
+
+
+class SoftmaxAttention(Attention):
+    """Softmax attention for the Transformer and RMT baselines; costs O(token^2)."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.project_in = nn.Linear(width, 3 * width)
+        self.project_out = nn.Linear(width, width)
+
+    def forward(
+        self,
+        rows: Float[Tensor, "batch token width"],
+        valid: Bool[Tensor, "batch token"],
+        shared: tuple[Tensor, ...],  # noqa: ARG002
+    ) -> Float[Tensor, "batch token width"]:
+        """Attend over the valid rows."""
+        query, key, value = split_heads(self.project_in(rows), self.heads)
+        read = functional.scaled_dot_product_attention(query, key, value, attn_mask=valid[:, None, None, :])
+        return self.project_out(join_heads(read))
+
+
+def split_heads(rows: Float[Tensor, "batch token joined"], heads: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Query, key and value, each (batch, head, token, feature), from one projection of width 3 x width."""
+    query, key, value = rows.unflatten(-1, (3, heads, -1)).permute(2, 0, 3, 1, 4)
+    return query, key, value
+
+
+def join_heads(read: Float[Tensor, "batch head token feature"]) -> Float[Tensor, "batch token width"]:
+    """The inverse of `split_heads` for one of its parts."""
+    return read.transpose(1, 2).flatten(2)
+
+
+def _at_least_float32(x: Tensor) -> Tensor:
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x

@@ -1,0 +1,7 @@
+"""What a user of `model` can cause."""
+
+from rmaat.errors import RmaatError
+
+
+class ModelError(RmaatError):
+    """Input, configuration or a run folder that the model cannot take."""

@@ -1,0 +1,186 @@
+"""Segment-recurrent classifiers: RMAAT and its baselines, which differ in their attention and memory alone.
+
+    [memory; tokens] + positions -> { attention and residual -> norm -> feed-forward -> add & norm } x layers
+    memory_{t+1} = RF(t, T) memory'_{t+1},   memory' = the first M rows of the last layer
+
+Source: RMAAT (arXiv 2601.00426) figure 2 and section 3. Heads, output projection, initial memory (learned), learned
+positions within a segment, the readout and `T counts the segments that hold tokens` are ours.
+"""
+
+import math
+from typing import cast
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from distill.tables import Tables
+from model.attention import AstromorphicAttention, Attention, SoftmaxAttention
+from model.errors import ModelError
+from model.parameters import ModelParameters
+from model.replay import Amrb, Differentiation, Segment, scan
+
+
+class Block(nn.Module):
+    """Attention and a feed-forward part, each with its residual; norms after them, or before them."""
+
+    def __init__(self, attention: Attention, parameters: ModelParameters):
+        super().__init__()
+        self.attention = attention
+        self.feed_forward = nn.Sequential(
+            nn.Linear(parameters.width, parameters.feed_forward_width),
+            nn.GELU(),
+            nn.Linear(parameters.feed_forward_width, parameters.width),
+        )
+        self.attention_norm = nn.LayerNorm(parameters.width)
+        self.feed_forward_norm = nn.LayerNorm(parameters.width)
+        self.dropout = nn.Dropout(parameters.dropout)
+        self.norm_first = parameters.norm == "pre"
+
+    def forward(
+        self, rows: Float[Tensor, "batch token width"], valid: Bool[Tensor, "batch token"], shared: tuple[Tensor, ...]
+    ) -> Float[Tensor, "batch token width"]:
+        """Rows of the next layer."""
+        if self.norm_first:
+            rows = rows + self.dropout(self.attention(self.attention_norm(rows), valid, shared))
+            return rows + self.dropout(self.feed_forward(self.feed_forward_norm(rows)))
+        rows = self.attention_norm(rows + self.dropout(self.attention(rows, valid, shared)))
+        return self.feed_forward_norm(rows + self.dropout(self.feed_forward(rows)))
+
+
+class SegmentCell(nn.Module):
+    """One segment: from token ids and memory to a summary (the sum of the valid rows) and the next memory."""
+
+    def __init__(self, parameters: ModelParameters, attentions: list[Attention]):
+        super().__init__()
+        rows = parameters.memory_tokens + parameters.segment_length
+        self.memory_tokens = parameters.memory_tokens
+        self.embedding = nn.Embedding(parameters.vocabulary, parameters.width)
+        self.positions = nn.Parameter(torch.randn(rows, parameters.width))
+        self.blocks = nn.ModuleList(Block(attention, parameters) for attention in attentions)
+        self.final_norm = nn.LayerNorm(parameters.width) if parameters.norm == "pre" else nn.Identity()
+        self.dropout = nn.Dropout(parameters.dropout)
+
+    def shared(self) -> tuple[Tensor, ...]:
+        """Each layer's step-constant tensors, one after the other."""
+        return tuple(tensor for block in self.blocks for tensor in cast(Block, block).attention.shared())
+
+    def forward(
+        self,
+        segment: Segment,
+        memory: Float[Tensor, "batch memory width"],
+        retention: Float[Tensor, " batch"],
+        shared: tuple[Tensor, ...],
+    ) -> tuple[Float[Tensor, "batch width"], Float[Tensor, "batch memory width"]]:
+        """Where a sample has no token in this segment, its memory passes unchanged and its summary means nothing."""
+        tokens, present = segment
+        active = present.any(dim=1)
+        valid = torch.cat([present.new_ones(memory.shape[:2]), present], dim=1)
+        # A row to attend to for samples that have none left; what they give is not used.
+        valid = valid | ~valid.any(dim=1, keepdim=True)
+        rows = self.dropout(torch.cat([memory, self.embedding(tokens)], dim=1) + self.positions)
+        per_block = len(shared) // len(self.blocks)
+        for index, block in enumerate(self.blocks):
+            rows = block(rows, valid, shared[index * per_block : (index + 1) * per_block])
+        rows = self.final_norm(rows)
+        summary = (rows * valid[:, :, None]).sum(dim=1)
+        kept = rows[:, : self.memory_tokens] * retention[:, None, None].to(rows.dtype)
+        return summary, torch.where(active[:, None, None], kept, memory)
+
+
+class SegmentClassifier(nn.Module):
+    """Classify token sequences, segment after segment.
+
+    Raises
+    ------
+    ModelError
+        In `forward`: a sequence that is empty or longer than `segments` x `segment_length`, or a token out of range.
+    """
+
+    retention: Tensor
+
+    def __init__(self, parameters: ModelParameters, attentions: list[Attention], retention: Tensor):
+        """`retention` holds RF(t, T) at [T - 1, t - 1], zero where t > T."""
+        super().__init__()
+        self.parameters_record = parameters
+        self.cell = SegmentCell(parameters, attentions)
+        self.initial_memory = nn.Parameter(0.02 * torch.randn(parameters.memory_tokens, parameters.width))
+        self.head = nn.Linear(parameters.width, parameters.classes)
+        self.register_buffer("retention", retention)
+
+    def forward(
+        self,
+        tokens: Int[Tensor, "batch token"],
+        lengths: Int[Tensor, " batch"],
+        differentiation: Differentiation = Amrb(),  # noqa: B008 (frozen)
+    ) -> Float[Tensor, "batch class"]:
+        """Logits. `tokens` are padded behind their `lengths`; `differentiation` says how gradients will be made."""
+        self._check(tokens, lengths)
+        record = self.parameters_record
+        counts = (lengths + record.segment_length - 1) // record.segment_length
+        segments = split_segments(tokens, lengths, record.segment_length)
+        retention = list(self.retention[counts - 1].T[: len(segments)])
+        memory = self.initial_memory.expand(len(tokens), -1, -1)
+        summaries, _ = scan(self.cell, segments, memory, retention, self.cell.shared(), differentiation)
+        return self.head(self._readout(torch.stack(summaries), lengths, counts))
+
+    def _readout(self, summaries: Tensor, lengths: Tensor, counts: Tensor) -> Tensor:
+        """The mean over valid tokens and memory rows: of the last segment that holds tokens, or of all that do."""
+        record = self.parameters_record
+        if record.readout == "last":
+            samples = torch.arange(len(lengths), device=lengths.device)
+            rows = lengths - (counts - 1) * record.segment_length + record.memory_tokens
+            return summaries[counts - 1, samples] / rows[:, None]
+        filled = torch.arange(len(summaries), device=lengths.device)[:, None] < counts
+        rows = lengths + counts * record.memory_tokens
+        return (summaries * filled[:, :, None]).sum(dim=0) / rows[:, None]
+
+    def _check(self, tokens: Tensor, lengths: Tensor) -> None:
+        record = self.parameters_record
+        if tokens.shape[1] > record.longest_sequence:
+            raise ModelError(
+                f"a sequence of {tokens.shape[1]} tokens is longer than {record.segments} segments of "
+                f"{record.segment_length}; make a model with segments={-(-tokens.shape[1] // record.segment_length)}"
+            )
+        # On an accelerator these would wait for the device, and an index out of range stops there by itself.
+        if tokens.device.type == "cpu":
+            if int(lengths.min()) < 1 or int(lengths.max()) > tokens.shape[1]:
+                raise ModelError(
+                    f"lengths must lie between 1 and {tokens.shape[1]}, found {lengths.min()} to {lengths.max()}"
+                )
+            if int(tokens.min()) < 0 or int(tokens.max()) >= record.vocabulary:
+                raise ModelError(
+                    f"token {int(tokens.max() if tokens.min() >= 0 else tokens.min())} is out of range; "
+                    f"the model knows 0 to {record.vocabulary - 1}"
+                )
+
+
+def split_segments(
+    tokens: Int[Tensor, "batch token"], lengths: Int[Tensor, " batch"], segment_length: int
+) -> list[Segment]:
+    """Pairs of token ids and their validity, both (batch, segment_length); the last is padded to the same shape."""
+    count = math.ceil(tokens.shape[1] / segment_length)
+    padded = nn.functional.pad(tokens, (0, count * segment_length - tokens.shape[1]))
+    present = torch.arange(padded.shape[1], device=tokens.device) < lengths[:, None]
+    return list(zip(padded.split(segment_length, dim=1), present.split(segment_length, dim=1), strict=True))
+
+
+def build_model(parameters: ModelParameters, tables: Tables) -> SegmentClassifier:
+    """The model that `parameters` name, with retention factors, exponent and decay from `tables`.
+
+    Raises
+    ------
+    distill.tables.TableError
+        The tables lack the variant or the number of segments; the message gives the command that makes them.
+    """
+    factors = torch.ones(parameters.segments, parameters.segments).tril()
+    if parameters.architecture == "rmaat":
+        factors = torch.from_numpy(tables.retention_rows(parameters.segments, parameters.retention)).float()
+    return SegmentClassifier(parameters, [_attention(parameters, tables) for _ in range(parameters.layers)], factors)
+
+
+def _attention(parameters: ModelParameters, tables: Tables) -> Attention:
+    if parameters.architecture == "rmaat":
+        rows = parameters.memory_tokens + parameters.segment_length
+        return AstromorphicAttention(parameters.width, parameters.heads, rows, tables.exponent, tables.decay_per_token)
+    return SoftmaxAttention(parameters.width, parameters.heads)

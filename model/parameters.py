@@ -1,0 +1,91 @@
+"""What defines a model. Layers, widths, heads and memory tokens of the paper are not public; ours are ours."""
+
+import dataclasses
+from dataclasses import dataclass
+
+from rmaat.records import ParameterError, Record, Source, parameter
+
+ARCHITECTURES = ("rmaat", "rmt", "transformer")
+
+
+@dataclass(frozen=True)
+class ModelParameters(Record):
+    """A classifier of token sequences, and what of the tables it uses."""
+
+    architecture: str = parameter(
+        "rmaat",
+        "rmaat, or a baseline: rmt (softmax attention, memory tokens), transformer (softmax over the whole sequence)",
+        choices=ARCHITECTURES,
+        source=Source.PAPER,
+    )
+    vocabulary: int = parameter(16, "token ids, padding (0) included", unit="tokens", low=2, high=2**20)
+    classes: int = parameter(10, "labels to tell apart", unit="labels", low=2, high=2**20)
+    width: int = parameter(64, "features of a row", unit="features", low=1, high=2**16)
+    layers: int = parameter(2, "blocks", unit="blocks", low=1, high=256)
+    heads: int = parameter(4, "attention heads; they divide the width", unit="heads", low=1, high=256)
+    feed_forward_width: int = parameter(
+        128, "hidden features of the feed-forward part", unit="features", low=1, high=2**18
+    )
+    segment_length: int = parameter(
+        50, "tokens of a segment, memory tokens apart", unit="tokens", low=1, high=2**24, symbol="N_seg"
+    )
+    segments: int = parameter(
+        4, "most segments of a sequence", unit="segments", low=1, high=2**16, symbol="T", source=Source.PAPER
+    )
+    memory_tokens: int = parameter(
+        8, "rows that travel from segment to segment", unit="tokens", low=0, high=2**16, symbol="M"
+    )
+    retention: str = parameter(
+        "increment", "variant of the retention factor, as the tables name it; none keeps all", source=Source.READER
+    )
+    dropout: float = parameter(0.0, "share of features dropped in training", low=0, high=0.9)
+    norm: str = parameter(
+        "post", "layer norm after (figure 2 of the paper) or before each part", choices=("post", "pre")
+    )
+    readout: str = parameter(
+        "last", "rows that the head averages: of the last segment, or of every segment", choices=("last", "every")
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.width % self.heads:
+            raise ParameterError(f"{self.heads} heads do not divide a width of {self.width}; choose a multiple")
+
+    @property
+    def longest_sequence(self) -> int:
+        """The most tokens that a sequence may have."""
+        return self.segment_length * self.segments
+
+    def as_architecture(self, architecture: str) -> "ModelParameters":
+        """The same size with another architecture; the transformer sees the whole sequence as one segment."""
+        if architecture != "transformer":
+            return dataclasses.replace(self, architecture=architecture)
+        return dataclasses.replace(
+            self, architecture=architecture, segments=1, segment_length=self.longest_sequence, memory_tokens=0
+        )
+
+
+@dataclass(frozen=True)
+class TrainingParameters(Record):
+    """How a model is trained. The paper's schedule is not public; this one is ours."""
+
+    steps: int = parameter(1500, "optimiser steps", unit="steps", low=1, high=10**9)
+    batch_size: int = parameter(64, "sequences of a batch", unit="sequences", low=1, high=2**20)
+    accumulation: int = parameter(1, "batches whose gradients make one step", unit="batches", low=1, high=2**16)
+    learning_rate: float = parameter(2e-3, "peak of the schedule: warm-up, then cosine to zero", low=1e-9, high=10)
+    warmup_steps: int = parameter(100, "steps of linear warm-up", unit="steps", low=0, high=10**9)
+    weight_decay: float = parameter(0.01, "decoupled weight decay of AdamW", low=0, high=10)
+    gradient_clip: float = parameter(1.0, "largest norm of the gradient", low=1e-9, high=1e9)
+    differentiation: str = parameter(
+        "amrb",
+        "amrb replays segments from memory, bptt keeps every graph",
+        choices=("amrb", "bptt"),
+        source=Source.PAPER,
+    )
+    keep_graphs: int = parameter(1, "segments whose graph amrb keeps", unit="segments", low=0, high=2**16)
+    precision: str = parameter(
+        "auto", "auto is bfloat16 on CUDA, else float32", choices=("auto", "float32", "bfloat16")
+    )
+    device: str = parameter("auto", "auto is CUDA where there is one, else the CPU", choices=("auto", "cpu", "cuda"))
+    validate_every: int = parameter(250, "steps between validations and checkpoints", unit="steps", low=1, high=10**9)
+    seed: int = parameter(0, "seed of weights, order and dropout", low=0, high=2**31 - 1)

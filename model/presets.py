@@ -1,0 +1,34 @@
+"""Named settings: a task, a model and a training that fit together. All are ours; the paper's are not public."""
+
+from dataclasses import dataclass
+
+from model.parameters import ModelParameters, TrainingParameters
+from model.tasks.listops import OFFICIAL, SHORT, ListOpsParameters
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Settings that fit together."""
+
+    task_parameters: ListOpsParameters
+    model: ModelParameters
+    training: TrainingParameters
+    meaning: str
+
+
+PRESETS = {
+    "short": Preset(
+        SHORT,
+        ModelParameters(),
+        TrainingParameters(),
+        "expressions of 20 to 200 tokens in 4 segments: minutes on 2 CPU cores",
+    ),
+    "official": Preset(
+        OFFICIAL,
+        ModelParameters(
+            width=128, layers=4, feed_forward_width=512, segment_length=250, segments=8, memory_tokens=16, dropout=0.1
+        ),
+        TrainingParameters(steps=30_000, batch_size=64, learning_rate=1e-3, warmup_steps=1000, validate_every=1000),
+        "LRA's setting, 500 to 2,000 tokens in 8 segments: hours on a GPU; not run by us yet",
+    ),
+}

@@ -1,0 +1,139 @@
+"""A run folder: what a training leaves behind, in formats that ordinary tools read. No torch is needed to read it.
+
+configuration.json   task, model and training parameters, versions
+tables.nc            the tables that the model was made from
+metrics.csv          a row a validation
+tensorboard/         the same for TensorBoard
+checkpoint/          the last state, to resume from       model.safetensors, optimizer.safetensors, state.json
+best/                the best state by validation         model.safetensors, state.json
+evaluation.json      accuracy on the test split beside the trivial levels
+"""
+
+import csv
+import io
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from model.errors import ModelError
+from model.parameters import ModelParameters, TrainingParameters
+from model.tasks.listops import ListOpsParameters
+from rmaat.files import read_text, write_text
+from rmaat.records import ParameterError
+
+METRICS: tuple[str, ...] = (
+    "step", "epoch", "train_loss", "learning_rate", "gradient_norm", "validation_loss", "validation_accuracy", "seconds"
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RunConfiguration:
+    """Everything that decides a run."""
+
+    task: str
+    task_parameters: ListOpsParameters
+    official_files: str | None
+    model: ModelParameters
+    training: TrainingParameters
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def differences(self, other: "RunConfiguration") -> list[str]:
+        """Names of the settings in which two runs differ; versions do not count."""
+        mine, theirs = _flat(asdict(self)), _flat(asdict(other))
+        return [name for name in mine if mine[name] != theirs.get(name) and not name.startswith("versions")]
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The places of one run."""
+
+    path: Path
+
+    @property
+    def configuration(self) -> Path:
+        """What decides the run."""
+        return self.path / "configuration.json"
+
+    @property
+    def tables(self) -> Path:
+        """The tables that the model was made from."""
+        return self.path / "tables.nc"
+
+    @property
+    def metrics(self) -> Path:
+        """A row a validation."""
+        return self.path / "metrics.csv"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The last state."""
+        return self.path / "checkpoint"
+
+    @property
+    def best(self) -> Path:
+        """The best state by validation."""
+        return self.path / "best"
+
+    @property
+    def evaluation(self) -> Path:
+        """Accuracy on the test split."""
+        return self.path / "evaluation.json"
+
+    def write_configuration(self, configuration: RunConfiguration) -> None:
+        """Write what decides the run; raises `FileError`."""
+        write_text(self.configuration, json.dumps(asdict(configuration), indent=2) + "\n")
+
+    def read_configuration(self) -> RunConfiguration:
+        """What decides the run.
+
+        Raises
+        ------
+        ModelError
+            The folder holds no run, or its configuration is damaged.
+        """
+        if not self.configuration.exists():
+            raise ModelError(f"{self.path} holds no run; train one with: rmaat train listops --out {self.path}")
+        try:
+            values = json.loads(read_text(self.configuration))
+            return RunConfiguration(
+                task=values["task"],
+                task_parameters=ListOpsParameters.from_dict(values["task_parameters"]),
+                official_files=values["official_files"],
+                model=ModelParameters.from_dict(values["model"]),
+                training=TrainingParameters.from_dict(values["training"]),
+                versions=values["versions"],
+            )
+        except (ValueError, KeyError, TypeError, ParameterError) as error:
+            raise ModelError(f"{self.configuration} is damaged ({error}); train again in another folder") from error
+
+    def write_metrics(self, rows: list[dict[str, Any]]) -> None:
+        """Write all rows anew; raises `FileError`."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, METRICS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(self.metrics, text.getvalue())
+
+    def read_metrics(self) -> list[dict[str, float]]:
+        """The rows of `metrics.csv`, none where no validation was reached.
+
+        Raises
+        ------
+        ModelError
+            The file is damaged.
+        """
+        if not self.metrics.exists():
+            return []
+        try:
+            rows = csv.DictReader(io.StringIO(read_text(self.metrics)))
+            return [{name: float(row[name]) for name in METRICS} for row in rows]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ModelError(f"{self.metrics} is damaged ({error}); delete it or train again") from error
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat

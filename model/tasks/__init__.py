@@ -1,0 +1,20 @@
+"""Tasks as token sequences with labels, their trivial levels and their batches; plain NumPy, no torch."""
+
+from model.tasks.batches import BatchPlan, collate
+from model.tasks.dataset import TaskData, TaskError, TokenDataset
+from model.tasks.listops import OFFICIAL, SHORT, ListOpsParameters
+from model.tasks.trivial import TrivialLevel, commonest_label, root_operator
+
+__all__ = [
+    "OFFICIAL",
+    "SHORT",
+    "BatchPlan",
+    "ListOpsParameters",
+    "TaskData",
+    "TaskError",
+    "TokenDataset",
+    "TrivialLevel",
+    "collate",
+    "commonest_label",
+    "root_operator",
+]

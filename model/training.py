@@ -1,0 +1,323 @@
+"""The training loop: AdamW, warm-up and cosine, clipping, accumulation, mixed precision, checkpoints, resume.
+
+The order of the data is a function of seed and step, so that a resumed run continues bit for bit on the same hardware.
+"""
+
+import math
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.tensorboard import SummaryWriter
+
+from distill.tables import Tables, write_tables
+from model.checkpoint import TrainingState, load_model, load_optimizer, load_state, save_checkpoint
+from model.errors import ModelError
+from model.network import SegmentClassifier, build_model
+from model.parameters import TrainingParameters
+from model.replay import Amrb, Bptt, Differentiation
+from model.run_folder import RunConfiguration, RunFolder
+from model.tasks import BatchPlan, TaskData, TokenDataset, collate
+from rmaat.errors import RmaatError
+from rmaat.files import refuse_existing
+
+
+class Interrupted(RmaatError):
+    """The user stopped the training; its state is saved."""
+
+    exit_status = 130
+
+
+class Progress(Protocol):
+    """Told the fraction done and a short note."""
+
+    def __call__(self, fraction: float, note: str = "") -> None:
+        """`fraction` is 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sequences on the device of the model."""
+
+    tokens: Int[Tensor, "batch token"]
+    lengths: Int[Tensor, " batch"]
+    labels: Int[Tensor, " batch"]
+
+
+@dataclass(frozen=True)
+class Score:
+    """Mean loss and accuracy over a split."""
+
+    loss: float
+    accuracy: float
+
+
+def train(
+    configuration: RunConfiguration,
+    task: TaskData,
+    tables: Tables,
+    out: Path,
+    *,
+    resume: bool = False,
+    progress: Progress = lambda fraction, note="": None,  # noqa: ARG005
+) -> Score:
+    """Train a model on `task` and leave a run folder at `out` (see `model.run_folder`).
+
+    Returns the best validation score. With `resume`, continue the run that stands there.
+
+    Raises
+    ------
+    ModelError
+        Settings that differ from those of the resumed run, a sequence longer than the model takes, a loss that is not
+        finite (the last checkpoint stays).
+    FileError
+        `out` exists already and `resume` is off, or something cannot be written.
+    Interrupted
+        After the step under way, with a checkpoint to resume from.
+    """
+    folder = RunFolder(out)
+    _check_fit(configuration, task)
+    device = choose_device(configuration.training.device)
+    torch.manual_seed(configuration.training.seed)
+    model = build_model(configuration.model, tables).to(device)
+    if resume:
+        _check_same_run(folder, configuration)
+    else:
+        refuse_existing(out, f"resume it with --resume, or choose another --out than {out}")
+        folder.write_configuration(configuration)
+        write_tables(tables, folder.tables)
+    run = _Run(folder, configuration.training, model, task, device)
+    return run.go(resume, progress)
+
+
+class _Run:
+    """One training under way."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        settings: TrainingParameters,
+        model: SegmentClassifier,
+        task: TaskData,
+        device: torch.device,
+    ):
+        self.folder, self.settings, self.model, self.task, self.device = folder, settings, model, task, device
+        self.optimizer = torch.optim.AdamW(model.parameters(), weight_decay=settings.weight_decay)
+        self.plan = BatchPlan(task.train.lengths, settings.batch_size, settings.seed)
+        self.state = TrainingState(step=0, best_accuracy=-1.0, seconds=0.0, random_state="")
+        self.rows: list[dict[str, Any]] = []
+
+    def go(self, resume: bool, progress: Progress) -> Score:
+        if resume:
+            self._restore()
+        started = time.monotonic() - self.state.seconds
+        window: list[tuple[float, float]] = []
+        with (
+            SummaryWriter(str(self.folder.path / "tensorboard"), purge_step=self.state.step) as board,
+            _stop_flag() as stop,
+        ):
+            for step, batches in self._steps():
+                window.append(self._step(step, batches))
+                last = step + 1 == self.settings.steps
+                if last or (step + 1) % self.settings.validate_every == 0:
+                    self._validate(step + 1, window, time.monotonic() - started, board)
+                    window.clear()
+                elif stop:
+                    self._save(step + 1, time.monotonic() - started)
+                if stop and not last:
+                    raise Interrupted(f"interrupted after step {step + 1}; continue the same command with --resume")
+                progress((step + 1) / self.settings.steps, self._note(window))
+        return self._best()
+
+    def _steps(self) -> Iterator[tuple[int, list[Batch]]]:
+        """What is left of the run: each step with the batches it accumulates."""
+        count, current, batches = self.settings.accumulation, -1, []
+        for step in range(self.state.step, self.settings.steps):
+            chosen = []
+            for index in range(step * count, (step + 1) * count):
+                epoch, place = divmod(index, self.plan.batch_count)
+                if epoch != current:
+                    current, batches = epoch, self.plan.epoch(epoch)
+                chosen.append(load_batch(self.task.train, batches[place], self.device))
+            yield step, chosen
+
+    def _step(self, step: int, batches: list[Batch]) -> tuple[float, float]:
+        """One optimiser step; its loss and gradient norm."""
+        self.model.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(step, self.settings)
+        self.optimizer.zero_grad()
+        total = 0.0
+        for batch in batches:
+            with mixed_precision(self.settings.precision, self.device):
+                logits = self.model(batch.tokens, batch.lengths, differentiation(self.settings))
+                loss = functional.cross_entropy(logits, batch.labels) / len(batches)
+            total += loss.item()
+            loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.gradient_clip).item()
+        if not math.isfinite(total + norm):
+            # Before the step, so that the weights stay as they were.
+            raise ModelError(
+                f"the loss is {total} and its gradient's norm {norm} at step {step + 1}; lower the learning rate "
+                f"(now {self.settings.learning_rate:g}) and train again; "
+                f"the last checkpoint is of step {self.state.step}"
+            )
+        self.optimizer.step()
+        return total, norm
+
+    def _validate(self, step: int, window: list[tuple[float, float]], seconds: float, board: SummaryWriter) -> None:
+        score = evaluate_split(self.model, self.task.validation, self.settings)
+        loss, norm = np.mean(window, axis=0).tolist()
+        row = {
+            "step": step,
+            "epoch": step * self.settings.accumulation / self.plan.batch_count,
+            "train_loss": loss,
+            "learning_rate": learning_rate(step - 1, self.settings),
+            "gradient_norm": norm,
+            "validation_loss": score.loss,
+            "validation_accuracy": score.accuracy,
+            "seconds": seconds,
+        }
+        self.rows.append(row)
+        for name, value in row.items():
+            board.add_scalar(name, value, step)
+        self.folder.write_metrics(self.rows)
+        if score.accuracy > self.state.best_accuracy:
+            self.state = replace(self.state, step=step, best_accuracy=score.accuracy)
+            save_checkpoint(self.folder.best, self.model, None, self.state)
+        self._save(step, seconds)
+
+    def _save(self, step: int, seconds: float) -> None:
+        on_cuda = self.device.type == "cuda"
+        self.state = replace(
+            self.state,
+            step=step,
+            seconds=seconds,
+            random_state=_to_text(torch.get_rng_state()),
+            cuda_random_state=_to_text(torch.cuda.get_rng_state()) if on_cuda else None,
+        )
+        save_checkpoint(self.folder.checkpoint, self.model, self.optimizer, self.state)
+
+    def _restore(self) -> None:
+        self.state = load_state(self.folder.checkpoint)
+        load_model(self.folder.checkpoint, self.model)
+        load_optimizer(self.folder.checkpoint, self.optimizer)
+        self.rows = [row for row in self.folder.read_metrics() if row["step"] <= self.state.step]
+        torch.set_rng_state(_from_text(self.state.random_state))
+        if self.state.cuda_random_state is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(_from_text(self.state.cuda_random_state))
+
+    def _note(self, window: list[tuple[float, float]]) -> str:
+        best = f", best validation accuracy {self.state.best_accuracy:.1%}" if self.rows else ""
+        return (f"loss {window[-1][0]:.3f}" if window else f"loss {self.rows[-1]['train_loss']:.3f}") + best
+
+    def _best(self) -> Score:
+        best = max(self.rows, key=lambda row: row["validation_accuracy"])
+        return Score(best["validation_loss"], best["validation_accuracy"])
+
+
+def evaluate_split(model: SegmentClassifier, dataset: TokenDataset, settings: TrainingParameters) -> Score:
+    """Loss and accuracy over every sequence of `dataset`, each once."""
+    model.eval()
+    device = next(model.parameters()).device
+    loss = correct = 0.0
+    with torch.inference_mode(), mixed_precision(settings.precision, device):
+        for indices in BatchPlan(dataset.lengths, settings.batch_size).epoch(0):
+            batch = load_batch(dataset, indices, device)
+            logits = model(batch.tokens, batch.lengths)
+            loss += functional.cross_entropy(logits, batch.labels, reduction="sum").item()
+            correct += (logits.argmax(dim=1) == batch.labels).sum().item()
+    return Score(loss / len(dataset), correct / len(dataset))
+
+
+def learning_rate(step: int, settings: TrainingParameters) -> float:
+    """Linear warm-up to the peak, then half a cosine that ends at zero after the last step; `step` counts from 0."""
+    if step < settings.warmup_steps:
+        return settings.learning_rate * (step + 1) / settings.warmup_steps
+    done = (step - settings.warmup_steps) / max(1, settings.steps - settings.warmup_steps)
+    return settings.learning_rate * (1 + math.cos(math.pi * done)) / 2
+
+
+def differentiation(settings: TrainingParameters) -> Differentiation:
+    """The way to differentiate that `settings` name."""
+    return Bptt() if settings.differentiation == "bptt" else Amrb(settings.keep_graphs)
+
+
+def load_batch(dataset: TokenDataset, indices: np.ndarray, device: torch.device) -> Batch:
+    """The sequences at `indices` on `device`."""
+    return Batch(*(torch.from_numpy(array).to(device) for array in collate(dataset, indices)))
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is CUDA where there is one; raises `ModelError` where CUDA is asked for and missing."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ModelError("device is cuda, but torch finds no CUDA device; use device auto or cpu")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def mixed_precision(precision: str, device: torch.device) -> torch.autocast:
+    """bfloat16 autocast where asked for, or on CUDA by default. float16 is not offered: the key sums overflow it."""
+    enabled = precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
+    return torch.autocast(device.type, torch.bfloat16, enabled)
+
+
+def _check_fit(configuration: RunConfiguration, task: TaskData) -> None:
+    record = configuration.model
+    if (record.vocabulary, record.classes) != (task.vocabulary, task.classes):
+        raise ModelError(
+            f"the model knows {record.vocabulary} tokens and {record.classes} labels, "
+            f"the task has {task.vocabulary} and {task.classes}"
+        )
+    longest = max(int(split.lengths.max()) for split in (task.train, task.validation, task.test))
+    if longest > record.longest_sequence:
+        raise ModelError(
+            f"the longest sequence has {longest} tokens, more than {record.segments} segments of "
+            f"{record.segment_length}; set segment_length to {-(-longest // record.segments)} "
+            f"or segments to {-(-longest // record.segment_length)}"
+        )
+
+
+def _check_same_run(folder: RunFolder, configuration: RunConfiguration) -> None:
+    differences = folder.read_configuration().differences(configuration)
+    if differences:
+        raise ModelError(
+            f"{folder.path} was trained with another {', '.join(differences)}; resume with the same settings"
+        )
+
+
+@contextmanager
+def _stop_flag() -> Iterator[list[bool]]:
+    """A list that an interrupt makes true, so that the step under way ends whole; a second interrupt stops at once."""
+    stop: list[bool] = []
+
+    def note(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        stop.append(True)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    try:
+        earlier = signal.signal(signal.SIGINT, note)
+    except ValueError:  # signals reach the main thread alone
+        yield stop
+        return
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, earlier)
+
+
+def _to_text(state: Tensor) -> str:
+    return bytes(state.tolist()).hex()
+
+
+def _from_text(state: str) -> Tensor:
+    return torch.tensor(list(bytes.fromhex(state)), dtype=torch.uint8)

@@ -1,0 +1,33 @@
+import pytest
+
+from model.tasks.dataset import TokenDataset
+from model.tasks.trivial import TrivialLevel, commonest_label, root_operator
+
+TRAIN = TokenDataset.from_sequences([b"\1\2", b"\1\3", b"\1", b"\2", b"\2\1", b"\3\1"], [4, 4, 0, 1, 1, 4])
+
+
+def held_out(sequences: list[bytes], labels: list[int]) -> TokenDataset:
+    return TokenDataset.from_sequences(sequences, labels)
+
+
+def test_the_commonest_label_is_that_of_train_and_not_of_test():
+    assert commonest_label(TRAIN, held_out([b"\1", b"\1", b"\1"], [1, 1, 4])).accuracy == pytest.approx(1 / 3)
+
+
+def test_the_root_operator_guesses_by_the_first_token_as_fitted_on_train():
+    test = held_out([b"\1\2", b"\2\1", b"\2\2", b"\3\2"], [4, 1, 4, 4])
+    assert root_operator(TRAIN, test).accuracy == pytest.approx(3 / 4)
+
+
+def test_a_first_token_that_train_lacks_is_given_the_commonest_label():
+    assert root_operator(TRAIN, held_out([b"\7", b"\7", b"\7", b"\1"], [4, 1, 4, 4])).accuracy == pytest.approx(3 / 4)
+
+
+def test_labels_that_train_lacks_count_as_missed():
+    test = held_out([b"\1", b"\2"], [9, 1])
+    assert root_operator(TRAIN, test).accuracy == pytest.approx(1 / 2)
+    assert commonest_label(TRAIN, test).accuracy == 0
+
+
+def test_a_level_prints_its_name_and_accuracy():
+    assert str(TrivialLevel("root operator", 0.3584)) == "root operator: 35.8%"

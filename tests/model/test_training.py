@@ -1,0 +1,226 @@
+"""Training: it learns, stops and resumes to the bit, and leaves a whole run folder."""
+
+import csv
+import json
+import math
+import os
+import signal
+import threading
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+from model.checkpoint import load_model, load_state
+from model.errors import ModelError
+from model.evaluation import evaluate, load_run
+from model.parameters import ModelParameters, TrainingParameters
+from model.run_folder import METRICS, RunConfiguration, RunFolder
+from model.tasks import SHORT, TaskData, TokenDataset
+from model.training import Interrupted, choose_device, evaluate_split, learning_rate, train
+from rmaat.files import FileError
+
+
+@pytest.fixture(scope="module")
+def task() -> TaskData:
+    """Tell which of three tokens stands first, in sequences of 4 to 20 tokens."""
+    generator = np.random.default_rng(6)
+
+    def split(count):
+        sequences = [generator.integers(1, 4, generator.integers(4, 21), dtype=np.uint8) for _ in range(count)]
+        return TokenDataset.from_sequences([row.tobytes() for row in sequences], [int(row[0]) - 1 for row in sequences])
+
+    return TaskData("first token", "made for the test", ("", "a", "b", "c"), 3, split(96), split(40), split(40))
+
+
+@pytest.fixture
+def configuration() -> RunConfiguration:
+    model = ModelParameters(
+        vocabulary=4, classes=3, width=16, heads=2, layers=1, feed_forward_width=16, segment_length=5, segments=4,
+        memory_tokens=2, dropout=0.1,
+    )  # fmt: skip
+    training = TrainingParameters(
+        steps=12, batch_size=16, warmup_steps=2, validate_every=4, accumulation=2, device="cpu"
+    )
+    return RunConfiguration("first token", SHORT, None, model, training)
+
+
+def weights(folder, place="checkpoint"):
+    return safetensors.torch.load((folder / place / "model.safetensors").read_bytes())
+
+
+def assert_same_weights(first, second):
+    first, second = weights(first), weights(second)
+    assert first.keys() == second.keys()
+    for name, tensor in first.items():
+        assert torch.equal(tensor, second[name]), name
+
+
+class InterruptAfter:
+    """A progress callable that sends an interrupt once, at a step."""
+
+    def __init__(self, step, steps):
+        self.fraction = step / steps
+
+    def __call__(self, fraction, note=""):  # noqa: ARG002
+        if math.isclose(fraction, self.fraction):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_training_learns_to_carry_the_first_token_through_memory(task, configuration, tables, tmp_path):
+    longer = replace(
+        configuration,
+        model=replace(configuration.model, dropout=0.0),
+        training=replace(configuration.training, steps=250, accumulation=1, learning_rate=1e-2, validate_every=50),
+    )
+    assert train(longer, task, tables, tmp_path / "run").accuracy > 0.9
+    evaluation = evaluate(tmp_path / "run", task)
+    assert evaluation.accuracy > 0.9
+    assert evaluation.root_operator == 1.0
+    assert evaluation.commonest_label < 0.6
+    assert json.loads((tmp_path / "run" / "evaluation.json").read_text())["accuracy"] == evaluation.accuracy
+
+
+def test_amrb_and_bptt_train_to_the_same_weights(task, configuration, tables, tmp_path):
+    for way in ("amrb", "bptt"):
+        changed = replace(configuration, training=replace(configuration.training, differentiation=way))
+        train(changed, task, tables, tmp_path / way)
+    assert_same_weights(tmp_path / "amrb", tmp_path / "bptt")
+
+
+@pytest.mark.parametrize("step", [3, 4, 9])
+def test_an_interrupted_run_resumes_to_the_same_weights_as_one_that_was_not(
+    task, configuration, tables, tmp_path, step
+):
+    train(configuration, task, tables, tmp_path / "whole")
+    with pytest.raises(Interrupted, match=f"after step {step + 1}; continue the same command with --resume"):
+        train(configuration, task, tables, tmp_path / "cut", progress=InterruptAfter(step, 12))
+    train(configuration, task, tables, tmp_path / "cut", resume=True)
+    assert_same_weights(tmp_path / "whole", tmp_path / "cut")
+    whole, cut = (RunFolder(tmp_path / name).read_metrics() for name in ("whole", "cut"))
+    for name in ("step", "learning_rate", "validation_loss", "validation_accuracy"):
+        assert [row[name] for row in whole] == [row[name] for row in cut]
+
+
+def test_a_run_folder_holds_what_ordinary_tools_read(task, configuration, tables, tmp_path):
+    train(configuration, task, tables, tmp_path / "run")
+    folder = RunFolder(tmp_path / "run")
+    assert folder.read_configuration() == configuration
+    rows = list(csv.DictReader(folder.metrics.read_text().splitlines()))
+    assert list(rows[0]) == list(METRICS)
+    assert [int(row["step"]) for row in rows] == [4, 8, 12]
+    assert list((tmp_path / "run" / "tensorboard").glob("events*"))
+    assert not list((tmp_path / "run").rglob(".*"))
+
+
+def test_the_best_weights_give_the_best_validation_score(task, configuration, tables, tmp_path):
+    best = train(configuration, task, tables, tmp_path / "run")
+    score = evaluate_split(load_run(RunFolder(tmp_path / "run")), task.validation, configuration.training)
+    assert score == best
+    assert score.accuracy == max(row["validation_accuracy"] for row in RunFolder(tmp_path / "run").read_metrics())
+
+
+def test_the_learning_rate_warms_up_and_ends_at_zero():
+    settings = TrainingParameters(steps=100, warmup_steps=10, learning_rate=1.0)
+    rates = [learning_rate(step, settings) for step in range(101)]
+    assert rates[:10] == pytest.approx([0.1 * (step + 1) for step in range(10)])
+    assert rates[10] == 1.0
+    assert rates[55] == pytest.approx(0.5)
+    assert rates[100] == pytest.approx(0)
+    assert all(later < earlier for earlier, later in pairwise(rates[10:]))
+
+
+def test_accumulated_batches_make_the_step_of_one_large_batch(task, configuration, tables, tmp_path):
+    # Sequences of one length and one epoch of as many batches: both see the same sequences in each step.
+    same = TokenDataset.from_sequences(
+        [bytes([1 + index % 3] * 5) for index in range(32)], [index % 3 for index in range(32)]
+    )
+    even = replace(task, train=same, validation=same, test=same)
+    for name, size, count in (("one", 32, 1), ("two", 16, 2)):
+        settings = replace(
+            configuration.training, steps=1, batch_size=size, accumulation=count, gradient_clip=1e9, warmup_steps=0
+        )
+        changed = replace(configuration, model=replace(configuration.model, dropout=0.0), training=settings)
+        train(changed, even, tables, tmp_path / name)
+    # AdamW's first step is the sign of the gradient, so that its moments are compared instead.
+    one, two = (
+        safetensors.torch.load((tmp_path / name / "checkpoint" / "optimizer.safetensors").read_bytes())
+        for name in ("one", "two")
+    )
+    for name, tensor in one.items():
+        torch.testing.assert_close(tensor, two[name], rtol=1e-3, atol=1e-7)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(task, configuration, tables, tmp_path):
+    wild = replace(
+        configuration.training, steps=100, learning_rate=10.0, gradient_clip=1e9, warmup_steps=0, validate_every=1
+    )
+    with pytest.raises(ModelError, match=r"at step \d+; lower the learning rate \(now 10\)") as stopped:
+        train(replace(configuration, training=wild), task, tables, tmp_path / "run")
+    named = int(str(stopped.value).rsplit(" ", 1)[1])
+    assert load_state(tmp_path / "run" / "checkpoint").step == named
+    assert all(tensor.isfinite().all() for tensor in weights(tmp_path / "run").values())
+
+
+def test_an_existing_run_folder_is_refused(task, configuration, tables, tmp_path):
+    (tmp_path / "run").mkdir()
+    with pytest.raises(FileError, match="exists already; resume it with --resume"):
+        train(configuration, task, tables, tmp_path / "run")
+
+
+def test_resuming_with_other_settings_is_refused_by_name(task, configuration, tables, tmp_path):
+    train(configuration, task, tables, tmp_path / "run")
+    other = replace(configuration, model=replace(configuration.model, layers=2))
+    with pytest.raises(ModelError, match=r"trained with another model\.layers; resume with the same settings"):
+        train(other, task, tables, tmp_path / "run", resume=True)
+
+
+def test_resuming_what_is_not_there_is_refused(task, configuration, tables, tmp_path):
+    with pytest.raises(ModelError, match="holds no run"):
+        train(configuration, task, tables, tmp_path / "run", resume=True)
+
+
+def test_a_checkpoint_of_another_architecture_is_refused_by_name(task, configuration, tables, make_model, tmp_path):
+    train(configuration, task, tables, tmp_path / "run")
+    with pytest.raises(ModelError, match=r"holds another architecture: cell\.blocks\.0"):
+        load_model(tmp_path / "run" / "best", make_model())
+
+
+def test_a_damaged_checkpoint_is_refused(task, configuration, tables, tmp_path):
+    train(configuration, task, tables, tmp_path / "run")
+    place = tmp_path / "run" / "best" / "model.safetensors"
+    place.write_bytes(place.read_bytes()[:100])
+    with pytest.raises(ModelError, match=r"model\.safetensors is damaged"):
+        evaluate(tmp_path / "run", task)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"segments": 3}, "longest sequence has 20 tokens, more than 3 segments of 5"),
+        ({"vocabulary": 9}, "knows 9 tokens and 3 labels, the task has 4 and 3"),
+    ],
+)
+def test_a_model_that_does_not_fit_the_task_is_refused_before_any_work(
+    task, configuration, tables, tmp_path, change, message
+):
+    changed = replace(configuration, model=replace(configuration.model, **change))
+    with pytest.raises(ModelError, match=message):
+        train(changed, task, tables, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_cuda_without_a_device_is_refused():
+    with pytest.raises(ModelError, match="torch finds no CUDA device"):
+        choose_device("cuda")
+
+
+def test_training_works_outside_of_the_main_thread(task, configuration, tables, tmp_path):
+    thread = threading.Thread(target=train, args=(configuration, task, tables, tmp_path / "run"))
+    thread.start()
+    thread.join()
+    assert (tmp_path / "run" / "best" / "model.safetensors").exists()
