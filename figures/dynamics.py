@@ -1,0 +1,106 @@
+"""The dynamics of neurons, synapses and astrocytic processes: figure 3 of the RMAAT paper."""
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
+
+from figures.style import (
+    FACILITATION,
+    LONG_TERM,
+    POSTSYNAPTIC,
+    PRESYNAPTIC,
+    REFERENCE,
+    SHORT_TERM,
+    STIMULUS,
+    axis_label,
+    paper_style,
+    units_of,
+)
+
+PANELS = {
+    "presynaptic_activity": ("presynaptic\nactivity", "x_j", PRESYNAPTIC),
+    "postsynaptic_activity": ("postsynaptic\nactivity", "x_i", POSTSYNAPTIC),
+    "synaptic_facilitation": ("synaptic\nfacilitation", "s_{ij}", FACILITATION),
+    "short_term_process": ("short-term\nprocess", "p^s_{ij}", SHORT_TERM),
+    "long_term_process": ("long-term\nprocess", "p^l_{ij}", LONG_TERM),
+}
+"""Variables from top to bottom, with words, symbol and colour."""
+
+MOST_SINGLE_LINES = 64
+MOST_CYCLE_TICKS = 12
+
+
+@paper_style()
+def draw_dynamics(traces: xr.Dataset) -> Figure:
+    """Neurons, synapses and both astrocytic processes over the run, as the paper's figure 3 (arXiv 2601.00426).
+
+    One panel a variable, dimensionless, against time in s. Thin lines are single neurons or synapses, the bold one
+    their mean; the stimulus is shaded, and markers on the long-term process show the ends of the cycles, from which the
+    retention factors are made. Of a large network 64 neurons or synapses are drawn, evenly chosen; the mean is of all.
+
+    Parameters
+    ----------
+    traces
+        As `astro_sim.read_traces` returns them.
+    """
+    figure = Figure(figsize=(7, 7.2))
+    panels = figure.subplots(len(PANELS), 1, sharex=True)
+    for axes, name in zip(panels, PANELS, strict=True):
+        _draw_panel(axes, traces[name])
+        for start, end in stimulus_spans(traces):
+            axes.axvspan(start, end, color=STIMULUS, linewidth=0, zorder=0)
+    _mark_cycle_ends(panels[-1], traces)
+    panels[-1].set_xlabel(axis_label("time", "t", units_of(traces["time"])))
+    panels[-1].set_xlim(*traces["time"].values[[0, -1]])
+    if traces.sizes["cycle"] <= MOST_CYCLE_TICKS:
+        panels[-1].set_xticks([traces["time"].values[0], *traces["cycle_end"].values])
+    figure.align_ylabels()
+    figure.suptitle(f"Neuron-astrocyte dynamics over {traces.sizes['cycle']} cycles")
+    _add_legend(figure, traces)
+    return figure
+
+
+def stimulus_spans(traces: xr.Dataset) -> list[tuple[float, float]]:
+    """Start and end in s of each stretch of time in which some presynaptic neuron is driven."""
+    time = traces["time"].values
+    driven = (traces["presynaptic_drive"] != 0).any("pre").values
+    edges = np.flatnonzero(np.diff(driven, prepend=False, append=False))
+    # A stored drive is that of the time before it, so that a stimulus begins one stored time before its first value.
+    return [(float(time[max(on - 1, 0)]), float(time[off - 1])) for on, off in edges.reshape(-1, 2)]
+
+
+def _draw_panel(axes: Axes, variable: xr.DataArray) -> None:
+    words, symbol, colour = PANELS[str(variable.name)]
+    time, single = variable["time"].values, variable.values.reshape(variable.sizes["time"], -1)
+    chosen = np.linspace(0, single.shape[1] - 1, min(single.shape[1], MOST_SINGLE_LINES)).round().astype(int)
+    axes.plot(time, single[:, chosen], color=colour, linewidth=0.6, alpha=0.55)
+    # Rimmed, or the mean would vanish among many lines of its colour.
+    rim = withStroke(linewidth=2.8, foreground="white")
+    axes.plot(time, single.mean(axis=1), color=colour, linewidth=2, path_effects=[rim])
+    axes.set_ylabel(axis_label(words + "\n", symbol, units_of(variable)))
+    axes.margins(y=0.08)
+
+
+def _mark_cycle_ends(axes: Axes, traces: xr.Dataset) -> None:
+    ends = traces["cycle_end"].values
+    mean = traces["long_term_process"].mean(("post", "pre")).sel(time=ends, method="nearest")
+    # Not clipped, as the last marker stands on the right edge.
+    axes.plot(ends, mean, "o", color=LONG_TERM, markeredgecolor="black", clip_on=False, zorder=3)
+
+
+def _add_legend(figure: Figure, traces: xr.Dataset) -> None:
+    synapses = traces.sizes["post"] * traces.sizes["pre"]
+    single = "each neuron or synapse"
+    if synapses > MOST_SINGLE_LINES:
+        single = f"single neurons or synapses ({MOST_SINGLE_LINES} of {synapses} synapses)"
+    handles = [
+        Patch(color=STIMULUS, label="stimulus"),
+        Line2D([], [], color=REFERENCE, linewidth=2, label="mean"),
+        Line2D([], [], color=REFERENCE, linewidth=0.6, label=single),
+        Line2D([], [], color=LONG_TERM, marker="o", markeredgecolor="black", linewidth=0, label="end of a cycle"),
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))

@@ -1,0 +1,115 @@
+"""Everything that a folder holds, drawn."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import netCDF4
+from matplotlib.figure import Figure
+
+from astro_sim import read_traces
+from astro_sim.traces import SCHEMA as TRACES
+from distill import read_tables
+from distill.tables import SCHEMA as TABLES
+from figures.coupling import draw_coupling
+from figures.dynamics import draw_dynamics
+from figures.errors import FigureError
+from figures.retention import draw_retention
+from figures.save import save_figure
+from figures.training import EVALUATION, draw_training
+from model.run_folder import RunFolder
+from rmaat.files import read_text
+
+Drawing = Callable[[], Figure]
+
+
+def draw_all(runs: Path, out: Path) -> list[Path]:
+    """Draw the traces, tables and run folders found in `runs`, at any depth, into `out`; returns the files written.
+
+    `sim.nc` with traces gives `sim-dynamics`, with tables `sim-retention` and `sim-coupling`; a run folder `listops`
+    gives `listops-training` (`training` where it is `runs` itself); each as PNG and SVG. What lies in a subfolder of
+    `runs` goes to the same subfolder of `out`, so that no two share a name. Hidden folders, `out` itself, other NetCDF
+    files and the copy of its tables in a run folder are passed over.
+
+    Raises
+    ------
+    FigureError
+        There is nothing to draw, a run has no validation yet, or an evaluation is damaged.
+    SimulationError, TableError, ModelError, FileError
+        Traces, tables or a run folder are damaged or cannot be read, or a figure cannot be written. Everything is read
+        before anything is drawn, and drawn before anything is written.
+    """
+    drawings = {stem: drawing for folder in _folders(runs, out) for stem, drawing in _drawings(folder, runs)}
+    if not drawings:
+        raise FigureError(
+            f"{runs} holds no traces, tables or run folder to draw; make some with: "
+            f"rmaat simulate --out {runs / 'sim.nc'}"
+        )
+    figures = {stem: draw() for stem, draw in drawings.items()}
+    return [path for stem, figure in figures.items() for path in save_figure(figure, out / stem)]
+
+
+def _folders(runs: Path, out: Path) -> Iterator[Path]:
+    for path, below, _ in os.walk(runs):
+        folder = Path(path)
+        yield folder
+        below[:] = sorted(
+            name for name in below if not name.startswith(".") and (folder / name).resolve() != out.resolve()
+        )
+
+
+def _drawings(folder: Path, runs: Path) -> Iterator[tuple[Path, Drawing]]:
+    """What one folder holds, read and checked: the stem of each figure, relative to `out`, and what draws it."""
+    run, place = RunFolder(folder), folder.relative_to(runs)
+    is_run = run.configuration.is_file()
+    for path in sorted(folder.glob("*.nc")):
+        if not path.is_file() or path.name.startswith(".") or (is_run and path == run.tables):
+            continue
+        for name, drawing in _file_drawings(path).items():
+            yield place / f"{path.stem}-{name}", drawing
+    if is_run and run.metrics.is_file():
+        yield place.with_name(f"{place.name}-training") if place.name else Path("training"), _run_drawing(run)
+
+
+def _file_drawings(path: Path) -> dict[str, Drawing]:
+    schema = _schema(path)
+    if schema == TRACES:
+        traces = read_traces(path)
+        return {"dynamics": lambda: draw_dynamics(traces)}
+    if schema == TABLES:
+        tables = read_tables(path)
+        return {"retention": lambda: draw_retention(tables), "coupling": lambda: draw_coupling(tables)}
+    return {}
+
+
+def _schema(path: Path) -> str | None:
+    """What a NetCDF file says that it holds; one too damaged to say goes to a reader of its format, to complain."""
+    with suppress(OSError, RuntimeError, ValueError), netCDF4.Dataset(path) as file:
+        # The library takes a NetCDF-3 header that is cut short for one that lists nothing.
+        if file.ncattrs() or file.variables or file.groups:
+            return getattr(file, "schema", None)
+    with suppress(OSError), path.open("rb") as stream:
+        if stream.read(3) == b"CDF":
+            return TABLES
+    return TRACES
+
+
+def _run_drawing(run: RunFolder) -> Drawing:
+    configuration, metrics, evaluation = run.read_configuration(), run.read_metrics(), _read_evaluation(run)
+    title = f"Training of {configuration.model.architecture} on {configuration.task}"
+    return lambda: draw_training(metrics, evaluation, title)
+
+
+def _read_evaluation(run: RunFolder) -> dict[str, float] | None:
+    """Read here, as the module that writes it needs torch."""
+    if not run.evaluation.exists():
+        return None
+    try:
+        values = json.loads(read_text(run.evaluation))
+        return {name: float(values[name]) for name in EVALUATION}
+    except (ValueError, KeyError, TypeError) as error:
+        raise FigureError(
+            f"{run.evaluation} is damaged ({error}); score the run again with: rmaat evaluate {run.path}"
+        ) from error

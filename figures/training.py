@@ -1,0 +1,66 @@
+"""The course of a training."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from figures.errors import FigureError
+from figures.style import HELD_OUT, REFERENCE, SEEN, axis_label, paper_style
+
+TRIVIAL_LEVELS = {"root_operator": ("root operator alone", "-."), "commonest_label": ("commonest label", ":")}
+"""Entries of an evaluation that need no model, with words and line style."""
+
+EVALUATION = ("accuracy", "standard_error", *TRIVIAL_LEVELS)
+"""Entries of an evaluation that the figure shows."""
+
+
+@paper_style()
+def draw_training(
+    metrics: Sequence[Mapping[str, float]], evaluation: Mapping[str, float] | None = None, title: str = "Training"
+) -> Figure:
+    """Loss in nats and accuracy in % against optimiser steps; the figure is ours.
+
+    Above, the loss on training and validation data. Below, the validation accuracy; with an evaluation also the
+    accuracy on the test split, with a band of one standard error, and the levels reached on it without a model.
+
+    Parameters
+    ----------
+    metrics
+        A row a validation, as `model.run_folder.RunFolder.read_metrics` returns them.
+    evaluation
+        At least `EVALUATION`, all shares of 1, as `evaluation.json` holds them.
+
+    Raises
+    ------
+    FigureError
+        There are no rows.
+    """
+    if not metrics:
+        raise FigureError(f"{title}: no validation in metrics.csv, so there is no curve to draw; train for more steps")
+    step = [row["step"] for row in metrics]
+    figure = Figure(figsize=(7, 4.6))
+    loss, accuracy = figure.subplots(2, 1, sharex=True)
+    style = {"marker": "o", "markersize": 3}
+    loss.plot(step, [row["train_loss"] for row in metrics], **style, color=SEEN, label="training")
+    loss.plot(step, [row["validation_loss"] for row in metrics], **style, color=HELD_OUT, label="validation")
+    accuracy.plot(step, [row["validation_accuracy"] for row in metrics], **style, color=HELD_OUT, label="validation")
+    if evaluation is not None:
+        _draw_levels(accuracy, evaluation)
+    loss.set_ylabel(axis_label("loss", units="nat"))
+    accuracy.set_ylabel(axis_label("accuracy", units="%"))
+    accuracy.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}")
+    accuracy.set_xlabel(axis_label("optimiser step"))
+    for axes in (loss, accuracy):
+        axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    figure.suptitle(title)
+    return figure
+
+
+def _draw_levels(axes: Axes, evaluation: Mapping[str, float]) -> None:
+    reached, error = evaluation["accuracy"], evaluation["standard_error"]
+    axes.axhline(reached, color=HELD_OUT, linestyle="--", linewidth=1.2, label=f"test, {reached:.1%} ± {error:.1%}")
+    axes.axhspan(reached - error, reached + error, color=HELD_OUT, alpha=0.12, linewidth=0)
+    for name, (words, line) in TRIVIAL_LEVELS.items():
+        level = evaluation[name]
+        axes.axhline(level, color=REFERENCE, linestyle=line, linewidth=1.2, label=f"{words}, {level:.1%}")

@@ -1,0 +1,220 @@
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from astro_sim import SimulationError, write_traces
+from distill import TableError, write_tables
+from figures import FigureError, draw_all
+from model.errors import ModelError
+from rmaat.errors import RmaatError
+
+EVERYTHING = {"sim-dynamics", "tables-retention", "tables-coupling", "listops-training"}
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "figures"
+
+
+@pytest.fixture
+def unrendered(monkeypatch):
+    """Figures are drawn but written as empty files, where only their names matter."""
+
+    def touch(_, stem):
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        paths = [stem.with_name(stem.name + suffix) for suffix in (".png", ".svg")]
+        for path in paths:
+            path.touch()
+        return paths
+
+    monkeypatch.setattr("figures.folder.save_figure", touch)
+
+
+def stems(paths, out):
+    """Stems of figures relative to `out`, each of which must be there as PNG and as SVG."""
+    assert len(set(paths)) == len(paths)
+    assert all(path.is_file() for path in paths)
+    found = {suffix: {str(p.relative_to(out))[:-4] for p in paths if p.suffix == suffix} for suffix in (".png", ".svg")}
+    assert found[".png"] == found[".svg"]
+    assert len(paths) == 2 * len(found[".png"])
+    return found[".png"]
+
+
+def test_traces_tables_and_run_folders_are_found_and_their_figures_named_after_them(runs, out):
+    paths = draw_all(runs, out)
+    assert stems(paths, out) == EVERYTHING
+    assert sorted(out.iterdir()) == sorted(paths)
+
+
+@pytest.mark.usefixtures("unrendered")
+def test_tables_in_a_run_folder_are_not_drawn_again(runs, out):
+    assert (runs / "listops" / "tables.nc").is_file()
+    assert not any("listops" in stem and "retention" in stem for stem in stems(draw_all(runs, out), out))
+
+
+@pytest.mark.usefixtures("unrendered")
+def test_sources_of_the_same_name_in_different_folders_do_not_share_a_figure(runs, out, traces, add_run):
+    write_traces(traces, runs / "a" / "sim.nc")
+    write_traces(traces, runs / "a" / "b" / "sim.nc")
+    write_traces(traces, runs / "a-b" / "sim.nc")
+    write_traces(traces, runs / "sim.v2.nc")
+    add_run(runs / "a" / "listops", evaluated=False)
+    assert stems(draw_all(runs, out), out) == EVERYTHING | {
+        "a/sim-dynamics",
+        "a/b/sim-dynamics",
+        "a-b/sim-dynamics",
+        "sim.v2-dynamics",
+        "a/listops-training",
+    }
+
+
+@pytest.mark.usefixtures("unrendered")
+def test_a_run_folder_alone_can_be_drawn_and_lets_nested_runs_be(out, tmp_path, add_run):
+    add_run(tmp_path / "run")
+    assert stems(draw_all(tmp_path / "run", out), out) == {"training"}
+    add_run(tmp_path / "run" / "run")
+    assert stems(draw_all(tmp_path / "run", out), out) == {"training", "run-training"}
+
+
+@pytest.mark.usefixtures("unrendered")
+def test_a_run_that_has_not_validated_yet_is_passed_over_with_its_tables(runs, out, add_run):
+    add_run(runs / "young").metrics.unlink()
+    assert stems(draw_all(runs, out), out) == EVERYTHING
+
+
+@pytest.mark.usefixtures("unrendered")
+def test_hidden_folders_and_files_and_other_netcdf_files_are_passed_over(runs, out, traces):
+    write_traces(traces, runs / ".cache" / "sim.nc")
+    shutil.copy(runs / "sim.nc", runs / ".sim.nc.12.tmp")
+    shutil.copy(runs / "sim.nc", runs / ".hidden.nc")
+    xr.Dataset({"x": ("y", np.arange(3.0))}).to_netcdf(runs / "other.nc")
+    xr.Dataset({"x": ("y", np.arange(3.0))}).to_netcdf(runs / "plain.nc", format="NETCDF3_64BIT")
+    xr.Dataset(attrs={"schema": "something else"}).to_netcdf(runs / "another.nc", format="NETCDF3_64BIT")
+    (runs / "folder.nc").mkdir()
+    assert stems(draw_all(runs, out), out) == EVERYTHING
+
+
+@pytest.mark.usefixtures("unrendered")
+def test_what_lies_in_the_out_folder_is_not_drawn(runs, traces):
+    out = runs / "figures"
+    write_traces(traces, out / "copy.nc")
+    assert stems(draw_all(runs, out), out) == EVERYTHING
+
+
+@pytest.mark.usefixtures("unrendered")
+def test_figures_may_go_beside_their_sources_or_above_them(runs):
+    assert stems(draw_all(runs, runs), runs) == EVERYTHING
+    assert stems(draw_all(runs, runs.parent), runs.parent) == EVERYTHING
+
+
+def test_drawing_again_replaces_the_figures_with_the_same_bytes(tmp_path, out, add_run):
+    add_run(tmp_path / "run")
+    first = {path: path.read_bytes() for path in draw_all(tmp_path / "run", out)}
+    assert {path: path.read_bytes() for path in draw_all(tmp_path / "run", out)} == first
+
+
+@pytest.mark.parametrize("place", ["empty", "missing"])
+def test_nothing_to_draw_is_an_error_that_says_what_to_run(tmp_path, out, place):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FigureError, match=r"no traces, tables or run folder .*: rmaat simulate --out .*sim\.nc"):
+        draw_all(tmp_path / place, out)
+    assert issubclass(FigureError, RmaatError)
+
+
+def damage_traces(runs):
+    content = (runs / "sim.nc").read_bytes()
+    (runs / "sim.nc").write_bytes(content[: len(content) // 2])
+
+
+def empty_traces(runs):
+    (runs / "sim.nc").write_bytes(b"")
+
+
+def lose_a_variable(runs):
+    with xr.open_dataset(runs / "sim.nc") as dataset:
+        dataset = dataset.load().drop_vars("long_term_process")
+    dataset.to_netcdf(runs / "sim.nc")
+
+
+def cut_tables_header(runs):
+    (runs / "tables.nc").write_bytes((runs / "tables.nc").read_bytes()[:40])
+
+
+def cut_tables_deeper(runs):
+    (runs / "tables.nc").write_bytes((runs / "tables.nc").read_bytes()[:900])
+
+
+def cut_tables_values(runs):
+    content = (runs / "tables.nc").read_bytes()
+    (runs / "tables.nc").write_bytes(content[: len(content) // 2])
+
+
+def break_tables(runs):
+    with xr.open_dataset(runs / "tables.nc") as dataset:
+        dataset = dataset.load()
+    dataset["retention"][0, 0, 0] = np.nan
+    dataset.to_netcdf(runs / "tables.nc", engine="scipy", format="NETCDF3_64BIT")
+
+
+def break_configuration(runs):
+    (runs / "listops" / "configuration.json").write_text("{")
+
+
+def break_metrics(runs):
+    (runs / "listops" / "metrics.csv").write_text("step,epoch\n1,2\n")
+
+
+def empty_metrics(runs):
+    path = runs / "listops" / "metrics.csv"
+    path.write_text(path.read_text().splitlines()[0] + "\n")
+
+
+def break_evaluation(runs):
+    (runs / "listops" / "evaluation.json").write_text(json.dumps({"accuracy": 0.5}))
+
+
+@pytest.mark.parametrize(
+    ("damage", "error", "words"),
+    [
+        (damage_traces, SimulationError, r"sim\.nc.*rmaat simulate"),
+        (empty_traces, SimulationError, r"sim\.nc.*rmaat simulate"),
+        (lose_a_variable, SimulationError, r"sim\.nc lacks the variable long_term_process"),
+        (cut_tables_header, TableError, r"tables\.nc.*rmaat distill"),
+        (cut_tables_deeper, TableError, r"tables\.nc.*rmaat distill"),
+        (cut_tables_values, TableError, r"tables\.nc.*rmaat distill"),
+        (break_tables, TableError, r"tables\.nc.*retention holds a value that is not finite"),
+        (break_configuration, ModelError, r"configuration\.json is damaged"),
+        (break_metrics, ModelError, r"metrics\.csv is damaged"),
+        (empty_metrics, FigureError, r"no validation in metrics\.csv"),
+        (break_evaluation, FigureError, r"evaluation\.json is damaged.*rmaat evaluate"),
+    ],
+)
+def test_a_damaged_file_is_named_by_its_reader_and_nothing_is_written(runs, out, damage, error, words):
+    damage(runs)
+    with pytest.raises(error, match=words):
+        draw_all(runs, out)
+    assert not out.exists()
+
+
+@pytest.mark.usefixtures("unrendered")
+def test_tables_are_drawn_from_any_place_in_the_tree(tmp_path, out, tables):
+    write_tables(tables, tmp_path / "runs" / "deep" / "er" / "t.nc")
+    assert stems(draw_all(tmp_path / "runs", out), out) == {"deep/er/t-retention", "deep/er/t-coupling"}
+
+
+def test_drawing_loads_neither_torch_nor_brian2_nor_pyplot_and_importing_not_even_matplotlib(runs, out):
+    program = (
+        "import sys, figures\n"
+        "assert 'matplotlib' not in sys.modules\n"
+        "from pathlib import Path\n"
+        f"assert len(figures.draw_all(Path({str(runs)!r}), Path({str(out)!r}))) == 8\n"
+        "loaded = {'torch', 'brian2', 'matplotlib.pyplot'} & set(sys.modules)\n"
+        "assert not loaded, loaded\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
