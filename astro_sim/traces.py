@@ -1,0 +1,233 @@
+"""The traces file: what a simulation leaves for the rooms downstream, as NetCDF by the CF conventions.
+
+| variable | dims |
+| --- | --- |
+| `presynaptic_activity`, `presynaptic_drive` | time, pre |
+| `postsynaptic_activity` | time, post |
+| `synaptic_facilitation`, `short_term_process`, `long_term_process` | time, post, pre |
+| `cycle_end` | cycle |
+| `synapse_position` | post, pre, space |
+| `synapse_distance`, `coupling`, `influence` | post, pre, source_post, source_pre |
+
+A value stored at the edge of two cycles is the one before the restart. Global attributes tell engine, solver,
+parameters, seed and versions; there is no time stamp, so that equal input gives equal content.
+"""
+
+import errno
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from astro_sim.arrays import Array
+from astro_sim.durations import multiples
+from astro_sim.engines.job import Job, Solution
+from astro_sim.errors import SimulationError
+from astro_sim.geometry import Geometry
+from astro_sim.parameters import SimulationParameters
+from astro_sim.protocol import presynaptic_drive
+from rmaat.files import atomic_file
+from rmaat.versions import versions
+
+SCHEMA = "rmaat-traces"
+SCHEMA_VERSION = 1
+
+_SYNAPSE = ("post", "pre")
+_PAIR = ("post", "pre", "source_post", "source_pre")
+DIMS: Mapping[str, tuple[str, ...]] = {
+    "time": ("time",),
+    "presynaptic_activity": ("time", "pre"),
+    "presynaptic_drive": ("time", "pre"),
+    "postsynaptic_activity": ("time", "post"),
+    "synaptic_facilitation": ("time", *_SYNAPSE),
+    "short_term_process": ("time", *_SYNAPSE),
+    "long_term_process": ("time", *_SYNAPSE),
+    "cycle_end": ("cycle",),
+    "synapse_position": (*_SYNAPSE, "space"),
+    "synapse_distance": _PAIR,
+    "coupling": _PAIR,
+    "influence": _PAIR,
+}
+"""Every variable of numbers that a traces file must have, with its axes in order."""
+
+_INPUTS = {
+    "presynaptic_drive": ("1", "drive of presynaptic neurons", "b_j"),
+    "cycle_end": ("s", "end of each cycle", "t τ_cycle"),
+    "synapse_position": ("1", "midpoint between the two neurons of each synapse, in neuron spacings", ""),
+    "synapse_distance": ("1", "distance between two synapses, in neuron spacings", "d"),
+    "coupling": ("1", "coupling of the short-term process at source to that at post, pre", "T_ijkl"),
+    "influence": ("1", "measured answer of the short-term process to a small push at source, per push", ""),
+}
+_ATTRIBUTES = ("engine", "solver", "parameters", "parameter_details", "seed", "versions")
+_REMEDY = "make it again with rmaat simulate"
+
+
+def build_traces(
+    parameters: SimulationParameters, engine: str, geometry: Geometry, job: Job, solution: Solution, influence: Array
+) -> xr.Dataset:
+    """Gather a solution and what led to it into a dataset that `write_traces` can write."""
+    protocol = parameters.protocol
+    arrays = {
+        "presynaptic_drive": presynaptic_drive(job.intervals, solution.times),
+        "cycle_end": multiples(protocol.cycle_duration, protocol.run_duration)[1:],
+        "synapse_position": geometry.position,
+        "synapse_distance": geometry.distance,
+        "coupling": job.coupling,
+        "influence": influence,
+    }
+    data = {
+        variable.label: (
+            ("time", *variable.dims),
+            solution.values[variable.label],
+            _describe("1", variable.meaning, variable.symbol),
+        )
+        for variable in job.model.variables
+    }
+    data |= {name: (DIMS[name], arrays[name], _describe(*_INPUTS[name])) for name in arrays}
+    attributes = _attributes(parameters, engine, solution)
+    return xr.Dataset(data, _coordinates(solution.times, protocol.cycles, job.coupling.shape), attributes)
+
+
+def write_traces(dataset: xr.Dataset, path: Path) -> None:
+    """Write `dataset` to `path` as NetCDF 4, whole or not at all; raises `rmaat.files.FileError`."""
+    with atomic_file(path) as temporary:
+        try:
+            dataset.to_netcdf(temporary, engine="netcdf4", format="NETCDF4")
+        except RuntimeError as error:  # the HDF5 library's word for a write that the system refused
+            raise OSError(errno.EIO, f"{error} (is the disk full?)") from error
+
+
+def read_traces(path: Path) -> xr.Dataset:
+    """Read and check a traces file; it is in memory and the file closed when this returns.
+
+    Raises
+    ------
+    SimulationError
+        The file is missing, is no NetCDF file, has another schema or version, lacks a variable, has other axes, or
+        holds a value that is not finite or times that do not increase.
+    """
+    dataset = _load(path)
+    problem = _problem(dataset)
+    if problem:
+        raise SimulationError(f"{path} {problem}")
+    return dataset
+
+
+def content_digest(dataset: xr.Dataset) -> str:
+    """SHA-256 of names, axes, types, values and attributes, however a file may order or compress them."""
+    digest = hashlib.sha256()
+
+    def take(*parts: Any) -> None:
+        digest.update((json.dumps(parts, sort_keys=True, default=_plain) + "\n").encode())
+
+    take(dataset.attrs)
+    for name in sorted(map(str, dataset.variables)):
+        variable = dataset[name].variable
+        values = np.asarray(variable.values)
+        if values.dtype.kind in "OUT":
+            take(name, variable.dims, "text", values.astype(str).tolist(), variable.attrs)
+        else:
+            values = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
+            take(name, variable.dims, values.dtype.str, values.shape, variable.attrs)
+            digest.update(values.tobytes())
+    return digest.hexdigest()
+
+
+def _describe(units: str, long_name: str, symbol: str) -> dict[str, str]:
+    return {"units": units, "long_name": long_name} | ({"symbol": symbol} if symbol else {})
+
+
+def _coordinates(times: Array, cycles: int, shape: tuple[int, ...]) -> dict[str, Any]:
+    coordinates: dict[str, Any] = {
+        "time": ("time", times, {**_describe("s", "time since the start of the run", "t"), "axis": "T"}),
+        "cycle": ("cycle", np.arange(1, cycles + 1), {"long_name": "number of the cycle, from 1"}),
+        "space": ("space", ["x", "y"], {"long_name": "axis of the plane"}),
+    }
+    for dim, size in zip(_PAIR, shape, strict=True):
+        words = {"post": "postsynaptic", "pre": "presynaptic"}[dim.removeprefix("source_")]
+        of = " of the source synapse" if dim.startswith("source_") else ""
+        coordinates[dim] = (dim, np.arange(size), {"long_name": f"index of the {words} neuron{of}"})
+    return coordinates
+
+
+def _attributes(parameters: SimulationParameters, engine: str, solution: Solution) -> dict[str, Any]:
+    details = {
+        path[-1]: {
+            "unit": quantity.unit,
+            "low": quantity.low if math.isfinite(quantity.low) else None,
+            "high": quantity.high if math.isfinite(quantity.high) else None,
+            "choices": quantity.choices,
+            "source": quantity.source.value,
+            "symbol": quantity.symbol,
+            "meaning": quantity.meaning,
+        }
+        for path, _, quantity in parameters.parameters()
+    }
+    return {
+        "Conventions": "CF-1.11",
+        "title": "Simulated neuron-astrocyte network",
+        "schema": SCHEMA,
+        "schema_version": SCHEMA_VERSION,
+        "engine": engine,
+        "solver": json.dumps(dict(solution.solver)),
+        "parameters": json.dumps(parameters.to_dict()),
+        "parameter_details": json.dumps(details, ensure_ascii=False),
+        "seed": parameters.network.seed,
+        "versions": json.dumps(versions("numpy", "scipy", "xarray", *solution.packages)),
+    }
+
+
+def _load(path: Path) -> xr.Dataset:
+    if not path.is_file():
+        raise SimulationError(f"{path} is not there; make it with rmaat simulate")
+    try:
+        with xr.open_dataset(path, engine="netcdf4", decode_times=False) as dataset:
+            return dataset.load()
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise SimulationError(f"{path} is not a NetCDF file that can be read ({reason}); {_REMEDY}") from error
+
+
+def _problem(dataset: xr.Dataset) -> str | None:
+    """What is wrong with a traces dataset, as the rest of a sentence that starts with its path."""
+    if dataset.attrs.get("schema") != SCHEMA:
+        return f"is not a traces file (schema {dataset.attrs.get('schema')!r}, not {SCHEMA!r}); {_REMEDY}"
+    if (found := dataset.attrs.get("schema_version")) != SCHEMA_VERSION:
+        return f"has schema version {found}, and this toolkit reads {SCHEMA_VERSION}; {_REMEDY}"
+    for name in _ATTRIBUTES:
+        if name not in dataset.attrs:
+            return f"lacks the attribute {name}; {_REMEDY}"
+    for name, dims in DIMS.items():
+        if name not in dataset.variables:
+            return f"lacks the variable {name}; {_REMEDY}"
+        if dataset[name].dims != dims:
+            return f"has {name} over ({', '.join(map(str, dataset[name].dims))}), not ({', '.join(dims)}); {_REMEDY}"
+        if dataset[name].dtype.kind != "f":
+            return f"has {name} as {dataset[name].dtype}, not as floating-point numbers; {_REMEDY}"
+        if not np.isfinite(dataset[name].values).all():
+            return f"has {_first_gap(dataset[name])}; {_REMEDY}"
+    steps = np.diff(dataset["time"].values)
+    if (steps <= 0).any():
+        place = int(np.argmax(steps <= 0))
+        before, after = dataset["time"].values[place : place + 2]
+        return f"has times that do not increase ({after:g} s follows {before:g} s); {_REMEDY}"
+    return None
+
+
+def _first_gap(array: xr.DataArray) -> str:
+    index = np.argwhere(~np.isfinite(array.values))[0]
+    places = [
+        f"time {array['time'].values[place]:g} s" if dim == "time" else f"{dim} {place}"
+        for dim, place in zip(array.dims, index, strict=True)
+    ]
+    return f"{array.values[tuple(index)]} in {array.name} at {', '.join(places)}"
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers and arrays, which files turn attributes into, as plain ones."""
+    return value.tolist()

@@ -1,0 +1,179 @@
+"""Brian2 against SciPy. Builds of C++ take about ten seconds each, so that tests share them."""
+
+import importlib.util
+import os
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from astro_sim import SimulationError, SimulationParameters, simulate
+from astro_sim.engines import brian2_engine, integrate
+from astro_sim.engines.job import Job
+from astro_sim.equations import Model, Place, Variable
+from astro_sim.parameters import RateModelParameters, SolverParameters
+from astro_sim.protocol import Interval
+from rmaat.records import ParameterError
+
+DEFAULT = SimulationParameters()
+# Activity falls to 1e-22 in silence; the reference must follow it there for a relative comparison.
+REFERENCE = {"relative_tolerance": 1e-10, "absolute_tolerance": 1e-30}
+STATES = (
+    "presynaptic_activity",
+    "postsynaptic_activity",
+    "synaptic_facilitation",
+    "short_term_process",
+    "long_term_process",
+)
+SHORT = DEFAULT.override(
+    {
+        "run_duration": 20.0,
+        "cycle_duration": 10.0,
+        "stimulus_duration": 4.0,
+        "postsynaptic_neurons": 2,
+        "layout": "random",
+        "restart_fast_variables": False,
+        "short_term_time_constant": 0.5,
+    }
+)
+
+
+@pytest.fixture(autouse=True)
+def _own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Every test starts with an empty temporary folder, and leaves it so."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    yield
+    assert not list(tmp_path.iterdir())
+
+
+def relative_difference(found: xr.Dataset, expected: xr.Dataset, name: str) -> float:
+    """The largest over all elements and stored times but the first, at which all is exactly 0."""
+    assert not found[name].values[0].any()
+    reference = expected[name].values[1:]
+    return float(np.abs(found[name].values[1:] / reference - 1).max())
+
+
+@pytest.fixture(scope="module")
+def default_pair() -> tuple[xr.Dataset, xr.Dataset]:
+    return simulate(engine="brian2"), simulate(DEFAULT.override(REFERENCE))
+
+
+@pytest.mark.brian2
+@pytest.mark.parametrize("name", STATES)
+def test_brian2_is_within_a_thousandth_of_scipy_at_every_stored_time(
+    default_pair: tuple[xr.Dataset, xr.Dataset], name: str
+):
+    assert relative_difference(*default_pair, name) < 1e-3
+
+
+@pytest.mark.brian2
+def test_brian2_stores_the_same_axes_as_scipy(default_pair: tuple[xr.Dataset, xr.Dataset]):
+    found, expected = default_pair
+    for name in ("time", "cycle_end", "presynaptic_drive", "coupling", "influence"):
+        xr.testing.assert_identical(found[name], expected[name])
+    assert found.attrs["engine"] == "brian2"
+    assert '"brian2": "' in found.attrs["versions"]
+
+
+@pytest.mark.brian2
+def test_the_difference_halves_with_the_time_step():
+    reference = simulate(SHORT.override(REFERENCE))
+    coarse, fine = (simulate(SHORT.override({"time_step": step}), "brian2") for step in (0.002, 0.001))
+    for name in STATES[1:]:
+        ratio = relative_difference(coarse, reference, name) / relative_difference(fine, reference, name)
+        assert ratio == pytest.approx(2, rel=0.05), name
+
+
+def own_model_job(rate: str) -> Job:
+    model = Model(
+        variables=(
+            Variable("u", Place.PRE, "(drive - u) / neuron_time_constant", "", ""),
+            Variable("w", Place.SYNAPSE, rate, "", ""),
+        ),
+        synaptic_input="w",
+        coupled_signal="w",
+    )
+    coupling = np.arange(36.0).reshape(3, 2, 3, 2) / 100
+    drive = np.array([1.0, 2.0])
+    intervals = tuple(Interval(t, t + 0.5, drive * (t < 1), np.zeros(3), t == 1) for t in (0.0, 0.5, 1.0))
+    return Job(model, RateModelParameters(), coupling, intervals, 0.25, SolverParameters(time_step=0.0005))
+
+
+@pytest.mark.brian2
+def test_without_a_compiler_brian2_warns_and_runs_another_model_in_numpy(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    job = own_model_job("(u_pre + coupled_input - w) / synapse_time_constant")
+    with pytest.warns(UserWarning, match="no C\\+\\+ compiler and make found"):
+        found = integrate(job, "brian2", lambda _: None)
+    assert found.solver["target"] == "numpy"
+    expected = integrate(job, "scipy", lambda _: None)
+    for label, values in expected.values.items():
+        np.testing.assert_allclose(found.values[label], values, rtol=5e-3, atol=1e-9, err_msg=label)
+
+
+@pytest.mark.brian2
+def test_an_equation_of_the_wrong_dimension_fails_with_brian2s_own_words():
+    with pytest.raises(SimulationError, match=r"Brian2 failed with status 1; .*DimensionMismatchError"):
+        integrate(own_model_job("u_pre + coupled_input - w"), "brian2", lambda _: None)
+
+
+@pytest.mark.brian2
+def test_a_failing_build_is_one_sentence(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CXX", "false")
+    with pytest.raises(SimulationError, match=r"Brian2 failed with status 1; .*Project compilation failed") as caught:
+        integrate(own_model_job("-w / synapse_time_constant"), "brian2", lambda _: None)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_time_step_that_does_not_divide_the_recording_interval_is_refused():
+    with pytest.raises(ParameterError, match=r"time_step of 0.0003 s does not divide recording_interval of 0.5 s"):
+        simulate(DEFAULT.override({"time_step": 0.0003}), "brian2")
+
+
+def test_a_missing_brian2_is_answered_with_how_to_install_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(SimulationError, match=r"pip install rmaat-toolkit\[brian2\]"):
+        simulate(engine="brian2")
+
+
+def test_an_interrupt_kills_the_worker_and_its_children(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+):
+    folder = tmp_path_factory.mktemp("worker")
+    worker, pids = folder / "worker.py", folder / "pids"
+    worker.write_text(
+        "import os, pathlib, subprocess, time\n"
+        "child = subprocess.Popen(['sleep', '60'])\n"
+        f"path = pathlib.Path({str(pids)!r})\n"
+        "path.with_suffix('.new').write_text(f'{os.getpid()} {child.pid}')\n"
+        "os.replace(path.with_suffix('.new'), path)\n"
+        "time.sleep(60)\n"
+    )
+    monkeypatch.setattr(brian2_engine, "WORKER", worker)
+
+    def interrupt_once_running():
+        while not pids.exists():
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt_once_running).start()
+    with pytest.raises(KeyboardInterrupt):
+        simulate(engine="brian2")
+    for pid in map(int, pids.read_text().split()):
+        assert is_gone(pid)
+
+
+def is_gone(pid: int) -> bool:
+    """A killed child of a killed parent waits to be reaped by a distant ancestor, so that a zombie counts as gone."""
+    for _ in range(100):
+        status = Path(f"/proc/{pid}/stat")
+        if not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] == "Z":
+            return True
+        time.sleep(0.02)
+    return False

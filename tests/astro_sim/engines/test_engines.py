@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+
+from astro_sim import SimulationError, simulate
+from astro_sim.engines import ENGINES, integrate
+from astro_sim.engines.job import Job, Solution
+from astro_sim.equations import Model, Place, Variable
+from astro_sim.parameters import RateModelParameters, SolverParameters
+from astro_sim.protocol import Interval
+from rmaat.errors import UsageError
+
+
+def one_variable_job(rate: str) -> Job:
+    model = Model((Variable("growth", Place.SYNAPSE, rate, "", ""),), "growth", "growth")
+    interval = Interval(0.0, 5.0, np.zeros(2), np.zeros(3), False)
+    return Job(model, RateModelParameters(), np.zeros((3, 2, 3, 2)), (interval,), 0.5, SolverParameters())
+
+
+def test_an_unknown_engine_is_refused_with_near_names():
+    with pytest.raises(UsageError, match="unknown engine 'brain2'; perhaps you meant brian2"):
+        simulate(engine="brain2")
+
+
+def test_a_model_without_neuronal_variables_runs():
+    solution = integrate(one_variable_job("(1 - growth) / synapse_time_constant"), "scipy", lambda _: None)
+    np.testing.assert_allclose(solution.values["growth"][:, 2, 1], 1 - np.exp(-solution.times), atol=1e-7)
+
+
+def test_a_solution_that_escapes_to_infinity_names_time_variable_and_place():
+    job = one_variable_job("(1 + growth**2) / synapse_time_constant")
+    with pytest.raises(SimulationError, match=r"growth at post 0, pre 0 growing beyond 1e\+09 at 1\.5708 s"):
+        integrate(job, "scipy", lambda _: None)
+
+
+def test_a_value_that_is_not_finite_is_named_whatever_the_engine(monkeypatch: pytest.MonkeyPatch):
+    job = one_variable_job("growth")
+    values = np.zeros((11, 3, 2))
+    values[4, 2, 1] = np.nan
+    solution = Solution(np.arange(11) / 2, {"growth": values}, {}, ())
+    monkeypatch.setitem(ENGINES, "broken", lambda *_: solution)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(SimulationError, match="broken found nan for growth at post 2, pre 1 at 2 s"):
+        integrate(job, "broken", lambda _: None)

@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+from astro_sim.coupling import as_matrix, build_coupling
+from astro_sim.equations import Model, Place, Variable
+from astro_sim.errors import SimulationError
+from astro_sim.geometry import build_geometry
+from astro_sim.influence import measure_influence
+from astro_sim.parameters import NetworkParameters, RateModelParameters
+from astro_sim.rate_model import RATE_MODEL
+from astro_sim.right_hand_side import RightHandSide
+
+
+def coupling_of(layout: str) -> np.ndarray:
+    network = NetworkParameters(presynaptic_neurons=4, postsynaptic_neurons=2, layout=layout, seed=3)
+    return build_coupling(build_geometry(network).distance, 0.05, 1.0)
+
+
+@pytest.mark.parametrize("layout", ["line", "random", "equal"])
+@pytest.mark.parametrize(("gain", "decay"), [(0.5, 1.0), (0.2, 1.3), (0.0, 1.0)])
+def test_influence_is_the_inverse_of_decay_minus_loop_gain_minus_coupling(layout: str, gain: float, decay: float):
+    coupling = coupling_of(layout)
+    parameters = RateModelParameters(short_term_gain=gain, synapse_decay=decay, short_term_decay=1.1)
+    influence = measure_influence(RATE_MODEL, parameters, coupling)
+    expected = np.linalg.inv((1.1 - gain / decay) * np.eye(8) - as_matrix(coupling))
+    np.testing.assert_allclose(as_matrix(influence), expected, rtol=1e-6)
+
+
+def test_influence_is_what_a_long_run_under_a_push_shows():
+    coupling, push = coupling_of("random"), np.zeros((2, 4))
+    push[1, 2] = 1e-3
+    names = RateModelParameters(long_term_time_constant=2.0).to_dict() | {"short_term_bias": push}
+    rate = RightHandSide(RATE_MODEL, names, coupling)
+    run = solve_ivp(
+        lambda _, y: rate(y, np.zeros(4), np.zeros(2)), (0, 400), np.zeros(rate.size), rtol=1e-10, atol=1e-14
+    )
+    answer = rate.unpack(run.y[:, -1])["short_term_process"] / 1e-3
+    influence = measure_influence(RATE_MODEL, RateModelParameters(), coupling)
+    np.testing.assert_allclose(influence[:, :, 1, 2], answer, rtol=1e-4)
+
+
+def test_influence_is_measured_around_the_rest_that_biases_shift():
+    quiet, biased = (
+        measure_influence(RATE_MODEL, RateModelParameters(short_term_bias=bias), coupling_of("line"))
+        for bias in (0.0, 0.5)
+    )
+    # tanh saturates away from 0, so that every effect weakens.
+    assert (biased < quiet).all()
+
+
+def test_a_network_without_a_steady_state_near_rest_is_an_error():
+    growing = Variable("short_term_process", Place.SYNAPSE, "exp(short_term_process) + short_term_bias", "", "")
+    model = Model((growing,), "short_term_process", "short_term_process")
+    with pytest.raises(SimulationError, match="no steady state near rest"):
+        measure_influence(model, RateModelParameters(), coupling_of("line"))

@@ -1,0 +1,69 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from astro_sim.equations import Model, Place, Variable
+from astro_sim.parameters import RateModelParameters
+from astro_sim.rate_model import RATE_MODEL
+from astro_sim.right_hand_side import RightHandSide
+from rmaat.errors import UsageError
+
+CONSTANTS = RateModelParameters().to_dict()
+
+
+def test_state_and_variables_are_two_views_of_the_same_numbers():
+    rate = RightHandSide(RATE_MODEL, CONSTANTS, np.zeros((2, 3, 2, 3)))
+    values = rate.unpack(np.arange(rate.size, dtype=float))
+    assert [(label, value.shape) for label, value in values.items()] == [
+        ("presynaptic_activity", (3,)),
+        ("postsynaptic_activity", (2,)),
+        ("synaptic_facilitation", (2, 3)),
+        ("short_term_process", (2, 3)),
+        ("long_term_process", (2, 3)),
+    ]
+    np.testing.assert_array_equal(np.concatenate([value.ravel() for value in values.values()]), np.arange(rate.size))
+
+
+def test_a_restart_spares_only_the_long_term_process():
+    rate = RightHandSide(RATE_MODEL, CONSTANTS, np.zeros((2, 3, 2, 3)))
+    state = np.ones(rate.size)
+    after = {label: value.mean() for label, value in rate.unpack(rate.restarted(state)).items()}
+    assert [label for label, value in after.items() if value] == ["long_term_process"]
+    assert state.all()
+
+
+def test_a_models_own_equations_see_the_names_of_their_place():
+    model = Model(
+        variables=(
+            Variable("u", Place.PRE, "drive * k", "", ""),
+            Variable("v", Place.POST, "drive + synaptic_input", "", ""),
+            Variable("w", Place.SYNAPSE, "u_pre + 10 * v_post + 100 * coupled_input", "", ""),
+        ),
+        synaptic_input="w * u_pre",
+        coupled_signal="w",
+    )
+    coupling = np.random.default_rng(0).normal(size=(2, 3, 2, 3))
+    rate = RightHandSide(model, {"k": 2.0}, coupling)
+    u, v, w = np.array([1.0, 2, 3]), np.array([4.0, 5]), np.arange(6.0).reshape(2, 3)
+    found = rate.unpack(rate(np.concatenate([u, v, w.ravel()]), np.array([1.0, 0, 0]), np.array([0, 1.0])))
+    np.testing.assert_allclose(found["presynaptic_u"], [2, 0, 0])
+    np.testing.assert_allclose(found["postsynaptic_v"], [0 + 2 + 6, 1 + 3 + 8 + 15])
+    for post in range(2):
+        for pre in range(3):
+            coupled = (coupling[post, pre] * w).sum()
+            assert found["w"][post, pre] == pytest.approx(u[pre] + 10 * v[post] + 100 * coupled)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"synaptic_input": "tanh(synaptic_facilitatio)"},
+        {"coupled_signal": "tanh(activity_pre)"},
+        {"variables": (Variable("x", Place.PRE, "-x + synaptic_input", "", ""),)},
+        {"variables": (Variable("x", Place.PRE, "__import__('os')", "", ""),)},
+    ],
+)
+def test_an_equation_that_uses_a_name_nothing_defines_there_is_refused(broken: dict):
+    with pytest.raises(UsageError, match="unknown name in the equation of"):
+        RightHandSide(dataclasses.replace(RATE_MODEL, **broken), CONSTANTS, np.zeros((2, 3, 2, 3)))
