@@ -5,6 +5,7 @@ or a crash leaves the earlier file as it was, or no file.
 """
 
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,14 +28,14 @@ def atomic_file(path: Path) -> Iterator[Path]:
         The operating system refused (full disk, missing rights); nothing is left behind.
     """
     temporary = _temporary_sibling(path)
-    try:
-        yield temporary
-        _flush_to_disk(temporary)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise FileError(f"cannot write {path}: {error.strerror or error}; nothing was written") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with _refusals(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            _flush_to_disk(temporary)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -47,23 +48,19 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         As `atomic_file`.
     """
     temporary = _temporary_sibling(path)
-    try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                _flush_to_disk(file)
-        if path.exists():
-            retired = path.with_name(f".{path.name}.{os.getpid()}.old")
-            os.replace(path, retired)
-            os.replace(temporary, path)
-            shutil.rmtree(retired)
-        else:
-            os.replace(temporary, path)
-    except OSError as error:
-        raise FileError(f"cannot write {path}: {error.strerror or error}; nothing was written") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with _refusals(path):
+        try:
+            temporary.mkdir(parents=True)
+            yield temporary
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    _flush_to_disk(file)
+            if path.is_dir():
+                _exchange_folders(temporary, path)
+            else:
+                os.replace(temporary, path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -87,13 +84,33 @@ def read_text(path: Path) -> str:
 
 def refuse_existing(path: Path, remedy: str) -> None:
     """Raise `FileError` with `remedy` where `path` is already there, before any work is done for it."""
-    if path.exists():
+    if os.path.exists(path):
         raise FileError(f"{path} exists already; {remedy}")
 
 
+@contextmanager
+def _refusals(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise FileError(f"cannot write {path}: {error.strerror or error}; nothing was written") from error
+
+
 def _temporary_sibling(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Random, so that writers in one process, or on several machines, do not meet.
+    return path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
+
+
+def _exchange_folders(new: Path, old: Path) -> None:
+    """Put `new` in the place of `old`; where that fails, `old` stays."""
+    retired = _temporary_sibling(old)
+    os.replace(old, retired)
+    try:
+        os.replace(new, old)
+    except BaseException:
+        os.replace(retired, old)
+        raise
+    shutil.rmtree(retired, ignore_errors=True)
 
 
 def _flush_to_disk(path: Path) -> None:

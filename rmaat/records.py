@@ -77,10 +77,10 @@ class Record:
     """
 
     def __post_init__(self) -> None:
+        hints = typing.get_type_hints(type(self))
         for entry in dataclasses.fields(self):
-            quantity = entry.metadata.get("quantity")
-            if quantity is not None:
-                _check(entry.name, getattr(self, entry.name), quantity)
+            value = _checked(entry.name, getattr(self, entry.name), hints[entry.name], entry.metadata.get("quantity"))
+            object.__setattr__(self, entry.name, value)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, nested as the records are; tuples become lists."""
@@ -154,8 +154,9 @@ class Record:
         """
         text = read_text(path)
         try:
-            return cls.from_dict(yaml.safe_load(text) or {})
-        except (ParameterError, yaml.YAMLError) as error:
+            values = yaml.safe_load(text)
+            return cls.from_dict({} if values is None else values)
+        except (ParameterError, yaml.YAMLError, ValueError, RecursionError) as error:
             raise ParameterError(f"{path}: {' '.join(str(error).split())}") from error
 
     def _with_units(self) -> dict[str, Any]:
@@ -164,10 +165,8 @@ class Record:
             value = getattr(self, entry.name)
             if isinstance(value, Record):
                 result[entry.name] = value._with_units()
-            elif (unit := entry.metadata["quantity"].unit) == "1":
-                result[entry.name] = list(value) if isinstance(value, tuple) else value
             else:
-                result[entry.name] = f"{value!r} {unit}"
+                result[entry.name] = _with_unit(value, entry.metadata["quantity"].unit)
         return result
 
 
@@ -179,20 +178,36 @@ def unknown_name(kind: str, name: str, known: typing.Iterable[str]) -> str:
     return f"unknown {kind} {name!r}; {remedy}"
 
 
-def _check(name: str, value: Any, quantity: Quantity) -> None:
+def _checked(name: str, value: Any, hint: Any, quantity: Quantity | None) -> Any:
+    """`value`, as a float where the field is one, so that equal records are saved alike."""
+    kind = int | float if hint is float else typing.get_origin(hint) or hint
+    if not isinstance(value, kind) or (isinstance(value, bool) and hint is not bool):
+        raise _type_error(name, value, hint)
+    if quantity is None:
+        return value
+    if isinstance(value, tuple):
+        return tuple(_checked(name, item, typing.get_args(hint)[0], quantity) for item in value)
     if quantity.choices and value not in quantity.choices:
         raise ParameterError(f"{name} is {value!r}; it must be one of {', '.join(quantity.choices)}")
-    for number in value if isinstance(value, tuple) else (value,):
-        if isinstance(number, str | bool):
-            continue
-        if not isinstance(number, int | float):
-            raise ParameterError(f"{name} is {value!r}; it must be a number")
-        # A comparison with NaN is false, so this refuses it too.
-        if not quantity.low <= number <= quantity.high or math.isinf(number):
-            unit = "" if quantity.unit == "1" else f" {quantity.unit}"
-            raise ParameterError(
-                f"{name} is {number}{unit}; it must lie between {quantity.low:g} and {quantity.high:g}{unit}"
-            )
+    # A comparison with NaN is false, so this refuses it too.
+    if hint in (int, float) and (not quantity.low <= value <= quantity.high or abs(value) == math.inf):
+        unit = "" if quantity.unit == "1" else f" {quantity.unit}"
+        raise ParameterError(
+            f"{name} is {value}{unit}; it must lie between {quantity.low:g} and {quantity.high:g}{unit}"
+        )
+    return float(value) if hint is float else value
+
+
+def _with_unit(value: Any, unit: str) -> Any:
+    if isinstance(value, tuple):
+        return [_with_unit(item, unit) for item in value]
+    return value if unit == "1" else f"{value!r} {unit}"
+
+
+def _type_error(name: str, value: Any, hint: Any) -> ParameterError:
+    return ParameterError(
+        f"{name} is {value!r}; it must be of type {hint.__name__ if isinstance(hint, type) else hint}"
+    )
 
 
 def _parse(name: str, value: Any, hint: Any, entry: dataclasses.Field) -> Any:
@@ -200,8 +215,8 @@ def _parse(name: str, value: Any, hint: Any, entry: dataclasses.Field) -> Any:
     if isinstance(hint, type) and issubclass(hint, Record):
         return value if isinstance(value, hint) else hint.from_dict(value)
     quantity: Quantity = entry.metadata["quantity"]
-    if typing.get_origin(hint) is tuple:
-        items = value.split(",") if isinstance(value, str) else value
+    if typing.get_origin(hint) is tuple and isinstance(value, str | list | tuple):
+        items = [item.strip() for item in value.split(",")] if isinstance(value, str) else value
         item_hint = typing.get_args(hint)[0]
         return tuple(_parse(name, item, item_hint, entry) for item in items)
     if hint is str and isinstance(value, str):
@@ -210,7 +225,7 @@ def _parse(name: str, value: Any, hint: Any, entry: dataclasses.Field) -> Any:
         return str(value).lower() == "true"
     if hint in (int, float) and not isinstance(value, bool):
         return _number(name, value, hint, quantity.unit)
-    raise ParameterError(f"{name} is {value!r}; it must be of type {getattr(hint, '__name__', hint)}")
+    raise _type_error(name, value, hint)
 
 
 def _number(name: str, value: Any, hint: type, unit: str) -> Any:

@@ -1,0 +1,31 @@
+# `make demo` and `make test` are each enough by themselves; the environment is made once, in .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: demo test bench clean
+
+demo: $(INSTALLED)
+	$(BIN)/rmaat demo
+
+test: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/basedpyright
+	$(BIN)/pytest --numprocesses 2
+
+bench: $(INSTALLED)
+	$(BIN)/python -m benchmarks.replay
+
+clean:
+	rm -rf .venv
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo 'Python 3.11 to 3.13 is needed, and $(PYTHON) is another; name one: make PYTHON=python3.12 ...' >&2; exit 2; }
+	@echo 'Installing into .venv (once; a few minutes)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[brian2,dev]'
+	@touch $@

@@ -1,0 +1,103 @@
+"""The whole chain in minutes: simulate, distil, train, evaluate, draw, and print one table."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rmaat.progress import Bar
+from rmaat.text import table
+from rmaat.versions import versions
+
+if TYPE_CHECKING:
+    from model.evaluation import Evaluation
+    from model.measure import StepCost
+    from model.tasks import TaskData
+
+
+def run(out: Path, data: Path) -> None:
+    """Run every step with default parameters into `out`, or the next free name beside it, and print a table.
+
+    Raises
+    ------
+    RmaatError
+        As the steps do.
+    """
+    from astro_sim import simulate, write_traces
+    from distill import distil, write_tables
+    from figures import draw_all
+    from model.evaluation import evaluate
+    from model.presets import PRESETS
+    from model.run_folder import RunConfiguration
+    from model.tasks.library import load_listops
+    from model.training import train
+
+    out = _free_name(out)
+    with Bar("simulate") as progress:
+        traces = simulate(progress=progress)
+        write_traces(traces, out / "sim.nc")
+    tables = distil(traces)
+    write_tables(tables, out / "tables.nc")
+    preset = PRESETS["short"]
+    with Bar("data") as progress:
+        task = load_listops(preset.task_parameters, None, data, progress)
+    configuration = RunConfiguration(
+        "listops", preset.task_parameters, None, preset.model, preset.training, versions("torch", "numpy")
+    )
+    with Bar("train") as progress:
+        train(configuration, task, tables, out / "listops", progress=progress)
+    with Bar("evaluate") as progress:
+        evaluation = evaluate(out / "listops", task)
+        progress(0.2, "AMRB beside BPTT")
+        costs = _costs(out / "listops", task)
+        progress(0.8, "figures")
+        drawn = draw_all(out, out / "figures")
+        progress(1.0)
+    print(_report(evaluation, costs))
+    print(f"\nresults: {out}\nfigures: {out / 'figures'} ({len(drawn)} files)")
+
+
+def _costs(out: Path, task: "TaskData") -> dict[str, "StepCost"]:
+    """A training step of the trained model on the longest test sequences, differentiated both ways."""
+    from model.evaluation import load_run
+    from model.measure import compare_steps
+    from model.replay import Amrb, Bptt
+    from model.run_folder import RunFolder
+    from model.training import choose_device, load_batch
+
+    folder = RunFolder(out)
+    settings = folder.read_configuration().training
+    device = choose_device(settings.device)
+    longest = task.test.lengths.argsort(kind="stable")[-settings.batch_size :]
+    batch = load_batch(task.test, longest, device)
+    return compare_steps(load_run(folder).to(device), batch, {"BPTT": Bptt(), "AMRB": Amrb(settings.keep_graphs)})
+
+
+def _report(evaluation: "Evaluation", costs: dict[str, "StepCost"]) -> str:
+    accuracy = [
+        ("always the commonest label", f"{evaluation.commonest_label:.1%}"),
+        ("best guess from the root operator", f"{evaluation.root_operator:.1%}"),
+        (
+            f"RMAAT, {evaluation.parameters:,} parameters",
+            f"{evaluation.accuracy:.1%} +- {evaluation.standard_error:.1%}",
+        ),
+    ]
+    steps = [
+        (f"training step with {name}", f"{cost.peak_bytes / 1e6:.1f} MB", f"{1e3 * cost.seconds:.0f} ms")
+        for name, cost in costs.items()
+    ]
+    ratio = (
+        "AMRB / BPTT",
+        f"{costs['AMRB'].peak_bytes / costs['BPTT'].peak_bytes:.2f}",
+        f"{costs['AMRB'].seconds / costs['BPTT'].seconds:.2f}",
+    )
+    return "\n\n".join(
+        [
+            table(accuracy, (f"ListOps, {evaluation.samples} test samples", "accuracy")),
+            table([*steps, ratio], ("four segments, same model and gradients", "peak memory", "time")),
+        ]
+    )
+
+
+def _free_name(out: Path) -> Path:
+    """`out`, or `out-2`, `out-3` and so on where it is taken: a demo never touches an earlier one."""
+    names = (out if count == 1 else out.with_name(f"{out.name}-{count}") for count in range(1, 10_000))
+    return next(name for name in names if not name.exists())

@@ -1,0 +1,39 @@
+"""A progress bar with time left, for functions that take a `progress` callable."""
+
+import sys
+from types import TracebackType
+from typing import Self
+
+from tqdm import tqdm
+
+
+class Bar:
+    """A bar on standard error; where that is no terminal, a line now and then instead.
+
+    with Bar("simulate") as progress:
+        simulate(progress=progress)
+    """
+
+    def __init__(self, label: str):
+        on_terminal = sys.stderr.isatty()
+        self._bar = tqdm(
+            desc=f"{label:10}",
+            total=1.0,
+            ascii=not on_terminal,
+            ncols=None if on_terminal else 80,
+            mininterval=0.1 if on_terminal else 5.0,
+            bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left{postfix}",
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.close()
+
+    def __call__(self, fraction: float, note: str = "") -> None:
+        """Show that `fraction` (0 to 1) is done."""
+        self._bar.set_postfix_str(note, refresh=False)
+        self._bar.update(fraction - self._bar.n)

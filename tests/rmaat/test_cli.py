@@ -1,0 +1,288 @@
+"""The command: what a user types, what comes out, and how bad input ends."""
+
+import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from astro_sim import SimulationParameters, simulate, write_traces
+from distill import read_tables
+from model.run_folder import RunFolder
+from rmaat.cli import COMMANDS, main
+
+# A model and data so small that a training takes a second.
+TINY = [
+    "--train-size", "64", "--validation-size", "16", "--test-size", "16", "--longest-length", "40", "--steps", "4",
+    "--validate-every", "2", "--width", "8", "--heads", "2", "--layers", "1", "--segment-length", "10",
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RMAAT_DATA", raising=False)
+
+
+@pytest.fixture(scope="session")
+def stored_traces(tmp_path_factory):
+    path = tmp_path_factory.mktemp("traces") / "sim.nc"
+    write_traces(simulate(SimulationParameters().override({"run_duration": 200})), path)
+    return path
+
+
+@pytest.fixture
+def trained():
+    assert main(["train", "listops", "--out", "run", *TINY]) == 0
+    return Path("run")
+
+
+def failure(capsys, *arguments: object) -> tuple[int, str]:
+    """Exit status and the last line on standard error; the command must not have succeeded."""
+    try:
+        status = main([str(argument) for argument in arguments])
+    except SystemExit as stopped:  # argparse's own refusals
+        status = int(stopped.code or 0)
+    captured = capsys.readouterr()
+    assert status != 0
+    assert "Traceback" not in captured.err
+    return status, captured.err.strip().splitlines()[-1]
+
+
+def files() -> set[str]:
+    return {str(path) for path in Path().rglob("*") if path.is_file()}
+
+
+def command(*arguments: str, **options) -> subprocess.Popen:
+    pipe = subprocess.PIPE
+    return subprocess.Popen([sys.executable, "-m", "rmaat", *arguments], stdout=pipe, stderr=pipe, text=True, **options)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_teaches_by_an_example(capsys, name):
+    with pytest.raises(SystemExit) as stopped:
+        main([name, "--help"])
+    assert stopped.value.code == 0
+    assert f"  rmaat {name} " in capsys.readouterr().out
+
+
+def test_help_loads_neither_torch_nor_the_simulator():
+    code = (
+        "import sys, rmaat.cli\n"
+        "try: rmaat.cli.main(['train', '--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'torch', 'scipy', 'xarray', 'brian2', 'matplotlib'} & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_chain_of_commands_leaves_traces_tables_a_run_and_figures(capsys):
+    assert main(["simulate", "--cycles", "4", "--out", "runs/sim.nc"]) == 0
+    assert main(["distill", "runs/sim.nc", "--segments", "16", "--out", "runs/tables.nc"]) == 0
+    assert main(["train", "listops", "--tables", "runs/tables.nc", "--out", "runs/listops", *TINY]) == 0
+    assert main(["evaluate", "runs/listops"]) == 0
+    assert main(["figures", "runs/", "--out", "runs/figures"]) == 0
+    shown = capsys.readouterr().out
+    assert "retention factors for T = 4: 0.455 0.276 0.167 0.102" in shown
+    assert re.search(r"commonest label +\d+\.\d%", shown)
+    assert read_tables(Path("runs/listops/tables.nc")).longest == 16
+    assert len(list(Path("runs/figures").glob("*.png"))) == 4
+    assert len(list(Path("runs/figures").glob("*.svg"))) == 4
+
+
+def test_parameters_come_from_a_file_and_single_ones_from_the_command_line(capsys):
+    assert main(["simulate", "--set", "coupling_strength=0.1", "--save-parameters", "mine.yaml", "--cycles", "3"]) == 0
+    assert "short_term_time_constant: 3.0 s" in Path("mine.yaml").read_text()
+    assert main(["simulate", "--parameters", "mine.yaml", "--set", "layout=random", "--show"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"coupling_strength +0\.1 ", shown)
+    assert re.search(r"layout +random ", shown)
+    assert re.search(r"run_duration +150 +s ", shown)
+
+
+def test_every_setting_can_be_given_on_the_command_line(trained):
+    configuration = RunFolder(trained).read_configuration()
+    assert configuration.model.width == 8
+    assert configuration.training.steps == 4
+    assert configuration.task_parameters.longest_length == 40
+
+
+def test_longer_tables_come_from_stored_traces_without_a_simulation(stored_traces, monkeypatch):
+    monkeypatch.setattr("astro_sim.engines.scipy_engine.solve_ivp", None)
+    assert main(["distill", str(stored_traces), "--segments", "1000", "--out", "long.nc"]) == 0
+    assert read_tables(Path("long.nc")).retention(1000).sum() == pytest.approx(1)
+
+
+USAGE = [
+    (["simulate", "--engine", "nest"], "unknown engine 'nest'"),
+    (["simulate", "--set", "long_term_time_constant=-5"], "long_term_time_constant is -5.0 s; it must lie between"),
+    (["simulate", "--set", "short_term_time_constant=3 ms"], "it is in s"),
+    (["simulate", "--set", "run_duration=40"], "a cycle of 50 s is longer than the run of 40 s"),
+    (["simulate", "--set", "tau=3"], "unknown parameter 'tau'"),
+    (["simulate", "--set", "layout"], "write --set name=value"),
+    (["simulate", "--cycles", "0"], "run_duration is 0.0 s"),
+    (["simulate", "--cycles", "many"], "invalid int value"),
+    (["distill", "x.nc", "--segments", "0"], "segments is 0 segments; it must lie between 1 and 4096"),
+    (["train", "listops", "--out", "run", "--heads", "3"], "3 heads do not divide a width of 64"),
+    (["train", "listops", "--out", "run", "--width", "wide"], "width is 'wide'; it must be a whole number"),
+    (["train", "listops", "--out", "run", "--architecture", "lstm"], "architecture is 'lstm'; it must be one of"),
+    (["train", "chess", "--out", "run"], "invalid choice: 'chess'"),
+    ([], "arguments are required: COMMAND"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), USAGE, ids=[" ".join(arguments) for arguments, _ in USAGE])
+def test_wrong_usage_ends_with_one_sentence_and_status_2(capsys, arguments, message):
+    status, line = failure(capsys, *arguments)
+    assert status == 2
+    assert message in line
+    assert files() == set()
+
+
+def spoil_traces(path: Path, stored: Path) -> None:
+    with xr.open_dataset(stored) as dataset:
+        dataset = dataset.load()
+    dataset["short_term_process"][7, 1, 2] = np.nan
+    dataset.to_netcdf(path)
+
+
+def test_a_nan_in_traces_is_named_by_variable_and_time(capsys, stored_traces):
+    spoil_traces(Path("bad.nc"), stored_traces)
+    status, line = failure(capsys, "distill", "bad.nc", "--out", "tables.nc")
+    assert status == 1
+    assert "bad.nc" in line
+    assert "short_term_process" in line
+    assert "3.5" in line
+    assert files() == {"bad.nc"}
+
+
+def test_tables_without_the_wanted_number_of_segments_name_the_command_that_makes_them(capsys, stored_traces):
+    main(["distill", str(stored_traces), "--segments", "3", "--out", "tables.nc"])
+    status, line = failure(capsys, "train", "listops", "--tables", "tables.nc", "--out", "run", *TINY)
+    assert status == 1
+    assert "serves 1 to 3 segments, not 4; make longer tables with: rmaat distill TRACES.nc --segments 4" in line
+    assert not Path("run").exists()
+
+
+def test_a_sequence_longer_than_the_segments_is_refused_before_training(capsys):
+    status, line = failure(capsys, "train", "listops", "--out", "run", *TINY, "--segments", "2")
+    assert status == 1
+    assert re.search(r"longest sequence has \d+ tokens, more than 2 segments of 10; set segment_length to", line)
+    assert not Path("run").exists()
+
+
+def test_a_token_out_of_range_in_stored_data_is_refused(capsys, trained):
+    (stored,) = Path("runs/data").glob("*.npz")
+    with np.load(stored) as file:
+        arrays = dict(file)
+    arrays["test_tokens"][0] = 99
+    np.savez(stored, **arrays)
+    status, line = failure(capsys, "evaluate", trained)
+    assert status == 1
+    assert "the test split has token 99; it must lie between 0 and 15" in line
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(capsys, trained):
+    place = trained / "configuration.json"
+    values = json.loads(place.read_text())
+    values["model"]["layers"] = 2
+    place.write_text(json.dumps(values))
+    status, line = failure(capsys, "evaluate", trained)
+    assert status == 1
+    assert "holds another architecture" in line
+    assert not (trained / "evaluation.json").exists()
+
+
+def test_existing_output_is_never_overwritten_unasked(capsys, stored_traces, trained):
+    before = (trained / "metrics.csv").read_bytes()
+    status, line = failure(capsys, "train", "listops", "--out", trained, *TINY)
+    assert (status, "exists already; resume it with --resume" in line) == (1, True)
+    assert (trained / "metrics.csv").read_bytes() == before
+    Path("tables.nc").write_text("mine")
+    status, line = failure(capsys, "distill", stored_traces, "--out", "tables.nc")
+    assert (status, "exists already; choose another --out, or add --overwrite" in line) == (1, True)
+    assert Path("tables.nc").read_text() == "mine"
+    assert main(["distill", str(stored_traces), "--out", "tables.nc", "--overwrite"]) == 0
+    assert read_tables(Path("tables.nc")).longest == 64
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["distill", "nothing.nc"], "nothing.nc"),
+        (["evaluate", "nothing"], "nothing holds no run; train one with: rmaat train"),
+        (["figures", ".", "--out", "figures"], "rmaat"),
+        (["train", "listops", "--out", "run", "--tables", "nothing.nc"], "cannot read nothing.nc: No such file"),
+        (["train", "listops", "--out", "run", "--official-files", "nowhere"], "basic_"),
+        (["simulate", "--parameters", "nothing.yaml"], "cannot read nothing.yaml: No such file"),
+    ],
+)
+def test_missing_input_ends_with_one_sentence(capsys, arguments, message):
+    status, line = failure(capsys, *arguments, *(TINY if "train" in arguments else []))
+    assert status == 1
+    assert line.startswith("rmaat: ")
+    assert message in line
+    assert {name for name in files() if not name.startswith("runs/data")} == set()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["simulate", "--cycles", "3", "--out", "new.nc"],
+            "cannot write new.nc: NetCDF: HDF error (is the disk full?)",
+        ),
+        (["distill", "TRACES", "--out", "new.nc"], "cannot write new.nc: File too large"),
+        (["train", "listops", "--out", "run", *TINY, "--train-size", "1000"], ".npz: File too large"),
+    ],
+)
+def test_a_full_disk_ends_with_one_sentence_and_nothing_half_written(stored_traces, arguments, message):
+    def limit_files():
+        # Writing beyond the limit fails as on a full disk, once the signal is ignored.
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    arguments = [str(stored_traces) if argument == "TRACES" else argument for argument in arguments]
+    process = command(*arguments, preexec_fn=limit_files)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert error.strip().splitlines()[-1].endswith(f"{message}; nothing was written")
+    assert "Traceback" not in error
+    assert files() == set()
+
+
+def test_an_interrupted_training_ends_with_status_130_and_goes_on_to_the_same_weights():
+    many = [*TINY, "--steps", "60", "--validate-every", "20"]
+    process = command("train", "listops", "--out", "cut", *many, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    while not Path("cut/metrics.csv").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert re.search(r"rmaat: interrupted after step \d+; continue the same command with --resume", error)
+    assert main(["train", "listops", "--out", "cut", "--resume", *many]) == 0
+    assert main(["train", "listops", "--out", "whole", *many]) == 0
+    first, second = (Path(name, "checkpoint", "model.safetensors").read_bytes() for name in ("cut", "whole"))
+    assert first == second
+
+
+def test_an_interrupted_simulation_leaves_nothing():
+    process = command("simulate", "--cycles", "2000", "--out", "sim.nc")
+    assert process.stderr is not None
+    assert "simulate" in process.stderr.read(12)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "rmaat: interrupted; files that were being written are not there" in error
+    assert "Traceback" not in error
+    assert files() == set()

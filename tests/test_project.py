@@ -1,0 +1,71 @@
+"""The project's own files agree with each other, and the rooms keep their distance when they run."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+# conda-forge's names for the same packages.
+CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base", "lazy-loader": "lazy_loader"}
+CONDA_ONLY = {"python", "pip", "make", "c-compiler", "cxx-compiler"}
+
+
+def requirements() -> dict[str, str]:
+    """Name and version of everything in pyproject.toml, extras included, without conditions on the platform."""
+    lines = [*PROJECT["dependencies"], *(line for extra in PROJECT["optional-dependencies"].values() for line in extra)]
+    pairs = [re.fullmatch(r"([A-Za-z0-9_-]+)(.*)", line) for line in lines if ";" not in line]
+    return {match[1].lower(): match[2].replace(" ", "") for match in pairs if match}
+
+
+def test_the_conda_environment_has_the_dependencies_of_pyproject():
+    entries = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    conda = dict((*entry.split(" ", 1), "")[:2] for entry in entries if isinstance(entry, str))
+    found = {name: version.replace(" ", "") for name, version in conda.items() if name not in CONDA_ONLY}
+    assert found == {CONDA_NAMES.get(name, name): version for name, version in requirements().items()}
+    assert {"pip": ["--editable ."]} in entries
+
+
+def test_every_dependency_is_pinned_and_torch_as_tested():
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pinned = {re.split(r"==", line)[0].lower() for line in lines}
+    assert set(requirements()) <= pinned
+    assert "torch==2.13.0" in lines
+
+
+def test_versions_agree():
+    assert f"version: {PROJECT['version']}\n" in (ROOT / "CITATION.cff").read_text()
+    assert f"## {PROJECT['version']}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("statement", "absent"),
+    [
+        ("import model.training, model.evaluation", {"astro_sim", "brian2", "matplotlib"}),
+        ("import astro_sim", {"torch", "brian2", "matplotlib"}),
+        ("from distill import distil", {"torch", "brian2", "matplotlib"}),
+        ("from distill import default_tables; default_tables()", {"torch", "brian2", "astro_sim"}),
+        ("import figures; figures.draw_all", {"torch", "brian2"}),
+    ],
+)
+def test_a_room_runs_without_what_it_must_not_know(statement, absent):
+    code = f"import sys\n{statement}\nprint(sorted({absent!r} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_the_benchmark_runs(tmp_path, monkeypatch, capsys):
+    from benchmarks import replay
+
+    monkeypatch.setattr(replay, "SEGMENT_LENGTH", 16)
+    monkeypatch.setattr(replay, "SEGMENTS", (2,))
+    monkeypatch.setattr(sys, "argv", ["replay", "--out", str(tmp_path / "result.json")])
+    replay.main()
+    assert "AMRB, keep 1" in capsys.readouterr().out
+    assert (tmp_path / "result.json").exists()

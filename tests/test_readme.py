@@ -1,0 +1,66 @@
+"""Every command and every program in the documentation runs."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from rmaat.cli import main
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+# A whole training takes minutes and is what `make demo` runs in CI; here the command of the README is cut short.
+SHORTER = [
+    "--steps",
+    "3",
+    "--validate-every",
+    "3",
+    "--train-size",
+    "200",
+    "--validation-size",
+    "50",
+    "--test-size",
+    "50",
+]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def test_the_commands_of_the_readme_run_in_their_order(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = [line for block in blocks(ROOT / "README.md", "bash") for line in block.splitlines()]
+    assert len(lines) >= 5
+    for line in lines:
+        program, *arguments = shlex.split(line)
+        assert program == "rmaat"
+        assert main([*arguments, *(SHORTER if arguments[0] == "train" else [])]) == 0, line
+    assert list(Path("runs/figures").glob("*.png"))
+
+
+PROGRAMS = [(page, index) for page in PAGES for index in range(len(blocks(page, "python")))]
+
+
+@pytest.mark.parametrize(("page", "index"), PROGRAMS, ids=[f"{page.name}-{index}" for page, index in PROGRAMS])
+def test_the_programs_of_the_documentation_run(page, index, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(blocks(page, "python")[index], f"{page.name}, program {index}", "exec"), {"__name__": "documentation"})
+
+
+def test_the_numbers_beside_the_program_of_the_readme_are_those_it_prints(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (program,) = blocks(ROOT / "README.md", "python")
+    shown = re.search(r"# ((?:\d\.\d+ ?){4})", program)
+    assert shown is not None
+    exec(program, {"__name__": "documentation"})
+    printed = re.findall(r"\d\.\d+", capsys.readouterr().out)
+    assert [f"{float(number):.3f}" for number in printed[:4]] == shown.group(1).split()
+
+
+def test_links_of_the_documentation_lead_to_files():
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} names {target}"
