@@ -23,10 +23,11 @@ from torch.nn import functional
 def positive_features(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """phi(x) = elu(x) + 1, in float32 at least.
 
-    The branch form keeps its relative accuracy for negative x; `elu(x) + 1` cancels there and is all noise in bfloat16.
+    Written as exp(min(x, 0)) + max(x, 0), it keeps its relative accuracy for negative x, where `elu(x) + 1` cancels and
+    is all noise in bfloat16.
     """
     x = _at_least_float32(x)
-    return torch.where(x > 0, x + 1, x.clamp(max=0).exp())
+    return x.clamp(max=0).exp() + x.relu()
 
 
 def decay_matrix(tokens: int, decay: Float[Tensor, ""]) -> Float[Tensor, "token token"]:

@@ -56,7 +56,8 @@ class SegmentCell(nn.Module):
         rows = parameters.memory_tokens + parameters.segment_length
         self.memory_tokens = parameters.memory_tokens
         self.embedding = nn.Embedding(parameters.vocabulary, parameters.width)
-        self.positions = nn.Parameter(torch.randn(rows, parameters.width))
+        # Weaker than the embeddings, so that training starts from what a token is rather than from where it stands.
+        self.positions = nn.Parameter(0.3 * torch.randn(rows, parameters.width))
         self.blocks = nn.ModuleList(Block(attention, parameters) for attention in attentions)
         self.final_norm = nn.LayerNorm(parameters.width) if parameters.norm == "pre" else nn.Identity()
         self.dropout = nn.Dropout(parameters.dropout)

@@ -69,7 +69,7 @@ class ModelParameters(Record):
 class TrainingParameters(Record):
     """How a model is trained. The paper's schedule is not public; this one is ours."""
 
-    steps: int = parameter(1500, "optimiser steps", unit="steps", low=1, high=10**9)
+    steps: int = parameter(2400, "optimiser steps", unit="steps", low=1, high=10**9)
     batch_size: int = parameter(64, "sequences of a batch", unit="sequences", low=1, high=2**20)
     accumulation: int = parameter(1, "batches whose gradients make one step", unit="batches", low=1, high=2**16)
     learning_rate: float = parameter(2e-3, "peak of the schedule: warm-up, then cosine to zero", low=1e-9, high=10)
@@ -87,5 +87,5 @@ class TrainingParameters(Record):
         "auto", "auto is bfloat16 on CUDA, else float32", choices=("auto", "float32", "bfloat16")
     )
     device: str = parameter("auto", "auto is CUDA where there is one, else the CPU", choices=("auto", "cpu", "cuda"))
-    validate_every: int = parameter(250, "steps between validations and checkpoints", unit="steps", low=1, high=10**9)
+    validate_every: int = parameter(400, "steps between validations and checkpoints", unit="steps", low=1, high=10**9)
     seed: int = parameter(0, "seed of weights, order and dropout", low=0, high=2**31 - 1)

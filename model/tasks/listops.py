@@ -79,7 +79,7 @@ class ListOpsParameters(Record):
 
 
 OFFICIAL = ListOpsParameters()
-SHORT = ListOpsParameters(shortest_length=20, longest_length=200, train_size=20_000)
+SHORT = ListOpsParameters(shortest_length=20, longest_length=200, train_size=40_000, test_size=4_000)
 
 
 def generate(parameters: ListOpsParameters, progress: Callable[[float], None] | None = None) -> TaskData:
@@ -100,8 +100,8 @@ def generate(parameters: ListOpsParameters, progress: Callable[[float], None] | 
     for split, size in sizes.items():
         sequences = list(islice(stream, size))
         splits[split] = TokenDataset.from_sequences(sequences, [evaluate(sequence) for sequence in sequences])
-    settings = ", ".join(f"{name} {value}" for name, value in parameters.to_dict().items() if name != "data_seed")
-    return TaskData("ListOps", f"generated, seed {parameters.data_seed}, {settings}", SYMBOLS, CLASSES, **splits)
+    settings = ", ".join(f"{name} {value}" for name, value in parameters.to_dict().items())
+    return TaskData("ListOps", f"generated, {settings}", SYMBOLS, CLASSES, **splits)
 
 
 def samples(parameters: ListOpsParameters) -> Iterator[bytes]:

@@ -1,0 +1,11 @@
+"""What a user of `distill` can cause."""
+
+from rmaat.errors import RmaatError
+
+
+class DistillError(RmaatError):
+    """Traces from which a table cannot be distilled."""
+
+
+class TableError(RmaatError):
+    """A tables file that is not whole or not right, or that lacks what was asked for."""

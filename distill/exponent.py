@@ -1,0 +1,65 @@
+"""The presynaptic exponent alpha: response ~ activity^alpha.
+
+The parent paper (AT, arXiv 2312.10925) fits the astrocyte's calcium response to cumulative presynaptic activity as a
+power law and finds alpha = 0.25. Here the response is the mean short-term process during the first stimulus, the
+activity is integral of phi(x_pre) dt, and the range of the fit is stated, because a saturating response is a power law
+only piecewise: from its first linear rise the local exponent falls towards 0.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distill.errors import DistillError
+
+
+@dataclass(frozen=True)
+class PowerLaw:
+    """The fit log(response) = exponent * log(activity) + constant over `activity_range`."""
+
+    exponent: float
+    exponent_error: float
+    """standard error"""
+    activity_range: tuple[float, float]
+    """activity at both ends of the fit, in seconds of full presynaptic activity"""
+    residual: float
+    """root mean square of the residuals of log(response)"""
+
+
+def fit_power_law(
+    time: NDArray[np.float64], activity: NDArray[np.float64], response: NDArray[np.float64], start: float
+) -> PowerLaw:
+    """Fit the exponent from the moment at which the response reaches the share `start` of its peak.
+
+    Parameters
+    ----------
+    time
+        Stored times during one stimulus, (time,), s.
+    activity
+        Mean presynaptic activity phi(x_pre), (time,).
+    response
+        Mean short-term process, (time,).
+    start
+        Share of the peak response, 0 to 1.
+
+    Raises
+    ------
+    DistillError
+        Fewer than four stored times in the range.
+    """
+    cumulative = np.concatenate([[0.0], np.cumsum(np.diff(time) * (activity[1:] + activity[:-1]) / 2)])
+    chosen = (response >= start * response.max(initial=0)) & (cumulative > 0) & (response > 0)
+    if chosen.sum() < 4:
+        raise DistillError(
+            f"only {chosen.sum()} stored times lie above {start:g} of the peak response; "
+            "store the traces more often, or give presynaptic neurons a positive drive"
+        )
+    x, y = np.log(cumulative[chosen]), np.log(response[chosen])
+    (exponent, constant), covariance = np.polyfit(x, y, 1, cov=True)
+    return PowerLaw(
+        exponent=float(exponent),
+        exponent_error=float(np.sqrt(covariance[0, 0])),
+        activity_range=(float(cumulative[chosen][0]), float(cumulative[chosen][-1])),
+        residual=float(np.sqrt(np.mean((y - exponent * x - constant) ** 2))),
+    )

@@ -1,0 +1,23 @@
+"""What of the distillation is a choice."""
+
+from dataclasses import dataclass
+
+from rmaat.records import Record, parameter
+
+
+@dataclass(frozen=True)
+class DistillParameters(Record):
+    """Choices of the distillation; none is the paper's."""
+
+    segments: int = parameter(
+        64, "most segments T that the tables serve", unit="segments", low=1, high=4096, symbol="T"
+    )
+    token_spacing: float = parameter(
+        1.0, "distance between neighbouring tokens, in synapse spacings of the simulated network", low=1e-6, high=1e6
+    )
+    exponent_range_start: float = parameter(
+        0.5,
+        "the power law is fitted from this share of the peak response to the end of the stimulus",
+        low=0.0,
+        high=0.9,
+    )

@@ -1,0 +1,112 @@
+"""The exponential fitted to strengths between synapses."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from astro_sim import SimulationParameters, simulate
+from distill import DistillError, distil
+from distill.coupling import fit_kernel
+
+
+def distances(heights):
+    heights = np.asarray(heights, dtype=float)
+    return np.abs(heights[:, None] - heights)
+
+
+def exponential(distance, amplitude, scale):
+    strength = amplitude * np.exp(-scale * distance)
+    np.fill_diagonal(strength, 0)
+    return strength
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    tenths=st.lists(st.integers(0, 60), min_size=4, max_size=12, unique=True),
+    amplitude=st.floats(1e-4, 10),
+    scale=st.floats(0.05, 4),
+)
+def test_the_fit_recovers_an_exponential_between_synapses_at_random_heights(tenths, amplitude, scale):
+    distance = distances(np.array(tenths) / 10)
+    kernel = fit_kernel(distance, exponential(distance, amplitude, scale))
+    assert kernel.scale == pytest.approx(scale, rel=1e-6)
+    assert kernel.amplitude == pytest.approx(amplitude, rel=1e-6)
+    assert kernel.residual < 1e-6
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1.0, 1e3])
+def test_the_scale_follows_the_unit_of_length(unit):
+    distance = distances(np.array([0, 0.7, 1.1, 3.0]))
+    kernel = fit_kernel(unit * distance, exponential(distance, 0.05, 1.3))
+    assert kernel.scale * unit == pytest.approx(1.3, rel=1e-5)
+
+
+def test_strengths_are_averaged_at_each_distance_and_a_synapse_does_not_count_for_itself():
+    distance = distances([0, 1, 2, 3])
+    strength = exponential(distance, 1.0, 0.5)
+    strength[0, 1] += 0.1
+    np.fill_diagonal(strength, 99.0)
+    kernel = fit_kernel(distance, strength)
+    assert kernel.distance.tolist() == [1, 2, 3]
+    # Six ordered pairs are neighbours, one of them 0.1 stronger.
+    expected = [np.exp(-0.5) + 0.1 / 6, np.exp(-1.0), np.exp(-1.5)]
+    assert kernel.strength == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_standard_error_of_the_scale_covers_the_truth_under_noise():
+    generator = np.random.default_rng(3)
+    distance = distances(generator.uniform(0, 4, 12))
+    within = 0
+    for _ in range(40):
+        noisy = exponential(distance, 1.0, 0.8) + generator.normal(0, 0.02, distance.shape)
+        kernel = fit_kernel(distance, noisy)
+        within += abs(kernel.scale - 0.8) < 2 * kernel.scale_error
+    # About 38 of 40 are expected within two standard errors; fewer than 30 has a chance below 1e-5.
+    assert within >= 30
+
+
+@pytest.mark.parametrize("coupling_scale", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("layout", ["line", "random"])
+def test_the_scale_of_the_coupling_put_in_is_recovered_from_a_simulation(coupling_scale, layout):
+    # At a scale of 0.5 the coupling reaches so far that it must be weak for rest to be stable.
+    parameters = {"coupling_scale": coupling_scale, "layout": layout, "coupling_strength": 0.02, "run_duration": 150}
+    tables = distil(simulate(SimulationParameters().override(parameters)))
+    assert float(tables.dataset["coupling_scale"]) == pytest.approx(coupling_scale, rel=1e-6)
+    assert json.loads(tables.dataset.attrs["parameters"])["network"]["coupling_scale"] == coupling_scale
+
+
+def test_the_measured_influence_is_wider_than_the_coupling_and_approaches_it_as_the_coupling_weakens():
+    def relative_difference(strength):
+        parameters = {"coupling_strength": strength, "run_duration": 150}
+        found = distil(simulate(SimulationParameters().override(parameters))).dataset
+        return 1 - float(found["influence_scale"] / found["coupling_scale"])
+
+    # Paths over third synapses are of second order, so the difference falls in proportion to the coupling.
+    strong, weak, weakest = (relative_difference(strength) for strength in (0.05, 0.005, 0.0005))
+    assert 0.1 < strong < 0.5
+    assert weak == pytest.approx(strong / 10, rel=0.1)
+    assert weakest == pytest.approx(weak / 10, rel=0.1)
+
+
+def test_the_influence_of_weak_coupling_is_the_coupling_through_both_ends_of_the_loop():
+    # At rest a push d gives p = d G and coupling T adds G T p, with G = 1 / (gamma - kappa / beta) = 2; so G^2 T.
+    found = distil(simulate(SimulationParameters().override({"coupling_strength": 1e-4, "run_duration": 150}))).dataset
+    np.testing.assert_allclose(found["influence"], 4 * found["coupling"], rtol=0.01)
+
+
+def test_a_layout_with_one_distance_tells_no_decay():
+    with pytest.raises(DistillError, match="1 distinct distances and a decay needs at least 3; simulate another"):
+        distil(simulate(SimulationParameters().override({"layout": "equal", "run_duration": 150})))
+
+
+def test_without_coupling_there_is_nothing_to_fit():
+    with pytest.raises(DistillError, match="no synapse influences another; simulate with a coupling strength above 0"):
+        distil(simulate(SimulationParameters().override({"coupling_strength": 0, "run_duration": 150})))
+
+
+def test_coupling_that_does_not_fall_with_distance_is_refused_in_words():
+    with pytest.raises(DistillError, match="no exponential fits"):
+        fit_kernel(distances([0, 1, 2, 3]), np.full((4, 4), 0.05))

@@ -1,0 +1,181 @@
+"""Retention factors against their closed form, term-by-term sums and a running computation."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from distill.errors import DistillError
+from distill.retention import VARIANTS, fit_curve, retention_factors
+
+RATES = [0.01, 0.25, 0.5, 3.0]
+
+
+def curve_of(increments, cycles=None):
+    """The curve whose simulated cycles grow by `increments`."""
+    return fit_curve(np.concatenate([[0.0], np.cumsum(increments)]), cycles or len(increments))
+
+
+def geometric(rate, count=6):
+    return [2.0 * math.exp(-rate * cycle) for cycle in range(count)]
+
+
+def closed_form(rate, segment, segments):
+    return math.exp(-rate * (segment - 1)) * (1 - math.exp(-rate)) / (1 - math.exp(-rate * segments))
+
+
+@st.composite
+def decreasing_increments(draw):
+    """Three to eight increments, each at most 0.95 and at least 0.2 of the one before."""
+    increments = [draw(st.floats(1e-3, 1e3))]
+    for ratio in draw(st.lists(st.floats(0.2, 0.95), min_size=2, max_size=7)):
+        increments.append(increments[-1] * ratio)
+    return increments
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_geometric_increments_give_the_closed_form_within_and_beyond_the_simulated_cycles(rate):
+    rows = retention_factors(curve_of(geometric(rate), cycles=20), "increment")
+    for segments in range(1, 21):
+        for segment in range(1, 21):
+            expected = closed_form(rate, segment, segments) if segment <= segments else 0.0
+            assert rows[segments - 1, segment - 1] == pytest.approx(expected, rel=0, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("rate", "published"),
+    [
+        (0.5, [0.455, 0.276, 0.167, 0.102]),
+        (0.25, [0.256, 0.199, 0.155, 0.121, 0.094, 0.073, 0.057, 0.044]),
+    ],
+)
+def test_rows_printed_in_the_specification_come_out_to_three_decimals(rate, published):
+    row = retention_factors(curve_of(geometric(rate), cycles=8), "increment")[len(published) - 1, : len(published)]
+    assert row.round(3).tolist() == published
+
+
+@settings(deadline=None, max_examples=60)
+@given(decreasing_increments())
+def test_increment_factors_are_positive_decrease_sum_to_1_and_shift_down_as_T_grows(increments):
+    rows = retention_factors(curve_of(increments), "increment")
+    for segments in range(1, len(increments) + 1):
+        row = rows[segments - 1, :segments]
+        assert (row > 0).all()
+        assert (np.diff(row) < 0).all()
+        assert row.sum() == pytest.approx(1, rel=1e-12)
+        assert (rows[segments - 1, segments:] == 0).all()
+        if segments < len(increments):
+            assert (rows[segments, :segments] < row).all()
+
+
+@settings(deadline=None, max_examples=40)
+@given(decreasing_increments(), st.floats(1e-3, 1e3), st.sampled_from(VARIANTS))
+def test_factors_do_not_change_with_the_unit_of_the_long_term_process(increments, unit, variant):
+    scaled = [unit * increment for increment in increments]
+    rows, same = (retention_factors(curve_of(values, cycles=12), variant) for values in (increments, scaled))
+    np.testing.assert_allclose(rows, same, rtol=1e-6, atol=1e-12)
+
+
+@settings(deadline=None, max_examples=40)
+@given(decreasing_increments(), st.integers(1, 12), st.sampled_from(VARIANTS))
+def test_shorter_tables_are_the_leading_block_of_longer_ones(increments, cycles, variant):
+    short, long = (retention_factors(curve_of(increments, count), variant) for count in (cycles, 12))
+    np.testing.assert_array_equal(short, long[:cycles, :cycles])
+
+
+@settings(deadline=None, max_examples=40)
+@given(decreasing_increments())
+def test_streaming_factors_equal_a_running_computation_that_never_knows_T(increments):
+    curve = curve_of(increments, cycles=12)
+    rows = retention_factors(curve, "streaming")
+    total = 0.0
+    for segment, increment in enumerate(curve.increments):
+        total += increment
+        assert rows[segment:, segment] == pytest.approx(increment / total, rel=1e-12)
+        assert (rows[:segment, segment] == 0).all()
+
+
+@pytest.mark.parametrize("rate", [0.25, 0.5, 3.0])
+def test_saturation_factors_are_shares_of_the_sum_to_infinity(rate):
+    endless = sum(geometric(rate, 2000))
+    rows = retention_factors(curve_of(geometric(rate), cycles=20), "saturation")
+    for segment, increment in enumerate(geometric(rate, 20)):
+        assert rows[segment:, segment] == pytest.approx(increment / endless, rel=1e-9)
+
+
+def test_saturation_adds_the_fitted_tail_to_the_simulated_cycles_of_a_curve_that_is_not_geometric():
+    increments = [1.0, 0.5, 0.4, 0.1]
+    curve = curve_of(increments, cycles=2)
+    tail = sum(increments[-1] * math.exp(-curve.rate * cycle) for cycle in range(1, 2000))
+    assert curve.saturation == pytest.approx(2.0 + tail, rel=1e-12)
+
+
+def test_the_controls_are_one_over_T_and_one():
+    curve = curve_of(geometric(0.5), cycles=9)
+    constant, none = retention_factors(curve, "constant"), retention_factors(curve, "none")
+    for length in range(1, 10):
+        assert constant[length - 1].tolist() == [1 / length] * length + [0] * (9 - length)
+        assert none[length - 1].tolist() == [1] * length + [0] * (9 - length)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.floats(0.01, 3), st.floats(0.01, 100), st.integers(3, 20))
+def test_the_fit_recovers_rate_and_saturation(rate, saturation, cycles):
+    cycle = np.arange(cycles + 1)
+    curve = fit_curve(7.0 + saturation * (1 - np.exp(-rate * cycle)), 64)
+    assert curve.rate == pytest.approx(rate, rel=1e-6)
+    assert curve.saturation == pytest.approx(saturation, rel=1e-6)
+    assert curve.residual < 1e-7
+    assert curve.increments == pytest.approx(
+        [saturation * (1 - math.exp(-rate)) * math.exp(-rate * n) for n in range(64)], rel=1e-3
+    )
+
+
+def test_the_rounding_of_a_saturated_curve_is_replaced_by_the_law():
+    curve = curve_of(geometric(1.0, 100))
+    assert 20 < curve.simulated < 30
+    assert curve.increments == pytest.approx(geometric(1.0, 100), rel=1e-3, abs=0)
+
+
+def test_simulated_increments_are_kept_and_only_the_rest_is_the_law():
+    increments = [1.0, 0.5, 0.4, 0.1]
+    curve = curve_of(increments, cycles=7)
+    assert curve.simulated == 4
+    assert curve.increments[:4] == pytest.approx(increments, rel=1e-12)
+    assert curve.increments[4:] == pytest.approx([0.1 * math.exp(-curve.rate * n) for n in (1, 2, 3)], rel=1e-12)
+    assert curve.residual > 0.01
+
+
+def test_the_default_simulation_follows_the_rate_of_its_equations(tables):
+    # a = long_term_decay * cycle_duration / long_term_time_constant = 1 * 50 s / 100 s
+    found = tables.dataset
+    assert float(found["increment_rate"]) == pytest.approx(0.5, rel=0, abs=1e-4)
+    assert float(found["increment_residual"]) < 1e-4
+    assert found["increment_simulated"].values.tolist() == [1] * 6 + [0] * 58
+    assert tables.retention(4) == pytest.approx([closed_form(0.5, segment, 4) for segment in (1, 2, 3, 4)], abs=1e-5)
+
+
+def test_fewer_than_three_cycles_are_refused():
+    with pytest.raises(DistillError, match="grows in 2 cycles of the traces and its curve needs at least 3"):
+        curve_of([2.0, 1.0])
+
+
+def test_a_curve_that_is_flat_after_two_cycles_is_refused_however_many_follow():
+    with pytest.raises(DistillError, match=r"grows in 2 cycles .* a longer long_term_time_constant"):
+        curve_of([2.0, 1e-6, 1e-16, 1e-16, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("increments", "place"),
+    [
+        ([1.0, 0.8, 0.9, 0.1], "1, 0.8, 0.9 up to cycle 3"),
+        ([1.0, 1.0, 0.5], "1, 1 up to cycle 2"),
+        ([1.0, -0.5, -2.0], "1, -0.5 up to cycle 2"),
+        ([-1.0, -2.0, -3.0], r"\(-1 up to cycle 1"),
+    ],
+)
+def test_increments_that_do_not_fall_are_refused_at_the_first_cycle_that_is_wrong(increments, place):
+    with pytest.raises(DistillError, match=place):
+        curve_of(increments)

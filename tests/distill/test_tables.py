@@ -1,0 +1,288 @@
+"""The tables file: what is written comes back, and what is not right is refused by a sentence that says where."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from distill import DistillParameters, TableError, Tables, distil, read_tables, write_tables
+from distill.tables import DIMENSIONS, PROVENANCE
+from rmaat.files import FileError
+
+VARIABLES = sorted(DIMENSIONS)
+
+
+@pytest.fixture(scope="module")
+def small(traces) -> Tables:
+    return distil(traces, DistillParameters(segments=5))
+
+
+@pytest.fixture
+def refused(small, tmp_path):
+    """Write the tables after `change`, unchecked, and return the sentence with which they are refused."""
+
+    def write_and_read(change, **options) -> str:
+        dataset = small.dataset.copy(deep=True)
+        path = tmp_path / "changed.nc"
+        path.write_bytes(bytes((change(dataset) or dataset).to_netcdf(engine="scipy", **options)))
+        with pytest.raises(TableError) as caught:
+            read_tables(path)
+        sentence = str(caught.value)
+        assert sentence.startswith(f"{path}: ")
+        assert "\n" not in sentence
+        return sentence.removeprefix(f"{path}: ")
+
+    return write_and_read
+
+
+def poke(variable, place, value):
+    """A change that puts `value` at one place of `variable`."""
+
+    def change(dataset):
+        dataset[variable].values[place] = value
+
+    return change
+
+
+def retention_poke(variant, length, segment, value):
+    def change(dataset):
+        row = list(dataset["variant"].values).index(variant)
+        dataset["retention"].values[row, length - 1, segment - 1] = value
+
+    return change
+
+
+# What is written comes back.
+
+
+def test_tables_come_back_from_a_file_as_they_were(tables, tmp_path):
+    write_tables(tables, tmp_path / "tables.nc")
+    back = read_tables(tmp_path / "tables.nc")
+    xr.testing.assert_identical(back.dataset.drop_attrs(), tables.dataset.drop_attrs())
+    assert {name: str(value) for name, value in back.dataset.attrs.items()} == {
+        name: str(value) for name, value in tables.dataset.attrs.items()
+    }
+    for variable in tables.dataset.variables:
+        assert back.dataset[variable].attrs == tables.dataset[variable].attrs
+    assert (back.exponent, back.decay_per_token, back.longest) == (tables.exponent, tables.decay_per_token, 64)
+
+
+def test_the_same_traces_give_the_same_bytes(traces, tables, tmp_path):
+    write_tables(tables, tmp_path / "first.nc")
+    write_tables(distil(traces.copy(deep=True)), tmp_path / "second.nc")
+    assert (tmp_path / "first.nc").read_bytes() == (tmp_path / "second.nc").read_bytes()
+
+
+def test_writing_replaces_an_earlier_file_and_leaves_nothing_else(tables, small, tmp_path):
+    for each in (tables, small):
+        write_tables(each, tmp_path / "tables.nc")
+    assert read_tables(tmp_path / "tables.nc").longest == 5
+    assert [path.name for path in tmp_path.iterdir()] == ["tables.nc"]
+
+
+@pytest.mark.parametrize("segments", [1, 2, 5])
+def test_rows_hold_every_length_up_to_the_one_asked_for(small, segments):
+    rows = small.retention_rows(segments)
+    assert rows.shape == (segments, segments)
+    for length in range(1, segments + 1):
+        assert rows[length - 1, :length].tolist() == small.retention(length).tolist()
+        assert (rows[length - 1, length:] == 0).all()
+        assert rows[length - 1].sum() == pytest.approx(1)
+    assert small.retention(segments, "none").tolist() == [1] * segments
+
+
+def test_rows_are_a_copy_so_that_no_caller_changes_the_tables(small):
+    small.retention_rows(3)[:] = 7
+    assert small.retention_rows(3).max() <= 1
+
+
+def test_decay_per_token_is_scale_times_spacing(traces):
+    near = distil(traces, DistillParameters(token_spacing=0.25))
+    assert near.decay_per_token == pytest.approx(0.25 * float(near.dataset["influence_scale"]))
+
+
+# What is asked for and not there.
+
+
+@pytest.mark.parametrize("segments", [65, 1000])
+def test_more_segments_than_the_tables_serve_names_the_command_that_makes_them(tables, tmp_path, segments):
+    path = tmp_path / "tables.nc"
+    write_tables(tables, path)
+    with pytest.raises(TableError) as caught:
+        read_tables(path).retention(segments)
+    assert f"{path} serves 1 to 64 segments, not {segments}" in str(caught.value)
+    assert f"rmaat distill TRACES.nc --segments {segments}" in str(caught.value)
+
+
+@pytest.mark.parametrize("segments", [0, -1])
+def test_no_segments_are_refused(small, segments):
+    with pytest.raises(TableError, match=f"not {segments}"):
+        small.retention_rows(segments)
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("incremnt", "perhaps you meant increment"),
+        ("stream", "perhaps you meant streaming"),
+        ("xyz", "known are constant, increment, none, saturation, streaming"),
+    ],
+)
+def test_an_unknown_variant_is_refused_with_names_that_exist(small, name, remedy):
+    with pytest.raises(TableError, match=f"unknown retention variant '{name}'; {remedy}"):
+        small.retention(3, name)
+
+
+# Files that are not tables.
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileError, match=f"cannot read {re.escape(str(tmp_path))}/none.nc: No such file"):
+        read_tables(tmp_path / "none.nc")
+
+
+def test_a_folder_is_not_read_as_a_file(tmp_path):
+    with pytest.raises(FileError, match="Is a directory"):
+        read_tables(tmp_path)
+
+
+def unreadable(path: Path) -> str:
+    with pytest.raises(TableError) as caught:
+        read_tables(path)
+    assert str(caught.value) == f"{path} is not a whole tables file; make it again with: rmaat distill"
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a table\n" * 50, b"\x89HDF\r\n\x1a\n", b"CDF\x02"])
+def test_content_of_another_kind_is_refused(tmp_path, content):
+    path = tmp_path / "tables.nc"
+    path.write_bytes(content)
+    assert unreadable(path)
+
+
+def test_a_whole_netcdf4_file_is_refused(small, tmp_path):
+    path = tmp_path / "tables.nc"
+    small.dataset.to_netcdf(path, engine="netcdf4", format="NETCDF4")
+    assert unreadable(path)
+
+
+def test_a_file_cut_anywhere_is_refused(small, tmp_path):
+    write_tables(small, tmp_path / "whole.nc")
+    content = (tmp_path / "whole.nc").read_bytes()
+    path = tmp_path / "cut.nc"
+    lengths = {*range(0, len(content), 61), *range(len(content) - 12, len(content))}
+    assert len(lengths) > 100
+    for length in lengths:
+        path.write_bytes(content[:length])
+        assert unreadable(path)
+
+
+def test_another_schema_is_refused(refused):
+    sentence = refused(lambda dataset: dataset.assign_attrs(schema="rmaat-traces"))
+    assert "schema rmaat-traces version 1 found, rmaat-tables version 1 wanted" in sentence
+    assert "rmaat distill" in sentence
+
+
+def test_another_version_is_refused(refused):
+    assert "rmaat-tables version 2 found" in refused(lambda dataset: dataset.assign_attrs(schema_version=2))
+
+
+def test_a_netcdf_file_without_a_schema_is_refused(refused):
+    assert "schema None version None found" in refused(lambda dataset: dataset.drop_attrs())
+
+
+# Tables that are not whole or not right.
+
+
+@pytest.mark.parametrize("name", PROVENANCE)
+def test_a_missing_attribute_of_provenance_is_named(refused, name):
+    def change(dataset):
+        del dataset.attrs[name]
+
+    assert refused(change) == f"the attribute {name} is missing"
+
+
+@pytest.mark.parametrize("name", [*VARIABLES, "variant"])
+def test_a_missing_variable_is_named(refused, name):
+    assert refused(lambda dataset: dataset.drop_vars(name)) == f"the variable {name} is missing"
+
+
+def test_every_variable_that_distil_writes_is_checked(small):
+    assert set(small.dataset.variables) == {*DIMENSIONS, "variant", "length", "segment"}
+
+
+@pytest.mark.parametrize("name", [name for name in VARIABLES if name != "distance"])
+def test_a_variable_over_other_axes_is_refused(refused, name):
+    def change(dataset):
+        old = dataset[name]
+        others = [f"other_{dimension}" for dimension in old.dims] or ["other"]
+        return dataset.drop_vars(name).assign({name: (others, np.reshape(old.values, old.shape or (1,)))})
+
+    sentence = refused(change)
+    assert sentence.startswith(f"{name} has the dimensions ('other")
+    assert sentence.endswith(f", not {DIMENSIONS[name]}")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", [name for name in VARIABLES if name != "increment_simulated"])
+def test_a_value_that_is_not_finite_is_refused(refused, name, value):
+    def change(dataset):
+        values = dataset[name].values.copy()
+        values[(-1,) * values.ndim] = value
+        return dataset.assign({name: (dataset[name].dims, values)})
+
+    assert refused(change) == f"{name} holds a value that is not finite"
+
+
+@pytest.mark.parametrize("name", ["exponent", "influence_scale"])
+def test_text_in_place_of_a_number_is_refused(refused, name):
+    sentence = refused(lambda dataset: dataset.assign({name: ((), "a quarter")}))
+    assert sentence.startswith(f"{name} holds ")
+    assert sentence.endswith("values, not numbers")
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (retention_poke("increment", 3, 3, -1e-6), "factors of increment must lie between 0 and 1"),
+        (retention_poke("streaming", 3, 3, -1e-6), "factors of streaming must lie between 0 and 1"),
+        (retention_poke("none", 4, 2, 1.001), "factors of none must lie between 0 and 1"),
+        (retention_poke("increment", 4, 4, 0.0), "factors of increment do not sum to 1"),
+        (retention_poke("constant", 4, 2, 0.2), "factors of constant do not sum to 1"),
+        (retention_poke("saturation", 4, 4, 0.9), "factors of saturation increase from one segment to the next"),
+        (retention_poke("streaming", 2, 5, 0.01), "factors of streaming are not zero beyond the last segment"),
+        (lambda dataset: dataset.isel(length=slice(0, 3)), "factors of increment have 3 lengths but 5 segments"),
+        (lambda dataset: dataset.isel(segment=slice(0, 3)), "factors of increment have 5 lengths but 3 segments"),
+        (poke("exponent", (), 0.0), "the exponent is 0; it must lie above 0 and at most at 1"),
+        (poke("exponent", (), -0.25), "the exponent is -0.25"),
+        (poke("exponent", (), 1.01), "the exponent is 1.01"),
+        (poke("influence_scale", (), 0.0), "influence_scale and token_spacing must be above 0"),
+        (poke("influence_scale", (), -1.0), "influence_scale and token_spacing must be above 0"),
+        (poke("token_spacing", (), -1.0), "influence_scale and token_spacing must be above 0"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_by_its_own_sentence(refused, change, expected):
+    assert expected in refused(change)
+
+
+def test_a_swap_of_two_factors_keeps_the_sum_and_is_still_refused(refused):
+    def change(dataset):
+        dataset["retention"].values[0, 3, [0, 1]] = dataset["retention"].values[0, 3, [1, 0]]
+
+    assert "factors of increment increase from one segment to the next" in refused(change)
+
+
+def test_units_that_look_like_dates_are_read_as_numbers(small, tmp_path):
+    dataset = small.dataset.copy(deep=True)
+    dataset["increment"].attrs["units"] = "days since 2000-01-01"
+    write_tables(Tables(dataset), tmp_path / "tables.nc")
+    np.testing.assert_array_equal(read_tables(tmp_path / "tables.nc").dataset["increment"], small.dataset["increment"])
+
+
+def test_tables_made_in_memory_are_checked_too(small):
+    dataset = small.dataset.copy(deep=True)
+    dataset["exponent"].values[()] = 2
+    with pytest.raises(TableError, match="tables in memory: the exponent is 2"):
+        Tables(dataset)
