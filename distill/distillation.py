@@ -9,7 +9,7 @@ from astro_sim.traces import content_digest
 from distill.coupling import ExponentialKernel, fit_kernel
 from distill.exponent import PowerLaw, fit_power_law
 from distill.parameters import DistillParameters
-from distill.retention import VARIANTS, LongTermCurve, fit_curve, retention_factors
+from distill.retention import VARIANTS, LongTermCurve, fit_curve, retention_parts
 from distill.tables import SCHEMA, SCHEMA_VERSION, Tables
 
 
@@ -63,7 +63,7 @@ def _dataset(
     law: PowerLaw,
 ) -> xr.Dataset:
     segments = np.arange(1, parameters.segments + 1, dtype=np.int32)
-    retention = np.stack([retention_factors(curve, variant) for variant in VARIANTS])
+    weights, totals = map(np.stack, zip(*(retention_parts(curve, variant) for variant in VARIANTS), strict=True))
     simulated = (segments <= curve.simulated).astype(np.int8)
 
     def entry(dimensions: tuple[str, ...], values: object, long_name: str, units: str = "1", **extra: object) -> tuple:
@@ -72,11 +72,11 @@ def _dataset(
     per_spacing = "1 / synapse spacing"
     return xr.Dataset(
         {
-            "retention": entry(
-                ("variant", "length", "segment"),
-                retention,
-                "share of the memory kept after each segment",
-                symbol="RF(t, T)",
+            "retention_weight": entry(
+                ("variant", "segment"), weights, "retention factor RF(t, T) = weight(t) / total(T)", symbol="w(t)"
+            ),
+            "retention_total": entry(
+                ("variant", "length"), totals, "retention factor RF(t, T) = weight(t) / total(T)", symbol="W(T)"
             ),
             "increment": entry(
                 ("segment",), curve.increments, "growth of the mean long-term process per cycle", symbol="Delta_t"

@@ -91,17 +91,20 @@ def fit_curve(long_term: NDArray[np.float64], cycles: int) -> LongTermCurve:
     )
 
 
-def retention_factors(curve: LongTermCurve, variant: str) -> NDArray[np.float64]:
-    """RF(t, T) at [T - 1, t - 1] for T up to the curve's length, zero where t > T; shape (length, segment)."""
-    count = len(curve.increments)
-    rows = {
-        "increment": lambda: curve.increments / curve.increments.cumsum()[:, None],
-        "streaming": lambda: np.broadcast_to(curve.increments / curve.increments.cumsum(), (count, count)),
-        "saturation": lambda: np.broadcast_to(curve.increments / curve.saturation, (count, count)),
-        "constant": lambda: np.broadcast_to(1 / np.arange(1, count + 1)[:, None], (count, count)),
-        "none": lambda: np.ones((count, count)),
-    }
-    return np.tril(rows[variant]())
+def retention_parts(curve: LongTermCurve, variant: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weight w(t) and total W(T) with RF(t, T) = w(t) / W(T), both of the curve's length.
+
+    Two short rows in place of a table of all pairs: at 4,096 segments that is 64 kB instead of 134 MB.
+    """
+    increments = curve.increments
+    one = np.ones(len(increments))
+    return {
+        "increment": (increments, increments.cumsum()),
+        "streaming": (increments / increments.cumsum(), one),
+        "saturation": (increments / curve.saturation, one),
+        "constant": (one, one.cumsum()),
+        "none": (one, one),
+    }[variant]
 
 
 def _saturating(cycle: NDArray, saturation: float, rate: float) -> NDArray:

@@ -4,7 +4,8 @@ A NetCDF-3 file, which any reader of the field opens and whose bytes depend on t
 
 | variable | dimensions | meaning |
 | --- | --- | --- |
-| `retention` | variant, length, segment | RF(t, T) for T = length, t = segment; zero where t > T |
+| `retention_weight` | variant, segment | w(t) of the retention factor RF(t, T) = w(t) / W(T), for t <= T |
+| `retention_total` | variant, length | W(T) |
 | `increment` | segment | growth of the mean long-term process in each cycle |
 | `increment_simulated` | segment | 1 where simulated, 0 where continued by the fitted law |
 | `coupling`, `influence` | distance | mean strength put in, and measured, at each distance |
@@ -30,7 +31,8 @@ from rmaat.records import unknown_name
 SCHEMA = "rmaat-tables"
 SCHEMA_VERSION = 1
 DIMENSIONS = {
-    "retention": ("variant", "length", "segment"),
+    "retention_weight": ("variant", "segment"),
+    "retention_total": ("variant", "length"),
     "increment": ("segment",),
     "increment_simulated": ("segment",),
     "increment_rate": (),
@@ -95,17 +97,22 @@ class Tables:
         return float(self.dataset["influence_scale"]) * float(self.dataset["token_spacing"])
 
     def retention(self, segments: int, variant: str = "increment") -> NDArray[np.float64]:
-        """RF(t, T) for T = `segments`, shape (segments,); raises `TableError` where the tables lack it."""
-        return self.retention_rows(segments, variant)[-1]
-
-    def retention_rows(self, segments: int, variant: str = "increment") -> NDArray[np.float64]:
-        """RF(t, T) at [T - 1, t - 1] for all T up to `segments`, zero where t > T.
+        """RF(t, T) for T = `segments`, shape (segments,).
 
         Raises
         ------
         TableError
             The tables end before T (the sentence gives the command that makes longer ones) or lack the variant.
         """
+        weight, total = self._parts(segments, variant)
+        return weight / total[-1]
+
+    def retention_rows(self, segments: int, variant: str = "increment") -> NDArray[np.float64]:
+        """RF(t, T) at [T - 1, t - 1] for all T up to `segments`, zero where t > T; raises as `retention`."""
+        weight, total = self._parts(segments, variant)
+        return np.tril(weight / total[:, None])
+
+    def _parts(self, segments: int, variant: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         if variant not in self.variants:
             raise TableError(unknown_name("retention variant", variant, self.variants))
         if not 1 <= segments <= self.longest:
@@ -113,8 +120,9 @@ class Tables:
                 f"{self.origin} serves 1 to {self.longest} segments, not {segments}; make longer tables with: "
                 f"rmaat distill TRACES.nc --segments {segments} --out TABLES.nc"
             )
-        rows = self.dataset["retention"].values[self.variants.index(variant)]
-        return np.array(rows[:segments, :segments])
+        row = self.variants.index(variant)
+        weight, total = (self.dataset[name].values[row, :segments] for name in ("retention_weight", "retention_total"))
+        return weight, total
 
 
 def write_tables(tables: Tables, path: Path) -> None:
@@ -177,22 +185,19 @@ def _check(dataset: xr.Dataset) -> None:
         raise TableError(f"the exponent is {float(dataset['exponent']):g}; it must lie above 0 and at most at 1")
     if float(dataset["influence_scale"]) <= 0 or float(dataset["token_spacing"]) <= 0:
         raise TableError("influence_scale and token_spacing must be above 0")
-    for variant, rows in zip(dataset["variant"].values, dataset["retention"].values, strict=True):
-        _check_retention(str(variant), rows)
+    if dataset.sizes["length"] != dataset.sizes["segment"]:
+        raise TableError(f"there are {dataset.sizes['length']} lengths but {dataset.sizes['segment']} segments")
+    parts = (dataset[name].values for name in ("variant", "retention_weight", "retention_total"))
+    for variant, weight, total in zip(*parts, strict=True):
+        _check_retention(str(variant), weight, total)
 
 
-def _check_retention(variant: str, rows: NDArray[np.float64]) -> None:
+def _check_retention(variant: str, weight: NDArray[np.float64], total: NDArray[np.float64]) -> None:
     where = f"the retention factors of {variant}"
-    if rows.shape[0] != rows.shape[1]:
-        raise TableError(f"{where} have {rows.shape[0]} lengths but {rows.shape[1]} segments")
-    used = np.tri(len(rows), dtype=bool)
-    if rows[~used].any():
-        raise TableError(f"{where} are not zero beyond the last segment")
-    # 0 is what becomes of a factor too small for a float, from about segment 1500 at a = 0.5.
-    if (rows[used] < 0).any() or (rows[used] > 1 + 1e-12).any():
+    # A weight of 0 is what becomes of one too small for a float, from about segment 1500 at a = 0.5.
+    if (weight < 0).any() or (total <= 0).any() or (np.maximum.accumulate(weight) > total * (1 + 1e-12)).any():
         raise TableError(f"{where} must lie between 0 and 1")
-    if variant in NORMALISED and not np.allclose(rows.sum(axis=1), 1, rtol=0, atol=1e-9):
+    if variant in NORMALISED and not np.allclose(weight.cumsum(), total, rtol=1e-9, atol=0):
         raise TableError(f"{where} do not sum to 1 over the segments")
-    rising = np.diff(rows, axis=1) > 1e-12
-    if (rising & used[:, 1:]).any():
+    if (np.diff(weight) > 1e-12 * weight[:-1]).any():
         raise TableError(f"{where} increase from one segment to the next")

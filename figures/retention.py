@@ -95,7 +95,7 @@ def _draw_length(axes: Axes, tables: Tables, length: int, colour: str, marker: s
 
 def _set_axes(axes: Axes, tables: Tables, longest: int) -> None:
     axes.set_xlabel(axis_label("segment", "t", units_of(tables.dataset["segment"])))
-    axes.set_ylabel(axis_label("retention factor", r"\mathrm{RF}(t, T)", units_of(tables.dataset["retention"])))
+    axes.set_ylabel(axis_label("retention factor", r"\mathrm{RF}(t, T)", units_of(tables.dataset["retention_weight"])))
     axes.set_ylim(bottom=0)
     if longest <= MOST_SEGMENT_TICKS:
         axes.set_xticks(np.arange(1, longest + 1))

@@ -87,5 +87,5 @@ class TrainingParameters(Record):
         "auto", "auto is bfloat16 on CUDA, else float32", choices=("auto", "float32", "bfloat16")
     )
     device: str = parameter("auto", "auto is CUDA where there is one, else the CPU", choices=("auto", "cpu", "cuda"))
-    validate_every: int = parameter(400, "steps between validations and checkpoints", unit="steps", low=1, high=10**9)
+    validate_every: int = parameter(200, "steps between validations and checkpoints", unit="steps", low=1, high=10**9)
     seed: int = parameter(0, "seed of weights, order and dropout", low=0, high=2**31 - 1)

@@ -4,8 +4,8 @@ A recurrence is a *cell* applied to one segment after the other:
 
     summary_t, memory_{t+1} = cell(segment_t, memory_t, retention_t, shared)
 
-`scan` runs it; its last argument, `Bptt()` or `Amrb(keep)`, says how gradients are made. Both give the same bits where a
-cell uses each parameter once a segment, and otherwise agree to rounding, as sums are then taken in another order.
+`scan` runs it; its last argument, `Bptt()` or `Amrb(keep)`, says how gradients are made. Both give the same bits where
+a cell uses each parameter once a segment, and otherwise agree to rounding, as sums are then taken in another order.
 
 `Bptt` keeps the graph of all T segments: memory grows with T.
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distill.errors import DistillError
-from distill.retention import VARIANTS, fit_curve, retention_factors
+from distill.retention import VARIANTS, fit_curve, retention_parts
 
 RATES = [0.01, 0.25, 0.5, 3.0]
 
@@ -16,6 +16,12 @@ RATES = [0.01, 0.25, 0.5, 3.0]
 def curve_of(increments, cycles=None):
     """The curve whose simulated cycles grow by `increments`."""
     return fit_curve(np.concatenate([[0.0], np.cumsum(increments)]), cycles or len(increments))
+
+
+def retention_factors(curve, variant):
+    """RF(t, T) at [T - 1, t - 1], zero where t > T."""
+    weight, total = retention_parts(curve, variant)
+    return np.tril(weight / total[:, None])
 
 
 def geometric(rate, count=6):

@@ -46,10 +46,12 @@ def poke(variable, place, value):
     return change
 
 
-def retention_poke(variant, length, segment, value):
+def retention_poke(part, variant, count, factor):
+    """A change that multiplies the weight of segment `count`, or the total of length `count`, by `factor`."""
+
     def change(dataset):
         row = list(dataset["variant"].values).index(variant)
-        dataset["retention"].values[row, length - 1, segment - 1] = value
+        dataset[f"retention_{part}"].values[row, count - 1] *= factor
 
     return change
 
@@ -246,15 +248,18 @@ def test_text_in_place_of_a_number_is_refused(refused, name):
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (retention_poke("increment", 3, 3, -1e-6), "factors of increment must lie between 0 and 1"),
-        (retention_poke("streaming", 3, 3, -1e-6), "factors of streaming must lie between 0 and 1"),
-        (retention_poke("none", 4, 2, 1.001), "factors of none must lie between 0 and 1"),
-        (retention_poke("increment", 4, 4, 0.0), "factors of increment do not sum to 1"),
-        (retention_poke("constant", 4, 2, 0.2), "factors of constant do not sum to 1"),
-        (retention_poke("saturation", 4, 4, 0.9), "factors of saturation increase from one segment to the next"),
-        (retention_poke("streaming", 2, 5, 0.01), "factors of streaming are not zero beyond the last segment"),
-        (lambda dataset: dataset.isel(length=slice(0, 3)), "factors of increment have 3 lengths but 5 segments"),
-        (lambda dataset: dataset.isel(segment=slice(0, 3)), "factors of increment have 5 lengths but 3 segments"),
+        (retention_poke("weight", "increment", 3, -1e-6), "factors of increment must lie between 0 and 1"),
+        (retention_poke("weight", "streaming", 3, -1e-6), "factors of streaming must lie between 0 and 1"),
+        (retention_poke("weight", "none", 4, 1.001), "factors of none must lie between 0 and 1"),
+        (retention_poke("total", "increment", 4, -1.0), "factors of increment must lie between 0 and 1"),
+        (retention_poke("total", "none", 4, 0.0), "factors of none must lie between 0 and 1"),
+        (retention_poke("total", "saturation", 1, 0.3), "factors of saturation must lie between 0 and 1"),
+        (retention_poke("weight", "increment", 4, 0.5), "factors of increment do not sum to 1"),
+        (retention_poke("total", "increment", 5, 1.001), "factors of increment do not sum to 1"),
+        (retention_poke("total", "constant", 4, 1.2), "factors of constant do not sum to 1"),
+        (retention_poke("weight", "saturation", 4, 1.8), "factors of saturation increase from one segment to the next"),
+        (lambda dataset: dataset.isel(length=slice(0, 3)), "there are 3 lengths but 5 segments"),
+        (lambda dataset: dataset.isel(segment=slice(0, 3)), "there are 5 lengths but 3 segments"),
         (poke("exponent", (), 0.0), "the exponent is 0; it must lie above 0 and at most at 1"),
         (poke("exponent", (), -0.25), "the exponent is -0.25"),
         (poke("exponent", (), 1.01), "the exponent is 1.01"),
@@ -267,9 +272,11 @@ def test_a_value_that_cannot_be_is_refused_by_its_own_sentence(refused, change, 
     assert expected in refused(change)
 
 
-def test_a_swap_of_two_factors_keeps_the_sum_and_is_still_refused(refused):
+def test_a_swap_of_two_weights_is_refused_even_where_the_totals_follow(refused):
     def change(dataset):
-        dataset["retention"].values[0, 3, [0, 1]] = dataset["retention"].values[0, 3, [1, 0]]
+        weight = dataset["retention_weight"].values[0]
+        weight[[0, 1]] = weight[[1, 0]]
+        dataset["retention_total"].values[0] = weight.cumsum()
 
     assert "factors of increment increase from one segment to the next" in refused(change)
 

@@ -157,7 +157,7 @@ def cut_tables_values(runs):
 def break_tables(runs):
     with xr.open_dataset(runs / "tables.nc") as dataset:
         dataset = dataset.load()
-    dataset["retention"][0, 0, 0] = np.nan
+    dataset["retention_weight"][0, 0] = np.nan
     dataset.to_netcdf(runs / "tables.nc", engine="scipy", format="NETCDF3_64BIT")
 
 
@@ -187,7 +187,7 @@ def break_evaluation(runs):
         (cut_tables_header, TableError, r"tables\.nc.*rmaat distill"),
         (cut_tables_deeper, TableError, r"tables\.nc.*rmaat distill"),
         (cut_tables_values, TableError, r"tables\.nc.*rmaat distill"),
-        (break_tables, TableError, r"tables\.nc.*retention holds a value that is not finite"),
+        (break_tables, TableError, r"tables\.nc.*retention_weight holds a value that is not finite"),
         (break_configuration, ModelError, r"configuration\.json is damaged"),
         (break_metrics, ModelError, r"metrics\.csv is damaged"),
         (empty_metrics, FigureError, r"no validation in metrics\.csv"),

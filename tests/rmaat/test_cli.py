@@ -249,7 +249,7 @@ def test_a_full_disk_ends_with_one_sentence_and_nothing_half_written(stored_trac
     def limit_files():
         # Writing beyond the limit fails as on a full disk, once the signal is ignored.
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, 5_000))
 
     arguments = [str(stored_traces) if argument == "TRACES" else argument for argument in arguments]
     process = command(*arguments, preexec_fn=limit_files)
