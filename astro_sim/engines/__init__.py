@@ -38,4 +38,3 @@ def integrate(job: Job, engine: str, progress: Progress) -> Solution:
                 f"{solution.times[time]:g} s; weaken drive or coupling, or refine the solver"
             )
     return solution
-    return solution
