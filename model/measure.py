@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch.autograd.profiler import profile
 from torch.nn import functional
-from torch.profiler import ProfilerActivity, profile
 
 from model.network import SegmentClassifier
 from model.replay import Differentiation
@@ -62,12 +62,12 @@ def peak_memory(run: Callable[[], None], device: torch.device) -> int:
         torch.cuda.reset_peak_memory_stats(device)
         run()
         return torch.cuda.max_memory_allocated(device) - before
-    with _no_standard_error(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
+    recorder = profile(profile_memory=True)
+    with _no_standard_error(), recorder:
         run()
-    assert recorded.profiler is not None
-    assert recorded.profiler.kineto_results is not None
+    assert recorder.kineto_results is not None
     # torch's stubs leave out `nbytes`.
-    found: list[Any] = recorded.profiler.kineto_results.events()
+    found: list[Any] = recorder.kineto_results.events()
     events = [event for event in found if event.name() == "[memory]"]
     total = peak = 0
     for event in sorted(events, key=lambda event: event.start_ns()):
