@@ -1,105 +1,113 @@
-"""AMRB beside BPTT: time and peak memory of a training step, over segments and kept graphs.
+"""AMRB beside BPTT: the same gradient, and time and peak memory of a training step over segments and kept graphs.
 
-    python -m benchmarks.replay [--out benchmarks/results/replay-cpu.json]
-
-Both ways differentiate the same model on the same batch and must give the same gradient, which is checked first.
+python -m benchmarks.replay [--out benchmarks/results/replay-cpu.json]
 """
 
 import argparse
-import datetime
-import json
-import platform
-import sys
+import itertools
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 
+from benchmarks.report import RESULTS, processor, write_report
 from distill import default_tables
-from model.measure import StepCost, compare_steps
+from model.measure import compare_steps
 from model.network import SegmentClassifier, build_model
 from model.parameters import ModelParameters
 from model.replay import Amrb, Bptt, Differentiation
 from model.training import Batch, choose_device
-from rmaat.files import write_text
 from rmaat.text import table
-from rmaat.versions import versions
 
-SEGMENT_LENGTH, SEGMENTS, BATCH = 512, (2, 4, 8, 16), 1
-SIZE = {"width": 128, "layers": 4, "heads": 4, "feed_forward_width": 512, "memory_tokens": 16, "dropout": 0.1}
+SEGMENT_LENGTH, SEGMENTS = 512, (2, 4, 8, 16)
+SIZE = {"width": 128, "layers": 4, "heads": 4, "feed_forward_width": 512, "memory_tokens": 16}
 
 
 def main() -> None:
-    """Measure, print a table and write JSON."""
+    """Measure, print two tables and write JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/replay-cpu.json"))
+    parser.add_argument("--out", type=Path, default=RESULTS / "replay-cpu.json")
     options = parser.parse_args()
     torch.set_num_threads(1)
     device = choose_device("auto")
-    rows, results = [], []
-    for segments in SEGMENTS:
-        for name, cost, base in _measure(segments, device):
-            ratios = cost.peak_bytes / base.peak_bytes, cost.seconds / base.seconds
-            results.append(
-                {"segments": segments, "way": name, **asdict(cost), "memory_ratio": ratios[0], "time_ratio": ratios[1]}
-            )
-            rows.append(
-                (
-                    f"{segments} x {SEGMENT_LENGTH}",
-                    name,
-                    f"{cost.peak_bytes / 1e6:.1f} MB",
-                    f"{cost.seconds:.3f} s",
-                    f"1/{1 / ratios[0]:.1f}",
-                    f"{ratios[1]:.2f}",
-                )
-            )
-            print(" ".join(rows[-1]), file=sys.stderr)
-    print(table(rows, ("tokens", "way", "peak memory", "time", "of BPTT's memory", "of its time")))
-    write_text(options.out, json.dumps(_report(device, results), indent=2) + "\n")
-    print(f"written to {options.out}")
+    exactness, costs = measure_exactness(device), measure_costs(device)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{processor()}, 1 thread"
+    content = {"model": SIZE | {"segment_length": SEGMENT_LENGTH}, "exactness": exactness, "costs": costs}
+    write_report(options.out, "python -m benchmarks.replay", name, ("torch", "numpy"), content)
 
 
-def _measure(segments: int, device: torch.device) -> list[tuple[str, StepCost, StepCost]]:
-    torch.manual_seed(0)
-    parameters = ModelParameters.from_dict(SIZE | {"segment_length": SEGMENT_LENGTH, "segments": segments})
-    model = build_model(parameters, default_tables()).to(device)
-    length = SEGMENT_LENGTH * segments
-    tokens = torch.randint(1, parameters.vocabulary, (BATCH, length), device=device)
-    batch = Batch(
-        tokens, torch.full((BATCH,), length, device=device), torch.zeros(BATCH, dtype=torch.int64, device=device)
+def measure_exactness(device: torch.device) -> list[dict[str, Any]]:
+    """Relative difference of the gradients, with dropout and last segments that are not full."""
+    results = []
+    lengths = torch.tensor(
+        [SEGMENT_LENGTH * 4, SEGMENT_LENGTH * 3 + SEGMENT_LENGTH // 2, SEGMENT_LENGTH + 1], device=device
     )
-    ways: dict[str, Differentiation] = {"BPTT": Bptt()}
-    ways |= {f"AMRB, keep {keep}": Amrb(keep) for keep in (0, 1, segments // 2, segments) if keep <= segments}
-    _check_gradients(model, batch, ways)
-    costs = compare_steps(model, batch, ways, repeats=5)
-    return [(name, cost, costs["BPTT"]) for name, cost in costs.items()]
+    for dtype, readout in itertools.product((torch.float32, torch.float64), ("last", "every")):
+        model = _build(4, device, readout=readout, dropout=0.1).to(dtype)
+        batch = _batch(lengths, device)
+        expected, found = (_gradient(model, batch, way) for way in (Bptt(), Amrb()))
+        results.append(
+            {
+                "dtype": str(dtype).removeprefix("torch."),
+                "loss": f"{readout} segment",
+                "relative_error": ((found - expected).norm() / expected.norm()).item(),
+                "same_bits": torch.equal(found, expected),
+            }
+        )
+    rows = [(r["dtype"], r["loss"], f"{r['relative_error']:.1e}", str(r["same_bits"])) for r in results]
+    print(table(rows, ("AMRB - BPTT", "loss", "relative error of the gradient", "same bits")), end="\n\n")
+    return results
 
 
-def _check_gradients(model: SegmentClassifier, batch: Batch, ways: dict[str, Differentiation]) -> None:
-    """No figure without the same gradient, to the bit."""
-    found = []
-    for way in ways.values():
-        model.zero_grad()
-        torch.manual_seed(1)
-        functional.cross_entropy(model(batch.tokens, batch.lengths, way), batch.labels).backward()
-        found.append([parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None])
-    for gradients in found[1:]:
-        if not all(map(torch.equal, found[0], gradients)):
-            raise SystemExit("AMRB and BPTT give different gradients; nothing was measured")
+def measure_costs(device: torch.device) -> list[dict[str, Any]]:
+    """Time and peak memory of forward and backward, one sequence of full segments."""
+    results = []
+    for segments in SEGMENTS:
+        model = _build(segments, device, dropout=0.1)
+        batch = _batch(torch.tensor([SEGMENT_LENGTH * segments], device=device), device)
+        ways: dict[str, Differentiation] = {"BPTT": Bptt()}
+        ways |= {f"AMRB, keep {keep}": Amrb(keep) for keep in sorted({0, 1, segments // 2, segments})}
+        costs = compare_steps(model, batch, ways, repeats=5)
+        for name, cost in costs.items():
+            ratios = {
+                "memory_ratio": cost.peak_bytes / costs["BPTT"].peak_bytes,
+                "time_ratio": cost.seconds / costs["BPTT"].seconds,
+            }
+            results.append({"segments": segments, "way": name, **asdict(cost), **ratios})
+    rows = [
+        (
+            f"{r['segments']} x {SEGMENT_LENGTH}",
+            r["way"],
+            f"{r['peak_bytes'] / 1e6:.1f} MB",
+            f"{r['seconds']:.3f} s",
+            f"1/{1 / r['memory_ratio']:.1f}",
+            f"{r['time_ratio']:.2f}",
+        )
+        for r in results
+    ]
+    print(table(rows, ("tokens", "way", "peak memory", "time", "memory / BPTT's", "time / BPTT's")), end="\n\n")
+    return results
 
 
-def _report(device: torch.device, results: list[dict]) -> dict:
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
-    return {
-        "device": name,
-        "threads": torch.get_num_threads(),
-        "date": datetime.date.today().isoformat(),
-        "command": "python -m benchmarks.replay",
-        "versions": versions("torch", "numpy"),
-        "model": SIZE | {"segment_length": SEGMENT_LENGTH, "batch": BATCH},
-        "results": results,
-    }
+def _build(segments: int, device: torch.device, **changes: Any) -> SegmentClassifier:
+    torch.manual_seed(0)
+    parameters = SIZE | {"segment_length": SEGMENT_LENGTH, "segments": segments} | changes
+    return build_model(ModelParameters.from_dict(parameters), default_tables()).to(device)
+
+
+def _batch(lengths: Tensor, device: torch.device) -> Batch:
+    tokens = torch.randint(1, 16, (len(lengths), int(lengths.max())), device=device)
+    return Batch(tokens, lengths, torch.zeros(len(lengths), dtype=torch.int64, device=device))
+
+
+def _gradient(model: SegmentClassifier, batch: Batch, way: Differentiation) -> Tensor:
+    model.zero_grad()
+    torch.manual_seed(1)
+    functional.cross_entropy(model(batch.tokens, batch.lengths, way), batch.labels).backward()
+    return torch.cat([parameter.grad.flatten() for parameter in model.parameters() if parameter.grad is not None])
 
 
 if __name__ == "__main__":

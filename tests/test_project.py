@@ -1,5 +1,6 @@
 """The project's own files agree with each other, and the rooms keep their distance when they run."""
 
+import json
 import re
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 ROOT = Path(__file__).parents[1]
@@ -60,12 +62,31 @@ def test_a_room_runs_without_what_it_must_not_know(statement, absent):
     assert found.stdout.strip() == "[]"
 
 
-def test_the_benchmark_runs(tmp_path, monkeypatch, capsys):
+def run_benchmark(monkeypatch, module, path, *arguments):
+    monkeypatch.setattr(sys, "argv", [module.__name__, "--out", str(path), *arguments])
+    module.main()
+    result = json.loads(path.read_text())
+    assert {"device", "date", "command", "versions"} <= result.keys()
+    return result
+
+
+def test_the_benchmark_of_replay_measures_exactness_and_costs(tmp_path, monkeypatch):
     from benchmarks import replay
 
     monkeypatch.setattr(replay, "SEGMENT_LENGTH", 16)
     monkeypatch.setattr(replay, "SEGMENTS", (2,))
-    monkeypatch.setattr(sys, "argv", ["replay", "--out", str(tmp_path / "result.json")])
-    replay.main()
-    assert "AMRB, keep 1" in capsys.readouterr().out
-    assert (tmp_path / "result.json").exists()
+    threads = torch.get_num_threads()
+    result = run_benchmark(monkeypatch, replay, tmp_path / "result.json")
+    torch.set_num_threads(threads)
+    assert [entry["relative_error"] for entry in result["exactness"]] == [0, 0, 0, 0]
+    assert {entry["way"] for entry in result["costs"]} == {"BPTT", "AMRB, keep 0", "AMRB, keep 1", "AMRB, keep 2"}
+
+
+@pytest.mark.brian2
+def test_the_benchmark_of_the_engines_measures_their_difference(tmp_path, monkeypatch):
+    from benchmarks import engines
+
+    monkeypatch.setattr(engines, "TIME_STEPS", (0.002, 0.001))
+    result = run_benchmark(monkeypatch, engines, tmp_path / "result.json", "--cycles", "1")
+    coarse, fine = (found["long_term_process"] for found in result["differences"])
+    assert 1.8 < coarse / fine < 2.2

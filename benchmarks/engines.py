@@ -1,0 +1,66 @@
+"""SciPy beside Brian2: largest relative difference per variable and stored time, its order in the step, and time.
+
+python -m benchmarks.engines [--out benchmarks/results/engines.json]
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from astro_sim import SimulationParameters, simulate
+from benchmarks.report import RESULTS, processor, write_report
+from rmaat.text import table
+
+VARIABLES = (
+    "presynaptic_activity",
+    "postsynaptic_activity",
+    "synaptic_facilitation",
+    "short_term_process",
+    "long_term_process",
+)
+# Activity in silence falls to 1e-22; a relative comparison there needs a reference that resolves it.
+REFERENCE = {"relative_tolerance": 1e-10, "absolute_tolerance": 1e-30}
+TIME_STEPS = (0.0002, 0.0001)
+
+
+def main() -> None:
+    """Measure, print a table and write JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=RESULTS / "engines.json")
+    parser.add_argument("--cycles", type=int, default=6, help="cycles to simulate [default: 6]")
+    options = parser.parse_args()
+    parameters = SimulationParameters().override(REFERENCE)
+    parameters = parameters.override({"run_duration": options.cycles * parameters.protocol.cycle_duration})
+    seconds = {"scipy": _timed(SimulationParameters(), "scipy")[1]}
+    reference, _ = _timed(parameters, "scipy")
+    differences = []
+    for step in TIME_STEPS:
+        traces, seconds[f"brian2, {step} s"] = _timed(parameters.override({"time_step": step}), "brian2")
+        differences.append({name: _difference(traces[name], reference[name]) for name in VARIABLES})
+    rows = [
+        (name, *(f"{found[name]:.1e}" for found in differences), f"{differences[0][name] / differences[1][name]:.2f}")
+        for name in VARIABLES
+    ]
+    print(table(rows, ("relative difference", *(f"step {step} s" for step in TIME_STEPS), "ratio")))
+    print(table([(name, f"{value:.2f} s") for name, value in seconds.items()], ("engine", "time, build included")))
+    content = {"cycles": options.cycles, "time_steps": TIME_STEPS, "differences": differences, "seconds": seconds}
+    write_report(options.out, "python -m benchmarks.engines", processor(), ("scipy", "numpy", "brian2"), content)
+
+
+def _timed(parameters: SimulationParameters, engine: str) -> tuple[xr.Dataset, float]:
+    started = time.perf_counter()
+    traces = simulate(parameters, engine)
+    return traces, time.perf_counter() - started
+
+
+def _difference(found: xr.DataArray, reference: xr.DataArray) -> float:
+    """The largest |found - reference| / |reference|, past the start, where all is 0."""
+    found, reference = found[1:], reference[1:]
+    return float(np.abs(found / reference - 1).max())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""What every result carries, and how it is written."""
+
+import datetime
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from rmaat.files import write_text
+from rmaat.versions import versions
+
+RESULTS = Path("benchmarks/results")
+
+
+def write_report(path: Path, command: str, device: str, packages: tuple[str, ...], content: dict[str, Any]) -> None:
+    """Write `content` with device, date, command and versions as JSON, and say where."""
+    origin = {
+        "device": device,
+        "cores": os.cpu_count(),
+        "date": datetime.date.today().isoformat(),
+        "command": command,
+        "versions": versions(*packages),
+    }
+    write_text(path, json.dumps(origin | content, indent=2) + "\n")
+    print(f"written to {path}\n")
+
+
+def processor() -> str:
+    """The processor's name, as far as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
