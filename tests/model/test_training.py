@@ -224,3 +224,13 @@ def test_training_works_outside_of_the_main_thread(task, configuration, tables, 
     thread.start()
     thread.join()
     assert (tmp_path / "run" / "best" / "model.safetensors").exists()
+
+
+def test_training_under_bfloat16_autocast_stays_near_training_in_float32(task, configuration, tables, tmp_path):
+    scores = {}
+    for precision in ("float32", "bfloat16"):
+        settings = replace(configuration.training, precision=precision, steps=4)
+        scores[precision] = train(replace(configuration, training=settings), task, tables, tmp_path / precision)
+    assert scores["bfloat16"].loss == pytest.approx(scores["float32"].loss, rel=0.02)
+    assert scores["bfloat16"].loss != scores["float32"].loss
+    assert all(tensor.dtype == torch.float32 for tensor in weights(tmp_path / "bfloat16").values())
