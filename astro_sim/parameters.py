@@ -122,7 +122,7 @@ class SolverParameters(Record):
 
     relative_tolerance: float = parameter(1e-8, "relative error allowed per step of SciPy", low=1e-13, high=1e-2)
     # Far below 1e-14, a sum that cancels to rounding error would be followed step by tiny step, and SciPy gives up.
-    absolute_tolerance: float = parameter(1e-12, "absolute error allowed per step of SciPy", low=1e-100, high=1e-2)
+    absolute_tolerance: float = parameter(1e-30, "absolute error allowed per step of SciPy", low=1e-100, high=1e-2)
     time_step: float = parameter(
         0.0002, "fixed step of Brian2; it divides recording_interval", unit="s", low=1e-6, high=0.1, symbol="dt"
     )

@@ -11,6 +11,7 @@ from distill.exponent import PowerLaw, fit_power_law
 from distill.parameters import DistillParameters
 from distill.retention import VARIANTS, LongTermCurve, fit_curve, retention_parts
 from distill.tables import SCHEMA, SCHEMA_VERSION, Tables
+from rmaat.versions import versions
 
 
 def distil(traces: xr.Dataset, parameters: DistillParameters = DistillParameters()) -> Tables:  # noqa: B008 (frozen)
@@ -120,6 +121,7 @@ def _dataset(
             "schema": SCHEMA,
             "schema_version": SCHEMA_VERSION,
             "distill_parameters": json.dumps(parameters.to_dict()),
+            "distill_versions": json.dumps(versions("numpy", "scipy", "xarray")),
             "traces_sha256": content_digest(traces),
             # As text, because NetCDF-3 holds no integer as large as a seed may be.
             "seed": str(traces.attrs["seed"]),

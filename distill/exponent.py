@@ -46,7 +46,7 @@ def fit_power_law(
     Raises
     ------
     DistillError
-        Fewer than four stored times in the range.
+        Fewer than four stored times in the range, or an exponent that attention cannot use.
     """
     cumulative = np.concatenate([[0.0], np.cumsum(np.diff(time) * (activity[1:] + activity[:-1]) / 2)])
     chosen = (response >= start * response.max(initial=0)) & (cumulative > 0) & (response > 0)
@@ -57,6 +57,12 @@ def fit_power_law(
         )
     x, y = np.log(cumulative[chosen]), np.log(response[chosen])
     (exponent, constant), covariance = np.polyfit(x, y, 1, cov=True)
+    if not 0 < exponent <= 1:
+        raise DistillError(
+            f"the response grows with activity to the power {exponent:.3g}, which must lie above 0 and at most at 1; "
+            f"fit it from a later share of the peak than {start:g} (--exponent-range-start), "
+            "or simulate a longer stimulus"
+        )
     return PowerLaw(
         exponent=float(exponent),
         exponent_error=float(np.sqrt(covariance[0, 0])),

@@ -78,7 +78,13 @@ def fit_curve(long_term: NDArray[np.float64], cycles: int) -> LongTermCurve:
         )
     count = np.arange(len(long_term))
     guess = (long_term[-1] - long_term[0], np.log(increments[0] / increments[1]))
-    (saturation, rate), covariance = curve_fit(_saturating, count, long_term - long_term[0], p0=guess)
+    try:
+        (saturation, rate), covariance = curve_fit(_saturating, count, long_term - long_term[0], p0=guess)
+    except RuntimeError as error:
+        raise DistillError(
+            "the long-term curve does not saturate within the traces, so that no law fits it; "
+            "simulate more cycles or a shorter long_term_time_constant"
+        ) from error
     deviation = np.abs(_saturating(count, saturation, rate) - (long_term - long_term[0])).max()
     continued = increments[-1] * np.exp(-rate * np.arange(1, cycles - len(increments) + 1))
     return LongTermCurve(

@@ -53,7 +53,9 @@ DIMENSIONS = {
     "exponent_range": ("bound",),
 }
 """Every variable of numbers that a tables file must have, with its axes in order."""
-PROVENANCE = ("parameters", "distill_parameters", "engine", "solver", "seed", "versions", "traces_sha256")
+PROVENANCE = (
+    "parameters", "distill_parameters", "engine", "solver", "seed", "versions", "distill_versions", "traces_sha256"
+)  # fmt: skip
 NORMALISED = ("increment", "constant")
 
 
@@ -104,20 +106,23 @@ class Tables:
         TableError
             The tables end before T (the sentence gives the command that makes longer ones) or lack the variant.
         """
-        weight, total = self._parts(segments, variant)
+        weight, total = self.retention_parts(segments, variant)
         return weight / total[-1]
 
     def retention_rows(self, segments: int, variant: str = "increment") -> NDArray[np.float64]:
         """RF(t, T) at [T - 1, t - 1] for all T up to `segments`, zero where t > T; raises as `retention`."""
-        weight, total = self._parts(segments, variant)
+        weight, total = self.retention_parts(segments, variant)
         return np.tril(weight / total[:, None])
 
-    def _parts(self, segments: int, variant: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def retention_parts(
+        self, segments: int, variant: str = "increment"
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """w(t) and W(T) for t and T up to `segments`, with RF(t, T) = w(t) / W(T); raises as `retention`."""
         if variant not in self.variants:
             raise TableError(unknown_name("retention variant", variant, self.variants))
         if not 1 <= segments <= self.longest:
             raise TableError(
-                f"{self.origin} serves 1 to {self.longest} segments, not {segments}; make longer tables with: "
+                f"{self.origin}: made for 1 to {self.longest} segments, not {segments}; make longer tables with: "
                 f"rmaat distill TRACES.nc --segments {segments} --out TABLES.nc"
             )
         row = self.variants.index(variant)

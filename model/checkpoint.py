@@ -1,7 +1,12 @@
-"""Checkpoints: folders of safetensors and JSON that appear whole or not at all, and are never unpickled."""
+"""Checkpoints: folders of safetensors and JSON that appear whole or not at all, and are never unpickled.
+
+Each is a folder of its own, `checkpoint-000000400`, so that it appears by one rename; the newest counts, and older ones
+are removed after it is there. `best-*` are the same, without moments.
+"""
 
 import json
-from dataclasses import dataclass
+import shutil
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +18,7 @@ from torch import Tensor, nn
 from model.errors import ModelError
 from rmaat.files import atomic_folder, read_text
 
+CHECKPOINT, BEST = "checkpoint", "best"
 MODEL, OPTIMIZER, STATE = "model.safetensors", "optimizer.safetensors", "state.json"
 
 
@@ -25,69 +31,105 @@ class TrainingState:
     seconds: float
     random_state: str
     """state of the CPU generator, hexadecimal"""
-    cuda_random_state: str | None = None
+    cuda_random_state: str
+    """the same for CUDA, empty without it"""
+    window: list[list[float]]
+    """loss and gradient norm of the steps since the last validation"""
 
 
 def save_checkpoint(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None, state: TrainingState
+    run: Path, kind: str, model: nn.Module, optimizer: torch.optim.Optimizer | None, state: TrainingState
 ) -> None:
-    """Replace the checkpoint at `path` in one step; raises `FileError`."""
-    with atomic_folder(path) as folder:
-        (folder / MODEL).write_bytes(safetensors.torch.save(_contiguous(model.state_dict())))
-        if optimizer is not None:
-            (folder / OPTIMIZER).write_bytes(safetensors.torch.save(_flatten(optimizer)))
-        (folder / STATE).write_text(json.dumps(vars(state), indent=2) + "\n")
+    """Add a checkpoint of `kind` to the folder of the run, then remove older ones; raises `FileError`."""
+    place = run / f"{kind}-{state.step:09d}"
+    if not place.exists():
+        with atomic_folder(place) as folder:
+            (folder / MODEL).write_bytes(safetensors.torch.save(_on_cpu(model.state_dict())))
+            if optimizer is not None:
+                (folder / OPTIMIZER).write_bytes(safetensors.torch.save(_flatten(optimizer)))
+            (folder / STATE).write_text(json.dumps(asdict(state), indent=2) + "\n")
+    for older in run.glob(f"{kind}-*"):
+        if older != place:
+            shutil.rmtree(older, ignore_errors=True)
 
 
-def load_model(path: Path, model: nn.Module) -> None:
-    """Put the weights at `path` into `model`.
+def newest(run: Path, kind: str) -> Path:
+    """The newest checkpoint of `kind` in the folder of a run.
 
     Raises
     ------
     ModelError
-        There is no checkpoint, it is damaged, or it belongs to another architecture; the first difference is named.
+        There is none.
     """
-    tensors = _read(path / MODEL)
-    own = model.state_dict()
+    found = sorted(run.glob(f"{kind}-*"))
+    if not found:
+        raise ModelError(f"{run} has no {kind} weights yet; train it, or go on with it by --resume")
+    return found[-1]
+
+
+def load_model(place: Path, model: nn.Module) -> None:
+    """Put the weights of the checkpoint at `place` into `model`.
+
+    Raises
+    ------
+    ModelError
+        The checkpoint is damaged or belongs to another architecture; the first difference is named.
+    """
+    tensors = _read(place / MODEL)
+    _check_same(place, model.state_dict(), tensors)
+    model.load_state_dict(tensors)
+
+
+def load_optimizer(place: Path, optimizer: torch.optim.AdamW) -> None:
+    """Put the moments of the checkpoint at `place` into `optimizer`; raises `ModelError` as `load_model`."""
+    tensors = _read(place / OPTIMIZER)
+    if not tensors:  # before the first step there are none
+        return
+    groups = optimizer.state_dict()["param_groups"]
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    wanted = {
+        f"{index}.{name}": torch.zeros(()) if name == "step" else parameter
+        for index, parameter in enumerate(parameters)
+        for name in ("step", "exp_avg", "exp_avg_sq")
+    }
+    _check_same(place, wanted, tensors)
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        index, name = key.split(".")
+        state.setdefault(int(index), {})[name] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def load_state(place: Path) -> TrainingState:
+    """Where the training of the checkpoint at `place` stands; raises `ModelError` where it is damaged."""
+    try:
+        state = TrainingState(**json.loads(read_text(place / STATE)))
+        kinds = {"step": int, "best_accuracy": float, "seconds": float, "window": list}
+        for name, kind in (kinds | {"random_state": str, "cuda_random_state": str}).items():
+            if not isinstance(getattr(state, name), kind):
+                raise TypeError(f"{name} is not of type {kind.__name__}")
+        bytes.fromhex(state.random_state + state.cuda_random_state)
+        return state
+    except (ValueError, TypeError) as error:
+        raise ModelError(f"{place / STATE} is damaged ({error}); train again in another folder") from error
+
+
+def _check_same(place: Path, own: dict[str, Tensor], tensors: dict[str, Tensor]) -> None:
     for name in sorted(own.keys() | tensors.keys()):
         mine, theirs = (_shape(group.get(name)) for group in (own, tensors))
         if mine != theirs:
             raise ModelError(
-                f"{path} holds another architecture: {name} is {theirs} there and {mine} in the model; "
+                f"{place} holds another architecture: {name} is {theirs} there and {mine} in the model; "
                 "build the model with the parameters of that run"
             )
-    model.load_state_dict(tensors)
-
-
-def load_optimizer(path: Path, optimizer: torch.optim.Optimizer) -> None:
-    """Put the moments at `path` into `optimizer`; raises `ModelError` as `load_model`."""
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in _read(path / OPTIMIZER).items():
-        index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = tensor
-    groups = optimizer.state_dict()["param_groups"]
-    wanted = {index for group in groups for index in group["params"]}
-    if state.keys() != wanted:
-        raise ModelError(f"{path} holds moments of {len(state)} parameters, the model has {len(wanted)}")
-    optimizer.load_state_dict({"state": state, "param_groups": groups})
-
-
-def load_state(path: Path) -> TrainingState:
-    """Where the training at `path` stands; raises `ModelError` where there is none."""
-    if not (path / STATE).exists():
-        raise ModelError(f"{path} holds no checkpoint; start without --resume")
-    try:
-        return TrainingState(**json.loads(read_text(path / STATE)))
-    except (ValueError, TypeError) as error:
-        raise ModelError(f"{path / STATE} is damaged ({error}); train again in another folder") from error
 
 
 def _flatten(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     state: dict[int, dict[str, Any]] = optimizer.state_dict()["state"]
-    return _contiguous({f"{index}.{name}": value for index, group in state.items() for name, value in group.items()})
+    return _on_cpu({f"{index}.{name}": value for index, group in state.items() for name, value in group.items()})
 
 
-def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def _on_cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
@@ -97,7 +139,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     except OSError as error:
         raise ModelError(f"cannot read the checkpoint {path}: {error.strerror}") from error
     except SafetensorError as error:
-        raise ModelError(f"{path} is damaged ({error}); resume from another checkpoint") from error
+        raise ModelError(f"{path} is damaged ({error}); train again in another folder") from error
 
 
 def _shape(tensor: Tensor | None) -> str:

@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from distill.tables import read_tables
-from model.checkpoint import load_model, load_state
+from model.checkpoint import BEST, load_model, load_state, newest
+from model.errors import ModelError
 from model.network import SegmentClassifier, build_model
 from model.run_folder import RunFolder
 from model.tasks import TaskData, commonest_label, root_operator
-from model.training import choose_device, evaluate_split
+from model.training import Progress, choose_device, evaluate_split
 from rmaat.files import write_text
 
 
@@ -30,17 +31,25 @@ class Evaluation:
     origin: str
 
 
-def evaluate(out: Path, task: TaskData) -> Evaluation:
+def evaluate(
+    out: Path,
+    task: TaskData,
+    device: str = "auto",
+    progress: Progress = lambda fraction, note="": None,  # noqa: ARG005
+) -> Evaluation:
     """Score the best checkpoint of the run at `out` on `task`'s test split and write `evaluation.json` beside it.
 
     Raises
     ------
     ModelError
-        There is no run, no checkpoint, or one of another architecture.
+        There is no run, no validated weights yet, weights of another architecture, or `task` is not what it learnt.
     """
     folder = RunFolder(out)
-    model, settings = load_run(folder), folder.read_configuration().training
-    score = evaluate_split(model.to(choose_device(settings.device)), task.test, settings)
+    configuration = folder.read_configuration()
+    if task.sha256() != configuration.data_sha256:
+        raise ModelError(f"{out} was trained on other data than {task.origin}; evaluate it with the same data")
+    model = load_run(folder).to(choose_device(device))
+    score = evaluate_split(model, task.test, configuration.training, progress)
     samples = len(task.test)
     evaluation = Evaluation(
         accuracy=score.accuracy,
@@ -50,7 +59,7 @@ def evaluate(out: Path, task: TaskData) -> Evaluation:
         root_operator=root_operator(task.train, task.test).accuracy,
         samples=samples,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        best_step=load_state(folder.best).step,
+        best_step=load_state(newest(out, BEST)).step,
         origin=task.origin,
     )
     write_text(folder.evaluation, json.dumps(asdict(evaluation), indent=2) + "\n")
@@ -60,5 +69,5 @@ def evaluate(out: Path, task: TaskData) -> Evaluation:
 def load_run(folder: RunFolder) -> SegmentClassifier:
     """The model of a run with its best weights; raises `ModelError` as `evaluate`."""
     model = build_model(folder.read_configuration().model, read_tables(folder.tables))
-    load_model(folder.best, model)
+    load_model(newest(folder.path, BEST), model)
     return model

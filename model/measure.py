@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from torch.nn import functional
 
 from model.network import SegmentClassifier
 from model.replay import Differentiation
-from model.training import Batch
+from model.training import Batch, mixed_precision
 
 
 @dataclass(frozen=True)
@@ -28,15 +29,21 @@ class StepCost:
 
 
 def compare_steps(
-    model: SegmentClassifier, batch: Batch, ways: Mapping[str, Differentiation], repeats: int = 5
+    model: SegmentClassifier,
+    batch: Batch,
+    ways: Mapping[str, Differentiation],
+    precision: str = "float32",
+    repeats: int = 5,
 ) -> dict[str, StepCost]:
     """Cost of one step of `model` on `batch` for each way, interleaved so that drift hits all alike."""
     model.train()
 
-    def step(way: Differentiation) -> Callable[[], None]:
-        return lambda: functional.cross_entropy(model(batch.tokens, batch.lengths, way), batch.labels).backward()
+    def step(way: Differentiation) -> None:
+        with mixed_precision(precision, batch.tokens.device):
+            loss = functional.cross_entropy(model(batch.tokens, batch.lengths, way), batch.labels)
+        loss.backward()
 
-    steps = {name: step(way) for name, way in ways.items()}
+    steps = {name: partial(step, way) for name, way in ways.items()}
     times: dict[str, list[float]] = {name: [] for name in steps}
     for run in steps.values():
         run()  # gradients exist and libraries are loaded from here on

@@ -10,6 +10,7 @@ positions within a segment, the readout and `T counts the segments that hold tok
 import math
 from typing import cast
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -98,16 +99,20 @@ class SegmentClassifier(nn.Module):
         In `forward`: a sequence that is empty or longer than `segments` x `segment_length`, or a token out of range.
     """
 
-    retention: Tensor
+    retention_weight: Tensor
+    retention_total: Tensor
 
-    def __init__(self, parameters: ModelParameters, attentions: list[Attention], retention: Tensor):
-        """`retention` holds RF(t, T) at [T - 1, t - 1], zero where t > T."""
+    def __init__(
+        self, parameters: ModelParameters, attentions: list[Attention], retention: tuple[np.ndarray, np.ndarray]
+    ):
+        """`retention` holds w(t) and W(T), each of shape (segments,), with RF(t, T) = w(t) / W(T)."""
         super().__init__()
         self.parameters_record = parameters
         self.cell = SegmentCell(parameters, attentions)
         self.initial_memory = nn.Parameter(0.02 * torch.randn(parameters.memory_tokens, parameters.width))
         self.head = nn.Linear(parameters.width, parameters.classes)
-        self.register_buffer("retention", retention)
+        for name, values in zip(("retention_weight", "retention_total"), retention, strict=True):
+            self.register_buffer(name, torch.from_numpy(values).float())
 
     def forward(
         self,
@@ -120,7 +125,8 @@ class SegmentClassifier(nn.Module):
         record = self.parameters_record
         counts = (lengths + record.segment_length - 1) // record.segment_length
         segments = split_segments(tokens, lengths, record.segment_length)
-        retention = list(self.retention[counts - 1].T[: len(segments)])
+        # Rows (segment, batch); where a sample has ended the factor is not used.
+        retention = list(self.retention_weight[: len(segments), None] / self.retention_total[counts - 1])
         memory = self.initial_memory.expand(len(tokens), -1, -1)
         summaries, _ = scan(self.cell, segments, memory, retention, self.cell.shared(), differentiation)
         return self.head(self._readout(torch.stack(summaries), lengths, counts))
@@ -138,6 +144,10 @@ class SegmentClassifier(nn.Module):
 
     def _check(self, tokens: Tensor, lengths: Tensor) -> None:
         record = self.parameters_record
+        if not len(tokens) == len(lengths) > 0:
+            raise ModelError(
+                f"{len(tokens)} sequences came with {len(lengths)} lengths; each needs its own, and one is least"
+            )
         if tokens.shape[1] > record.longest_sequence:
             raise ModelError(
                 f"a sequence of {tokens.shape[1]} tokens is longer than {record.segments} segments of "
@@ -174,10 +184,9 @@ def build_model(parameters: ModelParameters, tables: Tables) -> SegmentClassifie
     distill.tables.TableError
         The tables lack the variant or the number of segments; the message gives the command that makes them.
     """
-    factors = torch.ones(parameters.segments, parameters.segments).tril()
-    if parameters.architecture == "rmaat":
-        factors = torch.from_numpy(tables.retention_rows(parameters.segments, parameters.retention)).float()
-    return SegmentClassifier(parameters, [_attention(parameters, tables) for _ in range(parameters.layers)], factors)
+    variant = parameters.retention if parameters.architecture == "rmaat" else "none"
+    retention = tables.retention_parts(parameters.segments, variant)
+    return SegmentClassifier(parameters, [_attention(parameters, tables) for _ in range(parameters.layers)], retention)
 
 
 def _attention(parameters: ModelParameters, tables: Tables) -> Attention:

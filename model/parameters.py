@@ -29,9 +29,7 @@ class ModelParameters(Record):
     segment_length: int = parameter(
         50, "tokens of a segment, memory tokens apart", unit="tokens", low=1, high=2**24, symbol="N_seg"
     )
-    segments: int = parameter(
-        4, "most segments of a sequence", unit="segments", low=1, high=2**16, symbol="T", source=Source.PAPER
-    )
+    segments: int = parameter(4, "most segments of a sequence", unit="segments", low=1, high=2**16, symbol="T")
     memory_tokens: int = parameter(
         8, "rows that travel from segment to segment", unit="tokens", low=0, high=2**16, symbol="M"
     )
@@ -40,7 +38,10 @@ class ModelParameters(Record):
     )
     dropout: float = parameter(0.0, "share of features dropped in training", low=0, high=0.9)
     norm: str = parameter(
-        "post", "layer norm after (figure 2 of the paper) or before each part", choices=("post", "pre")
+        "post",
+        "layer norm after (figure 2 of the paper) or before each part",
+        choices=("post", "pre"),
+        source=Source.PAPER,
     )
     readout: str = parameter(
         "last", "rows that the head averages: of the last segment, or of every segment", choices=("last", "every")
@@ -50,6 +51,11 @@ class ModelParameters(Record):
         super().__post_init__()
         if self.width % self.heads:
             raise ParameterError(f"{self.heads} heads do not divide a width of {self.width}; choose a multiple")
+        if self.architecture == "transformer" and (self.segments, self.memory_tokens) != (1, 0):
+            raise ParameterError(
+                f"a transformer sees the whole sequence as one segment without memory, not {self.segments} segments "
+                f"and {self.memory_tokens} memory tokens; use ModelParameters.as_architecture"
+            )
 
     @property
     def longest_sequence(self) -> int:

@@ -1,9 +1,13 @@
 """Named settings: a task, a model and a training that fit together. All are ours; the paper's are not public."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from model.parameters import ModelParameters, TrainingParameters
+from model.run_folder import RunConfiguration
+from model.tasks.dataset import TaskData
 from model.tasks.listops import OFFICIAL, SHORT, ListOpsParameters
+from rmaat.versions import versions
 
 
 @dataclass(frozen=True)
@@ -14,6 +18,18 @@ class Preset:
     model: ModelParameters
     training: TrainingParameters
     meaning: str
+
+    def configuration(self, task: TaskData, official_files: Path | None = None) -> RunConfiguration:
+        """What decides a run of these settings on `task`."""
+        return RunConfiguration(
+            "listops",
+            self.task_parameters,
+            str(official_files.resolve()) if official_files else None,
+            task.sha256(),
+            self.model,
+            self.training,
+            versions("torch", "numpy"),
+        )
 
 
 PRESETS = {

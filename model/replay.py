@@ -85,12 +85,13 @@ def scan(
     Raises
     ------
     ModelError
-        No segments, or a segment that requires a gradient.
+        No segments, or a segment or a retention factor that requires a gradient.
     """
     if not segments:
         raise ModelError("there are no segments to scan; a sequence needs at least one token")
-    if any(part.requires_grad for segment in segments for part in segment):
-        raise ModelError("a segment requires a gradient, which replay cannot give; move what makes it into the cell")
+    for name, parts in (("segment", [part for segment in segments for part in segment]), ("retention", retention)):
+        if any(part.requires_grad for part in parts):
+            raise ModelError(f"a {name} requires a gradient, which replay cannot give; compute it inside the cell")
     if isinstance(differentiation, Bptt) or not torch.is_grad_enabled():
         return _run(cell, segments, memory, retention, shared)
     parameters = [parameter for parameter in cell.parameters() if parameter.requires_grad]
@@ -140,17 +141,18 @@ class _Replay(torch.autograd.Function):
         ctx.memories, ctx.random, ctx.kept = [], [], {}
         summaries = []
         last = len(plan.segments)
-        for index in range(last):
-            ctx.memories.append(memory)
-            ctx.random.append(_RandomState.now(memory.device))
-            if index >= last - plan.keep:
-                step = _with_graph(plan, index, memory, tensors)
-                ctx.kept[index] = step
-                summary, memory = (output.detach() for output in step.outputs)
-            else:
-                shared = tensors[: plan.shared_count]
-                summary, memory = plan.cell(plan.segments[index], memory, plan.retention[index], shared)
-            summaries.append(summary)
+        with ctx.surroundings.again():
+            for index in range(last):
+                ctx.memories.append(memory)
+                ctx.random.append(_RandomState.now(memory.device))
+                if index >= last - plan.keep:
+                    step = _with_graph(plan, index, memory, tensors)
+                    ctx.kept[index] = step
+                    summary, memory = (output.detach() for output in step.outputs)
+                else:
+                    shared = tensors[: plan.shared_count]
+                    summary, memory = plan.cell(plan.segments[index], memory, plan.retention[index], shared)
+                summaries.append(summary)
         return (*summaries, memory)
 
     @staticmethod
@@ -227,17 +229,20 @@ class _RandomState:
 
 @dataclass(frozen=True)
 class _Autocast:
-    """The autocast state of the forward pass; backward runs outside of it."""
+    """The autocast state of the forward pass; backward runs outside of it.
+
+    Without its cache: before torch 2.10 a cast made without a graph was served to the pass that builds one, which then
+    gave that weight no gradient.
+    """
 
     device_type: str
     enabled: bool
     dtype: torch.dtype
-    cache: bool
 
     @classmethod
     def now(cls, device_type: str) -> "_Autocast":
         enabled = torch.is_autocast_enabled(device_type)
-        return cls(device_type, enabled, torch.get_autocast_dtype(device_type), torch.is_autocast_cache_enabled())
+        return cls(device_type, enabled, torch.get_autocast_dtype(device_type))
 
     def again(self) -> AbstractContextManager:
-        return torch.autocast(self.device_type, self.dtype, self.enabled, self.cache)
+        return torch.autocast(self.device_type, self.dtype, self.enabled, cache_enabled=False)

@@ -4,8 +4,8 @@ configuration.json   task, model and training parameters, versions
 tables.nc            the tables that the model was made from
 metrics.csv          a row a validation
 tensorboard/         the same for TensorBoard
-checkpoint/          the last state, to resume from       model.safetensors, optimizer.safetensors, state.json
-best/                the best state by validation         model.safetensors, state.json
+checkpoint-*/        the last state, to resume from       model.safetensors, optimizer.safetensors, state.json
+best-*/              the best state by validation         model.safetensors, state.json
 evaluation.json      accuracy on the test split beside the trivial levels
 """
 
@@ -34,14 +34,17 @@ class RunConfiguration:
     task: str
     task_parameters: ListOpsParameters
     official_files: str | None
+    """absolute path of the folder with LRA's files, in place of the task parameters"""
+    data_sha256: str
     model: ModelParameters
     training: TrainingParameters
     versions: dict[str, str] = field(default_factory=dict)
 
     def differences(self, other: "RunConfiguration") -> list[str]:
-        """Names of the settings in which two runs differ; versions do not count."""
+        """Names of the settings in which two runs differ; where and by which versions they run does not count."""
         mine, theirs = _flat(asdict(self)), _flat(asdict(other))
-        return [name for name in mine if mine[name] != theirs.get(name) and not name.startswith("versions")]
+        passing = ("versions", "official_files", "training.device")
+        return [name for name in mine if mine[name] != theirs.get(name) and not name.startswith(passing)]
 
 
 @dataclass(frozen=True)
@@ -64,16 +67,6 @@ class RunFolder:
     def metrics(self) -> Path:
         """A row a validation."""
         return self.path / "metrics.csv"
-
-    @property
-    def checkpoint(self) -> Path:
-        """The last state."""
-        return self.path / "checkpoint"
-
-    @property
-    def best(self) -> Path:
-        """The best state by validation."""
-        return self.path / "best"
 
     @property
     def evaluation(self) -> Path:
@@ -99,7 +92,8 @@ class RunFolder:
             return RunConfiguration(
                 task=values["task"],
                 task_parameters=ListOpsParameters.from_dict(values["task_parameters"]),
-                official_files=values["official_files"],
+                official_files=_text_or_none(values["official_files"]),
+                data_sha256=values["data_sha256"],
                 model=ModelParameters.from_dict(values["model"]),
                 training=TrainingParameters.from_dict(values["training"]),
                 versions=values["versions"],
@@ -127,9 +121,15 @@ class RunFolder:
             return []
         try:
             rows = csv.DictReader(io.StringIO(read_text(self.metrics)))
-            return [{name: float(row[name]) for name in METRICS} for row in rows]
+            return [{name: (int if name == "step" else float)(row[name]) for name in METRICS} for row in rows]
         except (ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{self.metrics} is damaged ({error}); delete it or train again") from error
+
+
+def _text_or_none(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise TypeError(f"{value!r} is no path")
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

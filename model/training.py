@@ -5,6 +5,7 @@ The order of the data is a function of seed and step, so that a resumed run cont
 
 import math
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,22 +21,24 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.tensorboard import SummaryWriter
 
-from distill.tables import Tables, write_tables
-from model.checkpoint import TrainingState, load_model, load_optimizer, load_state, save_checkpoint
-from model.errors import ModelError
+from distill.tables import Tables, read_tables, write_tables
+from model.checkpoint import (
+    BEST,
+    CHECKPOINT,
+    TrainingState,
+    load_model,
+    load_optimizer,
+    load_state,
+    newest,
+    save_checkpoint,
+)
+from model.errors import Interrupted, ModelError
 from model.network import SegmentClassifier, build_model
 from model.parameters import TrainingParameters
 from model.replay import Amrb, Bptt, Differentiation
 from model.run_folder import RunConfiguration, RunFolder
 from model.tasks import BatchPlan, TaskData, TokenDataset, collate
-from rmaat.errors import RmaatError
-from rmaat.files import refuse_existing
-
-
-class Interrupted(RmaatError):
-    """The user stopped the training; its state is saved."""
-
-    exit_status = 130
+from rmaat.files import atomic_folder, refuse_existing
 
 
 class Progress(Protocol):
@@ -78,8 +81,8 @@ def train(
     Raises
     ------
     ModelError
-        Settings that differ from those of the resumed run, a sequence longer than the model takes, a loss that is not
-        finite (the last checkpoint stays).
+        Settings, data or tables that differ from those of the resumed run, a sequence longer than the model takes, a
+        loss that is not finite (the last checkpoint stays).
     FileError
         `out` exists already and `resume` is off, or something cannot be written.
     Interrupted
@@ -89,15 +92,17 @@ def train(
     _check_fit(configuration, task)
     device = choose_device(configuration.training.device)
     torch.manual_seed(configuration.training.seed)
-    model = build_model(configuration.model, tables).to(device)
+    run = _Run(folder, configuration.training, build_model(configuration.model, tables).to(device), task, device)
     if resume:
-        _check_same_run(folder, configuration)
+        _check_same_run(folder, configuration, tables)
     else:
         refuse_existing(out, f"resume it with --resume, or choose another --out than {out}")
-        folder.write_configuration(configuration)
-        write_tables(tables, folder.tables)
-    run = _Run(folder, configuration.training, model, task, device)
-    return run.go(resume, progress)
+        # With its first checkpoint, so that whatever happens later the run can be resumed.
+        with atomic_folder(out) as whole:
+            RunFolder(whole).write_configuration(configuration)
+            write_tables(tables, RunFolder(whole).tables)
+            run.save(whole)
+    return run.go(progress)
 
 
 class _Run:
@@ -114,29 +119,27 @@ class _Run:
         self.folder, self.settings, self.model, self.task, self.device = folder, settings, model, task, device
         self.optimizer = torch.optim.AdamW(model.parameters(), weight_decay=settings.weight_decay)
         self.plan = BatchPlan(task.train.lengths, settings.batch_size, settings.seed)
-        self.state = TrainingState(step=0, best_accuracy=-1.0, seconds=0.0, random_state="")
+        self.state = TrainingState(0, -1.0, 0.0, random_state="", cuda_random_state="", window=[])
         self.rows: list[dict[str, Any]] = []
+        self.earlier_seconds, self.started = 0.0, time.monotonic()
 
-    def go(self, resume: bool, progress: Progress) -> Score:
-        if resume:
-            self._restore()
-        started = time.monotonic() - self.state.seconds
-        window: list[tuple[float, float]] = []
-        with (
-            SummaryWriter(str(self.folder.path / "tensorboard"), purge_step=self.state.step) as board,
-            _stop_flag() as stop,
-        ):
+    def go(self, progress: Progress) -> Score:
+        """From the newest checkpoint to the last step."""
+        self._restore()
+        # TensorBoard drops what was logged from `purge_step` on.
+        board = SummaryWriter(str(self.folder.path / "tensorboard"), purge_step=self.state.step + 1)
+        with board, _stop_flag() as stop:
             for step, batches in self._steps():
-                window.append(self._step(step, batches))
+                window = [*self.state.window, list(self._step(step, batches))]
+                self.state = replace(self.state, step=step + 1, window=window)
                 last = step + 1 == self.settings.steps
                 if last or (step + 1) % self.settings.validate_every == 0:
-                    self._validate(step + 1, window, time.monotonic() - started, board)
-                    window.clear()
+                    self._validate(board)
                 elif stop:
-                    self._save(step + 1, time.monotonic() - started)
+                    self.save(self.folder.path)
                 if stop and not last:
                     raise Interrupted(f"interrupted after step {step + 1}; continue the same command with --resume")
-                progress((step + 1) / self.settings.steps, self._note(window))
+                progress((step + 1) / self.settings.steps, self._note())
         return self._best()
 
     def _steps(self) -> Iterator[tuple[int, list[Batch]]]:
@@ -170,14 +173,15 @@ class _Run:
             raise ModelError(
                 f"the loss is {total} and its gradient's norm {norm} at step {step + 1}; lower the learning rate "
                 f"(now {self.settings.learning_rate:g}) and train again; "
-                f"the last checkpoint is of step {self.state.step}"
+                f"the last checkpoint is of step {load_state(newest(self.folder.path, CHECKPOINT)).step}"
             )
         self.optimizer.step()
         return total, norm
 
-    def _validate(self, step: int, window: list[tuple[float, float]], seconds: float, board: SummaryWriter) -> None:
+    def _validate(self, board: SummaryWriter) -> None:
         score = evaluate_split(self.model, self.task.validation, self.settings)
-        loss, norm = np.mean(window, axis=0).tolist()
+        loss, norm = np.mean(self.state.window, axis=0).tolist()
+        step = self.state.step
         row = {
             "step": step,
             "epoch": step * self.settings.accumulation / self.plan.batch_count,
@@ -186,53 +190,67 @@ class _Run:
             "gradient_norm": norm,
             "validation_loss": score.loss,
             "validation_accuracy": score.accuracy,
-            "seconds": seconds,
+            "seconds": self._seconds(),
         }
         self.rows.append(row)
         for name, value in row.items():
             board.add_scalar(name, value, step)
         self.folder.write_metrics(self.rows)
+        self.state = replace(self.state, window=[])
         if score.accuracy > self.state.best_accuracy:
-            self.state = replace(self.state, step=step, best_accuracy=score.accuracy)
-            save_checkpoint(self.folder.best, self.model, None, self.state)
-        self._save(step, seconds)
+            self.state = replace(self.state, best_accuracy=score.accuracy)
+            save_checkpoint(self.folder.path, BEST, self.model, None, self.state)
+        self.save(self.folder.path)
 
-    def _save(self, step: int, seconds: float) -> None:
+    def save(self, path: Path) -> None:
+        """Add a checkpoint to the run folder at `path`."""
         on_cuda = self.device.type == "cuda"
         self.state = replace(
             self.state,
-            step=step,
-            seconds=seconds,
+            seconds=self._seconds(),
             random_state=_to_text(torch.get_rng_state()),
-            cuda_random_state=_to_text(torch.cuda.get_rng_state()) if on_cuda else None,
+            cuda_random_state=_to_text(torch.cuda.get_rng_state()) if on_cuda else "",
         )
-        save_checkpoint(self.folder.checkpoint, self.model, self.optimizer, self.state)
+        save_checkpoint(path, CHECKPOINT, self.model, self.optimizer, self.state)
 
     def _restore(self) -> None:
-        self.state = load_state(self.folder.checkpoint)
-        load_model(self.folder.checkpoint, self.model)
-        load_optimizer(self.folder.checkpoint, self.optimizer)
+        place = newest(self.folder.path, CHECKPOINT)
+        self.state = load_state(place)
+        load_model(place, self.model)
+        load_optimizer(place, self.optimizer)
         self.rows = [row for row in self.folder.read_metrics() if row["step"] <= self.state.step]
         torch.set_rng_state(_from_text(self.state.random_state))
-        if self.state.cuda_random_state is not None and self.device.type == "cuda":
+        if self.state.cuda_random_state and self.device.type == "cuda":
             torch.cuda.set_rng_state(_from_text(self.state.cuda_random_state))
+        self.earlier_seconds, self.started = self.state.seconds, time.monotonic()
 
-    def _note(self, window: list[tuple[float, float]]) -> str:
+    def _seconds(self) -> float:
+        return self.earlier_seconds + time.monotonic() - self.started
+
+    def _note(self) -> str:
+        loss = self.state.window[-1][0] if self.state.window else self.rows[-1]["train_loss"]
         best = f", best validation accuracy {self.state.best_accuracy:.1%}" if self.rows else ""
-        return (f"loss {window[-1][0]:.3f}" if window else f"loss {self.rows[-1]['train_loss']:.3f}") + best
+        return f"loss {loss:.3f}{best}"
 
     def _best(self) -> Score:
         best = max(self.rows, key=lambda row: row["validation_accuracy"])
         return Score(best["validation_loss"], best["validation_accuracy"])
 
 
-def evaluate_split(model: SegmentClassifier, dataset: TokenDataset, settings: TrainingParameters) -> Score:
+def evaluate_split(
+    model: SegmentClassifier,
+    dataset: TokenDataset,
+    settings: TrainingParameters,
+    progress: Progress = lambda fraction, note="": None,  # noqa: ARG005
+) -> Score:
     """Loss and accuracy over every sequence of `dataset`, each once."""
     model.eval()
     device = next(model.parameters()).device
     loss = correct = 0.0
+    plan = BatchPlan(dataset.lengths, settings.batch_size)
     with torch.inference_mode(), mixed_precision(settings.precision, device):
-        for indices in BatchPlan(dataset.lengths, settings.batch_size).epoch(0):
+        for count, indices in enumerate(plan.epoch(0), start=1):
+            progress(count / plan.batch_count)
             batch = load_batch(dataset, indices, device)
             logits = model(batch.tokens, batch.lengths)
             loss += functional.cross_entropy(logits, batch.labels, reduction="sum").item()
@@ -273,6 +291,8 @@ def mixed_precision(precision: str, device: torch.device) -> torch.autocast:
 
 def _check_fit(configuration: RunConfiguration, task: TaskData) -> None:
     record = configuration.model
+    if task.sha256() != configuration.data_sha256:
+        raise ModelError(f"the configuration names other data than {task.origin}; make it for these data")
     if (record.vocabulary, record.classes) != (task.vocabulary, task.classes):
         raise ModelError(
             f"the model knows {record.vocabulary} tokens and {record.classes} labels, "
@@ -287,8 +307,10 @@ def _check_fit(configuration: RunConfiguration, task: TaskData) -> None:
         )
 
 
-def _check_same_run(folder: RunFolder, configuration: RunConfiguration) -> None:
+def _check_same_run(folder: RunFolder, configuration: RunConfiguration, tables: Tables) -> None:
     differences = folder.read_configuration().differences(configuration)
+    if not tables.dataset.identical(read_tables(folder.tables).dataset):
+        differences.append("tables file")
     if differences:
         raise ModelError(
             f"{folder.path} was trained with another {', '.join(differences)}; resume with the same settings"
@@ -299,20 +321,20 @@ def _check_same_run(folder: RunFolder, configuration: RunConfiguration) -> None:
 def _stop_flag() -> Iterator[list[bool]]:
     """A list that an interrupt makes true, so that the step under way ends whole; a second interrupt stops at once."""
     stop: list[bool] = []
+    if threading.current_thread() is not threading.main_thread():  # signals reach the main thread alone
+        yield stop
+        return
 
     def note(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
         stop.append(True)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(number, signal.default_int_handler)
 
-    try:
-        earlier = signal.signal(signal.SIGINT, note)
-    except ValueError:  # signals reach the main thread alone
-        yield stop
-        return
+    earlier = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGINT, earlier)
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
 
 
 def _to_text(state: Tensor) -> str:

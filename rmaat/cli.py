@@ -39,16 +39,34 @@ or all of it at once:  rmaat demo --out runs/demo"""
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     options = _parser().parse_args(arguments)
-    warnings.showwarning = lambda message, *_, **__: print(f"rmaat: warning: {message}", file=sys.stderr)
-    try:
-        options.run(options)
-    except RmaatError as error:
-        print(f"rmaat: {error}", file=sys.stderr)
-        return error.exit_status
-    except KeyboardInterrupt:
-        print("rmaat: interrupted; files that were being written are not there", file=sys.stderr)
-        return 130
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: print(f"rmaat: warning: {message}", file=sys.stderr)
+        try:
+            options.run(options)
+            sys.stdout.flush()
+        except RmaatError as error:
+            return _fail(str(error), error.exit_status)
+        except KeyboardInterrupt:
+            return _fail("interrupted; files that were being written are not there", 130)
+        except BrokenPipeError:
+            # Whoever read the output has gone; Python would complain once more when it closes the stream.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        except (MemoryError, RuntimeError) as error:
+            if not _out_of_memory(error):
+                raise
+            return _fail("out of memory; choose a smaller model, network, batch or segment length", 1)
     return 0
+
+
+def _fail(sentence: str, status: int) -> int:
+    print(f"rmaat: {sentence}", file=sys.stderr)
+    return status
+
+
+def _out_of_memory(error: MemoryError | RuntimeError) -> bool:
+    # torch reports what the CPU's allocator refuses as a plain RuntimeError.
+    return isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error)
 
 
 def simulate(options: argparse.Namespace) -> None:
@@ -60,12 +78,12 @@ def simulate(options: argparse.Namespace) -> None:
     parameters = parameters.override(dict(map(_assignment, options.set)))
     if options.cycles is not None:
         parameters = parameters.override({"run_duration": options.cycles * parameters.protocol.cycle_duration})
+    if options.save_parameters:
+        parameters.save(_new_file(options.save_parameters, options))
     if options.show:
         print(describe(parameters))
         return
-    if options.save_parameters:
-        parameters.save(options.save_parameters)
-    out = _new_file(options)
+    out = _new_file(options.out, options)
     with Bar("simulate") as progress:
         traces = run(parameters, options.engine, progress=progress)
     write_traces(traces, out)
@@ -80,7 +98,7 @@ def distill(options: argparse.Namespace) -> None:
     from distill import DistillParameters, distil, write_tables
 
     parameters = DistillParameters(options.segments, options.token_spacing, options.exponent_range_start)
-    out = _new_file(options)
+    out = _new_file(options.out, options)
     tables = distil(read_traces(options.traces), parameters)
     write_tables(tables, out)
     values = tables.dataset
@@ -104,21 +122,14 @@ def distill(options: argparse.Namespace) -> None:
 def train(options: argparse.Namespace) -> None:
     """Train a model."""
     from distill import default_tables, read_tables
-    from model.run_folder import RunConfiguration
     from model.training import train as run
-    from rmaat.versions import versions
 
     preset = _preset(options)
-    task = _task(preset, options.official_files, options.data)
-    configuration = RunConfiguration(
-        options.task,
-        preset.task_parameters,
-        str(options.official_files) if options.official_files else None,
-        preset.model,
-        preset.training,
-        versions("torch", "numpy"),
-    )
     tables = read_tables(options.tables) if options.tables else default_tables()
+    if not options.resume:
+        refuse_existing(options.out, "resume it with --resume, or choose another --out")
+    task = _task(preset, options.official_files, options.data)
+    configuration = preset.configuration(task, options.official_files)
     with Bar("train") as progress:
         best = run(configuration, task, tables, options.out, resume=options.resume, progress=progress)
     print(f"{options.out}: best validation accuracy {best.accuracy:.1%}; score it with: rmaat evaluate {options.out}")
@@ -131,7 +142,9 @@ def evaluate(options: argparse.Namespace) -> None:
 
     configuration = RunFolder(options.run_folder).read_configuration()
     files = Path(configuration.official_files) if configuration.official_files else None
-    result = run(options.run_folder, _task(configuration, files, options.data))
+    task = _task(configuration, files, options.data)
+    with Bar("evaluate") as progress:
+        result = run(options.run_folder, task, options.device, progress)
     print(f"{configuration.model.architecture} on {result.samples} test samples ({result.origin}):")
     print(
         table(
@@ -188,15 +201,16 @@ def _preset(options: argparse.Namespace) -> "Preset":
     from model.presets import PRESETS
 
     preset = PRESETS[options.preset]
-    records = {name: getattr(preset, name) for name in ("task_parameters", "model", "training")}
     changed = {}
-    for place, record in records.items():
-        names = [path[-1] for path, _, _ in record.parameters()]
+    for place in ("task_parameters", "model", "training"):
+        record = getattr(preset, place)
+        names = {path[-1] for path, _, _ in record.parameters()} - {"architecture"}
         changed[place] = record.override(
-            {name: value for name in names if (value := getattr(options, name, None)) is not None}
+            {name: value for name in names if (value := getattr(options, name)) is not None}
         )
-    architecture = changed["model"].architecture
-    return dataclasses.replace(preset, **changed | {"model": changed["model"].as_architecture(architecture)})
+    if options.architecture is not None:
+        changed["model"] = changed["model"].as_architecture(options.architecture)
+    return dataclasses.replace(preset, **changed)
 
 
 def _assignment(text: str) -> tuple[str, str]:
@@ -206,16 +220,16 @@ def _assignment(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def _new_file(options: argparse.Namespace) -> Path:
+def _new_file(path: Path, options: argparse.Namespace) -> Path:
     if not options.overwrite:
-        refuse_existing(options.out, "choose another --out, or add --overwrite")
-    return options.out
+        refuse_existing(path, "choose another name, or add --overwrite")
+    return path
 
 
 def _bounds(quantity: Quantity) -> str:
     if math.isinf(quantity.low):
         return ", ".join(quantity.choices) or "any"
-    return f"{quantity.low:g} to {quantity.high:g}"
+    return f"{quantity.low:.10g} to {quantity.high:.10g}"
 
 
 def _plain(value: object) -> str:
@@ -306,6 +320,7 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_folder", type=Path, help="what rmaat train wrote")
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="[default: auto]")
     _add_data(parser)
 
 

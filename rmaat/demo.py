@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rmaat.errors import RmaatError, UsageError
 from rmaat.progress import Bar
 from rmaat.text import table
-from rmaat.versions import versions
 
 if TYPE_CHECKING:
     from model.evaluation import Evaluation
@@ -26,7 +26,6 @@ def run(out: Path, data: Path) -> None:
     from figures import draw_all
     from model.evaluation import evaluate
     from model.presets import PRESETS
-    from model.run_folder import RunConfiguration
     from model.tasks.library import load_listops
     from model.training import train
 
@@ -39,20 +38,16 @@ def run(out: Path, data: Path) -> None:
     preset = PRESETS["short"]
     with Bar("data") as progress:
         task = load_listops(preset.task_parameters, None, data, progress)
-    configuration = RunConfiguration(
-        "listops", preset.task_parameters, None, preset.model, preset.training, versions("torch", "numpy")
-    )
     with Bar("train") as progress:
-        train(configuration, task, tables, out / "listops", progress=progress)
+        train(preset.configuration(task), task, tables, out / "listops", progress=progress)
     with Bar("evaluate") as progress:
-        evaluation = evaluate(out / "listops", task)
-        progress(0.2, "AMRB beside BPTT")
-        costs = _costs(out / "listops", task)
-        progress(0.8, "figures")
-        drawn = draw_all(out, out / "figures")
-        progress(1.0)
-    print(_report(evaluation, costs))
+        evaluation = evaluate(out / "listops", task, progress=progress)
+    costs = _costs(out / "listops", task)
+    drawn = draw_all(out, out / "figures")
+    print(_report(evaluation, costs, preset.model.segments))
     print(f"\nresults: {out}\nfigures: {out / 'figures'} ({len(drawn)} files)")
+    if evaluation.accuracy <= max(evaluation.root_operator, evaluation.commonest_label):
+        raise RmaatError("the trained model is not above the levels that need no model; its settings need work")
 
 
 def _costs(out: Path, task: "TaskData") -> dict[str, "StepCost"]:
@@ -68,10 +63,11 @@ def _costs(out: Path, task: "TaskData") -> dict[str, "StepCost"]:
     device = choose_device(settings.device)
     longest = task.test.lengths.argsort(kind="stable")[-settings.batch_size :]
     batch = load_batch(task.test, longest, device)
-    return compare_steps(load_run(folder).to(device), batch, {"BPTT": Bptt(), "AMRB": Amrb(settings.keep_graphs)})
+    ways = {"BPTT": Bptt(), "AMRB": Amrb(settings.keep_graphs)}
+    return compare_steps(load_run(folder).to(device), batch, ways, settings.precision)
 
 
-def _report(evaluation: "Evaluation", costs: dict[str, "StepCost"]) -> str:
+def _report(evaluation: "Evaluation", costs: dict[str, "StepCost"], segments: int) -> str:
     accuracy = [
         ("always the commonest label", f"{evaluation.commonest_label:.1%}"),
         ("best guess from the root operator", f"{evaluation.root_operator:.1%}"),
@@ -92,12 +88,14 @@ def _report(evaluation: "Evaluation", costs: dict[str, "StepCost"]) -> str:
     return "\n\n".join(
         [
             table(accuracy, (f"ListOps, {evaluation.samples} test samples", "accuracy")),
-            table([*steps, ratio], ("four segments, same model and gradients", "peak memory", "time")),
+            table([*steps, ratio], (f"{segments} segments, same model and gradients", "peak memory", "time")),
         ]
     )
 
 
 def _free_name(out: Path) -> Path:
     """`out`, or `out-2`, `out-3` and so on where it is taken: a demo never touches an earlier one."""
+    if not out.name:
+        raise UsageError(f"--out {out} names no new folder; give it a name, such as runs/demo")
     names = (out if count == 1 else out.with_name(f"{out.name}-{count}") for count in range(1, 10_000))
     return next(name for name in names if not name.exists())

@@ -40,12 +40,14 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder that becomes `path`, replacing an earlier one, when the block ends without an error.
+    """Yield a temporary folder that becomes `path`, which must be free, when the block ends without an error.
+
+    No system replaces a full folder in one step; give each version a name of its own.
 
     Raises
     ------
     FileError
-        As `atomic_file`.
+        As `atomic_file`, and where `path` is there already.
     """
     temporary = _temporary_sibling(path)
     with _refusals(path):
@@ -55,10 +57,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             for file in temporary.rglob("*"):
                 if file.is_file():
                     _flush_to_disk(file)
-            if path.is_dir():
-                _exchange_folders(temporary, path)
-            else:
-                os.replace(temporary, path)
+            os.replace(temporary, path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
@@ -99,18 +98,6 @@ def _refusals(path: Path) -> Iterator[None]:
 def _temporary_sibling(path: Path) -> Path:
     # Random, so that writers in one process, or on several machines, do not meet.
     return path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
-
-
-def _exchange_folders(new: Path, old: Path) -> None:
-    """Put `new` in the place of `old`; where that fails, `old` stays."""
-    retired = _temporary_sibling(old)
-    os.replace(old, retired)
-    try:
-        os.replace(new, old)
-    except BaseException:
-        os.replace(retired, old)
-        raise
-    shutil.rmtree(retired, ignore_errors=True)
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 
 class Bar:
-    """A bar on standard error; where that is no terminal, a line now and then instead.
+    """A bar on standard error, drawn anew several times a second, or every few seconds where that is no terminal.
 
     with Bar("simulate") as progress:
         simulate(progress=progress)
@@ -35,5 +35,8 @@ class Bar:
 
     def __call__(self, fraction: float, note: str = "") -> None:
         """Show that `fraction` (0 to 1) is done."""
+        if self._bar.n == 0 and fraction < 1:
+            # Resumed work: what was done before says nothing of the time left.
+            self._bar.initial = self._bar.n = fraction
         self._bar.set_postfix_str(note, refresh=False)
         self._bar.update(fraction - self._bar.n)

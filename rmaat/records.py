@@ -34,6 +34,7 @@ class Source(StrEnum):
     PAPER = "the RMAAT paper (arXiv 2601.00426)"
     PARENT = "a parent paper (AT, arXiv 2312.10925; NAAM, arXiv 2311.08135)"
     READER = "a reader of the RMAAT paper"
+    BENCHMARK = "the Long Range Arena (arXiv 2011.04006)"
     OURS = "our default; no public text says"
 
 

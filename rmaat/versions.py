@@ -1,9 +1,16 @@
 """Versions of the software that made a result."""
 
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """Versions of Python, of this toolkit and of the installed `packages`."""
-    return {"python": platform.python_version()} | {name: version(name) for name in ("rmaat-toolkit", *packages)}
+    """Versions of Python, of this toolkit and of `packages`; a checkout may run without being installed."""
+    return {"python": platform.python_version()} | {name: _version(name) for name in ("rmaat-toolkit", *packages)}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

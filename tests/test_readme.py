@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from distill import default_tables
 from rmaat.cli import main
 
 ROOT = Path(__file__).parents[1]
@@ -58,6 +59,11 @@ def test_the_numbers_beside_the_program_of_the_readme_are_those_it_prints(capsys
     exec(program, {"__name__": "documentation"})
     printed = re.findall(r"\d\.\d+", capsys.readouterr().out)
     assert [f"{float(number):.3f}" for number in printed[:4]] == shown.group(1).split()
+
+
+def test_the_exponent_in_the_readme_is_that_of_the_default_tables():
+    (shown,) = re.findall(r"exponent is distilled here, (\d\.\d+)", (ROOT / "README.md").read_text())
+    assert f"{default_tables().exponent:.{len(shown) - 2}f}" == shown
 
 
 def test_links_of_the_documentation_lead_to_files():

@@ -78,7 +78,7 @@ def _solve(rate: RightHandSide, interval: Interval, state: Array, times: Array, 
         reached = result.t[-1] if result.t.size else interval.start
         raise SimulationError(
             f"scipy gave up between {reached:g} and {interval.end:g} s; "
-            "loosen relative_tolerance and absolute_tolerance, or weaken drive or coupling"
+            f"loosen absolute_tolerance (now {solver.absolute_tolerance:g}), or weaken drive or coupling"
         )
     return result.y.T
 

@@ -3,6 +3,7 @@
 Token 0 is padding in every task and never stands inside a sequence.
 """
 
+import hashlib
 import io
 import zipfile
 import zlib
@@ -132,6 +133,15 @@ class TaskData:
     def vocabulary(self) -> int:
         """Number of token ids, padding included."""
         return len(self.symbols)
+
+    def sha256(self) -> str:
+        """Digest of all tokens, lengths and labels, split by split."""
+        digest = hashlib.sha256()
+        for split in SPLITS:
+            dataset: TokenDataset = getattr(self, split)
+            for array in (dataset.tokens, dataset.offsets, dataset.labels.astype(np.int64)):
+                digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
 
     def save(self, path: Path) -> None:
         """Write one uncompressed `.npz` whole or not at all; equal data give equal bytes. Raises `FileError`."""

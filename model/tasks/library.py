@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from model.tasks.dataset import TaskData
-from model.tasks.listops import ListOpsParameters, generate, read_official
+from model.tasks.listops import GENERATOR_VERSION, ListOpsParameters, generate, read_official
 
 
 def load_listops(
@@ -17,7 +17,7 @@ def load_listops(
 ) -> TaskData:
     """ListOps from LRA's files where `official_files` names their folder, otherwise generated from `parameters`.
 
-    Generated data are kept in `data_folder` under a name that depends on all parameters.
+    Generated data are kept in `data_folder` under a name that depends on all parameters and on the generator's version.
 
     Raises
     ------
@@ -26,7 +26,8 @@ def load_listops(
     """
     if official_files is not None:
         return read_official(official_files)
-    digest = hashlib.sha256(json.dumps(parameters.to_dict(), sort_keys=True).encode()).hexdigest()[:16]
+    identity = {"generator": GENERATOR_VERSION, **parameters.to_dict()}
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
     path = data_folder / f"listops-{digest}.npz"
     if path.exists():
         return TaskData.load(path)

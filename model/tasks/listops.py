@@ -22,9 +22,11 @@ from random import Random
 import numpy as np
 
 from model.tasks.dataset import PADDING, TaskData, TaskError, TokenDataset
-from rmaat.records import ParameterError, Record, parameter
+from rmaat.records import ParameterError, Record, Source, parameter
 
 CLASSES = 10
+GENERATOR_VERSION = 1
+"""Counted up whenever the same parameters give other data."""
 FEWEST_ARGUMENTS = 2
 SYMBOLS = ("", *"0123456789", "[MIN", "[MAX", "[MED", "[SM", "]")
 FIRST_DIGIT, FIRST_OPERATOR, CLOSE = 1, 11, 15
@@ -59,14 +61,28 @@ class ListOpsParameters(Record):
         As `Record`, or no length lies strictly between the two bounds.
     """
 
-    shortest_length: int = parameter(500, "samples are longer than this (LRA: 500)", unit="token", low=0, high=1e6)
-    longest_length: int = parameter(2000, "samples are shorter than this (LRA: 2000)", unit="token", low=2, high=1e6)
-    max_depth: int = parameter(10, "depth at which every node is a digit, the root has 1 (LRA: 10)", low=1, high=100)
-    max_arguments: int = parameter(10, "most arguments of an operator (LRA: 10)", low=FEWEST_ARGUMENTS, high=1000)
-    operator_probability: float = parameter(0.25, "chance that a node is an operator (LRA: 0.25)", low=0, high=1)
-    train_size: int = parameter(96_000, "sequences to learn from (LRA: 96,000)", low=1, high=1e8)
-    validation_size: int = parameter(2_000, "sequences to choose by (LRA: 2,000)", low=1, high=1e8)
-    test_size: int = parameter(2_000, "sequences to report on (LRA: 2,000)", low=1, high=1e8)
+    shortest_length: int = parameter(
+        500, "samples are longer than this (LRA: 500)", unit="token", low=0, high=1e6, source=Source.BENCHMARK
+    )
+    longest_length: int = parameter(
+        2000, "samples are shorter than this (LRA: 2000)", unit="token", low=2, high=1e6, source=Source.BENCHMARK
+    )
+    max_depth: int = parameter(
+        10, "depth at which every node is a digit, the root has 1 (LRA: 10)", low=1, high=100, source=Source.BENCHMARK
+    )
+    max_arguments: int = parameter(
+        10, "most arguments of an operator (LRA: 10)", low=FEWEST_ARGUMENTS, high=1000, source=Source.BENCHMARK
+    )
+    operator_probability: float = parameter(
+        0.25, "chance that a node is an operator (LRA: 0.25)", low=0, high=1, source=Source.BENCHMARK
+    )
+    train_size: int = parameter(
+        96_000, "sequences to learn from (LRA: 96,000)", low=1, high=1e8, source=Source.BENCHMARK
+    )
+    validation_size: int = parameter(
+        2_000, "sequences to choose by (LRA: 2,000)", low=1, high=1e8, source=Source.BENCHMARK
+    )
+    test_size: int = parameter(2_000, "sequences to report on (LRA: 2,000)", low=1, high=1e8, source=Source.BENCHMARK)
     data_seed: int = parameter(0, "seed of the generator (LRA sets none)", low=0, high=2**63 - 1)
 
     def __post_init__(self) -> None:

@@ -114,7 +114,7 @@ def test_more_segments_than_the_tables_serve_names_the_command_that_makes_them(t
     write_tables(tables, path)
     with pytest.raises(TableError) as caught:
         read_tables(path).retention(segments)
-    assert f"{path} serves 1 to 64 segments, not {segments}" in str(caught.value)
+    assert f"{path}: made for 1 to 64 segments, not {segments}" in str(caught.value)
     assert f"rmaat distill TRACES.nc --segments {segments}" in str(caught.value)
 
 

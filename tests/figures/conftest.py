@@ -51,14 +51,14 @@ def metrics() -> list[dict[str, float]]:
             "validation_accuracy": 0.1 + step / 1000,
             "seconds": step / 10,
         }
-        for step in (100.0, 200.0, 300.0, 400.0)
+        for step in (100, 200, 300, 400)
     ]
 
 
 def write_run(path: Path, metrics: list[dict[str, float]], tables: Tables, evaluated: bool = True) -> RunFolder:
     run = RunFolder(path)
     run.write_configuration(
-        RunConfiguration("listops", ListOpsParameters(), None, ModelParameters(), TrainingParameters(), {})
+        RunConfiguration("listops", ListOpsParameters(), None, "", ModelParameters(), TrainingParameters(), {})
     )
     run.write_metrics(metrics)
     write_tables(tables, run.tables)

@@ -70,7 +70,7 @@ def by_hand(model, sample):
     for index, piece in enumerate(pieces):
         padded = functional.pad(piece, (0, record.segment_length - len(piece)))[None]
         present = torch.arange(record.segment_length)[None] < len(piece)
-        factor = model.retention[len(pieces) - 1, index].expand(1)
+        factor = (model.retention_weight[index] / model.retention_total[len(pieces) - 1]).expand(1)
         summary, memory = model.cell((padded, present), memory, factor, model.cell.shared())
     return model.head(summary / (len(pieces[-1]) + record.memory_tokens))
 
@@ -87,8 +87,8 @@ def test_logits_are_those_of_one_sequence_walked_by_hand(make_any, ragged_batch,
 def test_memory_is_multiplied_by_the_factor_of_segment_and_length(make_any, tables):
     model = make_any("rmaat")
     for segments in range(1, 6):
-        expected = torch.from_numpy(tables.retention(segments)).float().double()
-        torch.testing.assert_close(model.retention[segments - 1, :segments], expected)
+        found = model.retention_weight[:segments] / model.retention_total[segments - 1]
+        torch.testing.assert_close(found, torch.from_numpy(tables.retention(segments)), rtol=1e-6, atol=0)
     segment = (torch.ones(1, 10, dtype=torch.int64), torch.ones(1, 10, dtype=torch.bool))
     memory = model.initial_memory[None]
     _, whole = model.cell(segment, memory, torch.ones(1), model.cell.shared())
@@ -97,7 +97,8 @@ def test_memory_is_multiplied_by_the_factor_of_segment_and_length(make_any, tabl
 
 
 def test_the_baseline_rmt_keeps_all_of_its_memory(make_any):
-    assert torch.equal(make_any("rmt").retention, torch.ones(5, 5).tril().double())
+    model = make_any("rmt")
+    assert model.retention_weight.tolist() == model.retention_total.tolist() == [1.0] * 5
 
 
 def test_every_parameter_of_every_architecture_learns(make_any, ragged_batch):
@@ -132,6 +133,17 @@ def test_the_weights_of_a_run_hold_what_came_from_the_tables(make_any, tables):
 def test_input_that_does_not_fit_is_refused(make_any, tokens, lengths, message):
     with pytest.raises(ModelError, match=message):
         make_any("rmaat")(tokens, torch.tensor(lengths), Amrb())
+
+
+def test_lengths_that_do_not_match_the_batch_are_refused(make_any):
+    for count in (0, 2):
+        with pytest.raises(ModelError, match=f"1 sequences came with {count} lengths"):
+            make_any("rmaat")._check(torch.ones(1, 5, dtype=torch.int64), torch.full((count,), 5))
+
+
+def test_a_transformer_of_several_segments_is_refused_as_it_would_be_another_model():
+    with pytest.raises(ParameterError, match="sees the whole sequence as one segment"):
+        ModelParameters(architecture="transformer")
 
 
 def test_heads_that_do_not_divide_the_width_are_refused():

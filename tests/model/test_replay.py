@@ -199,13 +199,15 @@ def test_a_parameter_changed_between_forward_and_backward_is_noticed(make_model,
     ("arguments", "message"),
     [
         ({"segments": []}, "no segments"),
-        ({"segments": [(torch.ones(1, requires_grad=True),)]}, "requires a gradient"),
+        ({"segments": [(torch.ones(1, requires_grad=True),)]}, "a segment requires a gradient"),
+        ({"retention": [torch.ones((), requires_grad=True)]}, "a retention requires a gradient"),
     ],
 )
 def test_what_cannot_be_replayed_is_refused(arguments, message):
-    call = {"memory": torch.ones(1), "retention": [torch.ones(())], "shared": (), "differentiation": Amrb()}
-    with pytest.raises(ModelError, match=message):
-        scan(Recorder(), **(call | arguments))
+    call = {"segments": [(torch.ones(1),)], "memory": torch.ones(1), "retention": [torch.ones(())], "shared": ()}
+    for way in (Bptt(), Amrb()):
+        with pytest.raises(ModelError, match=message):
+            scan(Recorder(), **(call | arguments), differentiation=way)
 
 
 def test_a_negative_number_of_kept_graphs_is_refused():

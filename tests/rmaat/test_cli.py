@@ -16,6 +16,7 @@ import xarray as xr
 
 from astro_sim import SimulationParameters, simulate, write_traces
 from distill import read_tables
+from model.checkpoint import CHECKPOINT, newest
 from model.run_folder import RunFolder
 from rmaat.cli import COMMANDS, main
 
@@ -169,7 +170,7 @@ def test_tables_without_the_wanted_number_of_segments_name_the_command_that_make
     main(["distill", str(stored_traces), "--segments", "3", "--out", "tables.nc"])
     status, line = failure(capsys, "train", "listops", "--tables", "tables.nc", "--out", "run", *TINY)
     assert status == 1
-    assert "serves 1 to 3 segments, not 4; make longer tables with: rmaat distill TRACES.nc --segments 4" in line
+    assert "made for 1 to 3 segments, not 4; make longer tables with: rmaat distill TRACES.nc --segments 4" in line
     assert not Path("run").exists()
 
 
@@ -209,7 +210,7 @@ def test_existing_output_is_never_overwritten_unasked(capsys, stored_traces, tra
     assert (trained / "metrics.csv").read_bytes() == before
     Path("tables.nc").write_text("mine")
     status, line = failure(capsys, "distill", stored_traces, "--out", "tables.nc")
-    assert (status, "exists already; choose another --out, or add --overwrite" in line) == (1, True)
+    assert (status, "exists already; choose another name, or add --overwrite" in line) == (1, True)
     assert Path("tables.nc").read_text() == "mine"
     assert main(["distill", str(stored_traces), "--out", "tables.nc", "--overwrite"]) == 0
     assert read_tables(Path("tables.nc")).longest == 64
@@ -261,10 +262,12 @@ def test_a_full_disk_ends_with_one_sentence_and_nothing_half_written(stored_trac
 
 
 def test_an_interrupted_training_ends_with_status_130_and_goes_on_to_the_same_weights():
-    many = [*TINY, "--steps", "60", "--validate-every", "20"]
+    many = [*TINY, "--steps", "500", "--validate-every", "20"]
     process = command("train", "listops", "--out", "cut", *many, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    deadline = time.monotonic() + 100
     while not Path("cut/metrics.csv").exists():
         assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
@@ -272,8 +275,8 @@ def test_an_interrupted_training_ends_with_status_130_and_goes_on_to_the_same_we
     assert re.search(r"rmaat: interrupted after step \d+; continue the same command with --resume", error)
     assert main(["train", "listops", "--out", "cut", "--resume", *many]) == 0
     assert main(["train", "listops", "--out", "whole", *many]) == 0
-    first, second = (Path(name, "checkpoint", "model.safetensors").read_bytes() for name in ("cut", "whole"))
-    assert first == second
+    first, second = (newest(Path(name), CHECKPOINT) / "model.safetensors" for name in ("cut", "whole"))
+    assert first.read_bytes() == second.read_bytes()
 
 
 def test_an_interrupted_simulation_leaves_nothing():

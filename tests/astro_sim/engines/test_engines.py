@@ -27,8 +27,9 @@ def test_a_model_without_neuronal_variables_runs():
 
 
 def test_a_solution_that_escapes_to_infinity_names_time_variable_and_place():
+    # Every element escapes at the same time, so that rounding chooses which is named.
     job = one_variable_job("(1 + growth**2) / synapse_time_constant")
-    with pytest.raises(SimulationError, match=r"growth at post 0, pre 0 growing beyond 1e\+09 at 1\.5708 s"):
+    with pytest.raises(SimulationError, match=r"growth at post \d, pre \d growing beyond 1e\+09 at 1\.5708 s"):
         integrate(job, "scipy", lambda _: None)
 
 
