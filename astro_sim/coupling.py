@@ -18,6 +18,7 @@ All are exact: the first is the others' reference.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy import fft
@@ -76,15 +77,11 @@ class Coupling(ABC):
         synapses = self.shape[0] * self.shape[1]
         if synapses <= LARGEST_DENSE:
             return float(np.abs(np.linalg.eigvalsh(as_matrix(self.dense()))).max())
-        operator = LinearOperator(
-            (synapses, synapses),
-            matvec=lambda vector: self.apply(vector.reshape(self.shape)).ravel(),  # pyright: ignore[reportCallIssue]
-            dtype=np.float64,
-        )
-        # The pattern amplified most is positive everywhere, and so never at a right angle to this start.
-        start = np.ones(synapses)
-        found = eigsh(operator, k=1, which="LA", v0=start, tol=RADIUS_TOLERANCE, return_eigenvectors=False)
-        return float(found[0])
+        # The pattern amplified most is positive everywhere, and so never at a right angle to a start of ones.
+        options: dict[str, Any] = {"v0": np.ones(synapses), "tol": RADIUS_TOLERANCE, "return_eigenvectors": False}
+        operator: Any = LinearOperator
+        matrix = operator((synapses,) * 2, lambda vector: self.apply(vector.reshape(self.shape)).ravel(), dtype=float)
+        return float(eigsh(matrix, k=1, which="LA", **options)[0])
 
 
 class DenseCoupling(Coupling):
@@ -95,9 +92,11 @@ class DenseCoupling(Coupling):
         self._tensor, self._matrix = tensor, as_matrix(tensor)
 
     def apply(self, signal: Array) -> Array:
+        """As `Coupling.apply`, by a product with a matrix."""
         return (self._matrix @ signal.ravel()).reshape(self.shape)
 
     def between(self, source: tuple[int, int]) -> Array:
+        """As `Coupling.between`."""
         return self._tensor[:, :, *source]
 
 
@@ -109,6 +108,7 @@ class KernelCoupling(Coupling):
         self._geometry, self._strength, self._scale = geometry, strength, scale
 
     def between(self, source: tuple[int, int]) -> Array:
+        """As `Coupling.between`, from distances."""
         return strengths_from(source, self._geometry, self._strength, self._scale)
 
 
@@ -116,6 +116,7 @@ class EqualCoupling(KernelCoupling):
     """All distances are 1, so that every synapse receives the sum of the others."""
 
     def apply(self, signal: Array) -> Array:
+        """As `Coupling.apply`, by one sum."""
         return self._strength * np.exp(-self._scale) * (signal.sum() - signal)
 
 
@@ -125,13 +126,18 @@ class LineCoupling(KernelCoupling):
     def __init__(self, geometry: Geometry, strength: float, scale: float) -> None:
         super().__init__(geometry, strength, scale)
         (axis,) = _axes_used(geometry.position) or (0,)
+        places: Array
         places, index = np.unique(geometry.position[..., axis], return_inverse=True)
         self._place = index.reshape(self.shape)
         self._scan = ExponentialScan(places, scale)
 
     def apply(self, signal: Array) -> Array:
+        """As `Coupling.apply`, by one scan."""
         at_place = np.bincount(self._place.ravel(), signal.ravel())
-        return self._strength * ((at_place + self._scan(at_place))[self._place] - signal)
+        # What is taken away first is exact where a synapse is alone, however weak the coupling to other places.
+        others = at_place[self._place] - signal
+        others += self._scan(at_place)[self._place]
+        return self._strength * others
 
 
 class CityBlockCoupling(KernelCoupling):
@@ -143,6 +149,7 @@ class CityBlockCoupling(KernelCoupling):
         self._along_columns = ExponentialScan(geometry.position[:, 0, 1], scale)
 
     def apply(self, signal: Array) -> Array:
+        """As `Coupling.apply`, by two scans."""
         same_row = self._along_rows(signal.T).T
         return self._strength * (same_row + self._along_columns(same_row + signal))
 
@@ -153,22 +160,23 @@ class FourierCoupling(KernelCoupling):
     def __init__(self, geometry: Geometry, strength: float, scale: float) -> None:
         super().__init__(geometry, strength, scale)
         post, pre = self.shape
-        self._padded = fft.next_fast_len(2 * post - 1), fft.next_fast_len(2 * pre - 1, real=True)
-        rows, columns = (fft.fftfreq(size, 1 / size) for size in self._padded)
+        self._padded: tuple[int, int] = tuple(map(fft.next_fast_len, (2 * post - 1, 2 * pre - 1), (False, True)))
+        rows, columns = (np.fft.fftfreq(size, 1 / size) for size in self._padded)
         step = geometry.position[:2, :2] - geometry.position[0, 0]
         offset = rows[:, None, None] * step[-1, 0] + columns[None, :, None] * step[0, -1]
         kernel = strength * np.exp(-scale * geometry.length(offset))
         kernel[0, 0] = 0
         # T is symmetric, so that the kernel's transform is real but for rounding.
-        self._transform = np.ascontiguousarray(fft.rfft2(kernel, workers=1).real)
+        self._transform = np.ascontiguousarray(np.real(fft.rfft2(kernel, workers=1)))
 
     def apply(self, signal: Array) -> Array:
+        """As `Coupling.apply`, by one transform and its inverse."""
         post, pre = self.shape
         # One axis at a time, to transform and keep no padding that is zero or not wanted.
         waves = fft.fft(fft.rfft(signal, self._padded[1], axis=1), self._padded[0], axis=0, overwrite_x=True)
         waves *= self._transform
         rows = fft.ifft(waves, axis=0, overwrite_x=True)[:post]
-        return fft.irfft(rows, self._padded[1], axis=1)[:, :pre]
+        return np.asarray(fft.irfft(rows, self._padded[1], axis=1))[:, :pre]
 
 
 def build_coupling(geometry: Geometry, network: NetworkParameters) -> Coupling:

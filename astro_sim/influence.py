@@ -6,10 +6,11 @@ It is not the coupling T: an effect also travels through third synapses and thro
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from scipy.linalg import lu_factor, lu_solve
-from scipy.sparse.linalg import LinearOperator, gmres
+from scipy.sparse.linalg import LinearOperator, lgmres
 
 from astro_sim.arrays import Array
 from astro_sim.coupling import LARGEST_DENSE, Coupling
@@ -29,7 +30,7 @@ SLOPE_STEP = 1e-6
 TOLERANCE = 1e-13
 MOST_STEPS = 50
 KRYLOV_TOLERANCE = 1e-6
-KRYLOV_RESTART, KRYLOV_CYCLES = 60, 20
+KRYLOV_CYCLES = 40
 
 
 def measure_influence(
@@ -95,7 +96,7 @@ def dense_slope(rate: Rate, state: Array) -> Callable[[Array], Array]:
 
 
 def krylov_slope(rate: Rate, state: Array) -> Callable[[Array], Array]:
-    """The Jacobian known only by its products, each two evaluations of the rate; solved by GMRES.
+    """The Jacobian known only by its products, each two evaluations of the rate; solved by LGMRES.
 
     An inexact step is enough, because Newton's method corrects what it leaves.
     """
@@ -107,10 +108,11 @@ def krylov_slope(rate: Rate, state: Array) -> Callable[[Array], Array]:
         step = SLOPE_STEP / size * vector.ravel()
         return (rate(state + step) - rate(state - step)) * (size / (2 * SLOPE_STEP))
 
-    operator = LinearOperator((state.size,) * 2, matvec=product, dtype=np.float64)  # pyright: ignore[reportCallIssue]
+    operator: Any = LinearOperator
+    matrix = operator((state.size,) * 2, product, dtype=float)
 
     def solve(residual: Array) -> Array:
-        step, _ = gmres(operator, residual, rtol=KRYLOV_TOLERANCE, restart=KRYLOV_RESTART, maxiter=KRYLOV_CYCLES)
+        step, _ = lgmres(matrix, residual, rtol=KRYLOV_TOLERANCE, atol=0, maxiter=KRYLOV_CYCLES)
         return step
 
     return solve

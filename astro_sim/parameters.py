@@ -15,8 +15,8 @@ from rmaat.records import ParameterError, Record, Source, parameter
 class NetworkParameters(Record):
     """Neurons, where they stand, and how strongly the astrocyte couples their synapses.
 
-    Lengths are in units of the spacing of neighbouring neurons in the line layout, of neighbouring synapses in the grid.
-    The coupling is given by its strength or by its spectral radius, as `coupling_given_by` says; the other one follows.
+    Lengths are in units of the spacing of neighbouring neurons in the line layout, of synapses in the grid layout. The
+    coupling is given by its strength or by its spectral radius, as `coupling_given_by` says; the other follows.
 
     Raises
     ------

@@ -10,8 +10,9 @@
 | `synapse_distance`, `coupling`, `influence` | source, post, pre |
 | `source_post`, `source_pre` | source |
 
-The last tell which synapse is each source: every one in a small network, that at the centre in a large one. A value stored at the edge of two cycles is the one before the restart. Global attributes tell engine, solver,
-parameters, seed and versions; there is no time stamp, so that equal input gives equal content.
+Sources are all synapses of a small network and the one at the centre of a large one; `source_post` and `source_pre`
+tell which. A value stored at the edge of two cycles is the one before the restart. Global attributes tell engine,
+solver, parameters, seed and versions; there is no time stamp, so that equal input gives equal content.
 """
 
 import errno

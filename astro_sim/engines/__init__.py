@@ -48,7 +48,7 @@ def integrate(job: Job, engine: str, progress: Progress) -> Solution:
 
 
 def _check_recording(job: Job) -> None:
-    sizes = dict(zip(("post", "pre"), job.coupling.shape, strict=True))
+    sizes: dict[str, int] = dict(zip(("post", "pre"), job.coupling.shape, strict=True))
     values = sum(math.prod(sizes[dim] for dim in variable.dims) for variable in job.model.variables)
     times = int(exact(job.intervals[-1].end) / exact(job.recording_interval)) + 1
     if (size := times * values * np.dtype(float).itemsize) > LARGEST_RECORDING:

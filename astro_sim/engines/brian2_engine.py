@@ -74,8 +74,8 @@ def _check_synapses(job: Job) -> None:
     post, pre = job.coupling.shape
     if post * pre > LARGEST_DENSE:
         raise ParameterError(
-            f"engine brian2 connects all pairs of synapses, and {pre} x {post} neurons have {post * pre} synapses, more "
-            f"than the {LARGEST_DENSE} for which it can; use engine scipy or fewer neurons"
+            f"engine brian2 connects synapses pair by pair, and {pre} x {post} neurons have {post * pre} synapses, "
+            f"more than the {LARGEST_DENSE} for which it can; use engine scipy or fewer neurons"
         )
 
 
