@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy import fft
+from scipy import fft as scipy_fft
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from astro_sim.arrays import Array
@@ -29,6 +29,9 @@ from astro_sim.geometry import Geometry
 from astro_sim.parameters import NetworkParameters
 from astro_sim.scan import ExponentialScan
 from rmaat.records import ParameterError
+
+# Its published types are those of the machinery by which SciPy swaps implementations, not of what it returns.
+fft: Any = scipy_fft
 
 # A tensor of 0.5 MB, which up to here is also the fastest kind.
 LARGEST_DENSE = 256
@@ -133,7 +136,7 @@ class LineCoupling(KernelCoupling):
 
     def apply(self, signal: Array) -> Array:
         """As `Coupling.apply`, by one scan."""
-        at_place = np.bincount(self._place.ravel(), signal.ravel())
+        at_place: Any = np.bincount(self._place.ravel(), signal.ravel())
         # What is taken away first is exact where a synapse is alone, however weak the coupling to other places.
         others = at_place[self._place] - signal
         others += self._scan(at_place)[self._place]
@@ -160,14 +163,14 @@ class FourierCoupling(KernelCoupling):
     def __init__(self, geometry: Geometry, strength: float, scale: float) -> None:
         super().__init__(geometry, strength, scale)
         post, pre = self.shape
-        self._padded: tuple[int, int] = tuple(map(fft.next_fast_len, (2 * post - 1, 2 * pre - 1), (False, True)))
+        self._padded = fft.next_fast_len(2 * post - 1), fft.next_fast_len(2 * pre - 1, real=True)
         rows, columns = (np.fft.fftfreq(size, 1 / size) for size in self._padded)
         step = geometry.position[:2, :2] - geometry.position[0, 0]
         offset = rows[:, None, None] * step[-1, 0] + columns[None, :, None] * step[0, -1]
         kernel = strength * np.exp(-scale * geometry.length(offset))
         kernel[0, 0] = 0
         # T is symmetric, so that the kernel's transform is real but for rounding.
-        self._transform = np.ascontiguousarray(np.real(fft.rfft2(kernel, workers=1)))
+        self._transform = np.ascontiguousarray(fft.rfft2(kernel, workers=1).real)
 
     def apply(self, signal: Array) -> Array:
         """As `Coupling.apply`, by one transform and its inverse."""
@@ -176,7 +179,7 @@ class FourierCoupling(KernelCoupling):
         waves = fft.fft(fft.rfft(signal, self._padded[1], axis=1), self._padded[0], axis=0, overwrite_x=True)
         waves *= self._transform
         rows = fft.ifft(waves, axis=0, overwrite_x=True)[:post]
-        return np.asarray(fft.irfft(rows, self._padded[1], axis=1))[:, :pre]
+        return fft.irfft(rows, self._padded[1], axis=1)[:, :pre]
 
 
 def build_coupling(geometry: Geometry, network: NetworkParameters) -> Coupling:
