@@ -85,7 +85,8 @@ def test_the_benchmark_of_replay_measures_exactness_and_costs(tmp_path, monkeypa
 def test_the_benchmark_of_the_coupling_measures_growth_and_runs(tmp_path, monkeypatch):
     from benchmarks import coupling
 
-    for name, value in {"SIDES": (8, 16, 24), "DENSE_SIDES": (8,), "LARGE": 24, "CYCLES": 1}.items():
+    sizes = {"SIDES": (8, 16, 24), "DENSE_SIDES": (8,), "EXTRAPOLATED_SIDES": (8,), "LARGE": 24, "CYCLES": 1}
+    for name, value in sizes.items():
         monkeypatch.setattr(coupling, name, value)
     monkeypatch.setattr(coupling, "LEAST_SECONDS", 1e-4)
     result = run_benchmark(monkeypatch, coupling, tmp_path / "result.json")
@@ -94,7 +95,9 @@ def test_the_benchmark_of_the_coupling_measures_growth_and_runs(tmp_path, monkey
     for run in result["large_runs"]:
         dense = result["seconds_per_application"]["dense"]["8"] * 3**4
         fast = result["seconds_per_application"][run["kind"]]["24"]
-        assert run["dense_seconds"]["8"] == pytest.approx(run["seconds"] + run["applications"] * (dense - fast))
+        assert run["dense_application_seconds"]["8"] == pytest.approx(dense)
+        dense_run = run["seconds"] + run["applications"] * (dense - fast)
+        assert run["ratio_of_runs"]["8"] == pytest.approx(dense_run / run["seconds"])
 
 
 def test_the_exponent_of_the_benchmark_is_that_of_the_number_of_synapses():
