@@ -81,7 +81,10 @@ class Coupling(ABC):
         if synapses <= LARGEST_DENSE:
             return float(np.abs(np.linalg.eigvalsh(as_matrix(self.dense()))).max())
         # The pattern amplified most is positive everywhere, and so never at a right angle to a start of ones.
-        options: dict[str, Any] = {"v0": np.ones(synapses), "tol": RADIUS_TOLERANCE, "return_eigenvectors": False}
+        start = np.ones(self.shape)
+        if not self.apply(start).any():
+            return 0.0
+        options: dict[str, Any] = {"v0": start.ravel(), "tol": RADIUS_TOLERANCE, "return_eigenvectors": False}
         operator: Any = LinearOperator
         matrix = operator((synapses,) * 2, lambda vector: self.apply(vector.reshape(self.shape)).ravel(), dtype=float)
         return float(eigsh(matrix, k=1, which="LA", **options)[0])

@@ -123,6 +123,13 @@ def test_the_spectral_radius_is_the_largest_eigenvalue(layout: str, measure: str
     assert operator.spectral_radius() == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("side", [3, 20])
+@EVERY_KIND
+def test_without_coupling_the_spectral_radius_is_0(layout: str, measure: str, side: int):
+    parameters = network(layout, measure, side, side, coupling_strength=0)
+    assert build_coupling(build_geometry(parameters), parameters).spectral_radius() == pytest.approx(0, abs=1e-15)
+
+
 @pytest.mark.parametrize("shape", [(3, 3), (20, 20)])
 @EVERY_KIND
 def test_a_coupling_given_by_its_spectral_radius_has_it(layout: str, measure: str, shape: tuple[int, int]):
