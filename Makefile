@@ -17,6 +17,7 @@ test: $(INSTALLED)
 	$(BIN)/pytest --numprocesses 2
 
 bench: $(INSTALLED)
+	$(BIN)/python -m benchmarks.coupling
 	$(BIN)/python -m benchmarks.engines
 	$(BIN)/python -m benchmarks.replay
 

@@ -4,6 +4,7 @@ The equations are the papers'; most values are ours, because no public text give
 time meant in milliseconds falls outside.
 """
 
+import dataclasses
 from dataclasses import dataclass
 
 from astro_sim.durations import divides
@@ -14,7 +15,13 @@ from rmaat.records import ParameterError, Record, Source, parameter
 class NetworkParameters(Record):
     """Neurons, where they stand, and how strongly the astrocyte couples their synapses.
 
-    Lengths are in units of the spacing of neighbouring neurons in the line layout.
+    Lengths are in units of the spacing of neighbouring neurons in the line layout, of synapses in the grid layout. The
+    coupling is given by its strength or by its spectral radius, as `coupling_given_by` says; the other follows.
+
+    Raises
+    ------
+    ParameterError
+        As `Record`, or the one that the coupling is not given by is set as well.
     """
 
     presynaptic_neurons: int = parameter(
@@ -23,16 +30,42 @@ class NetworkParameters(Record):
     postsynaptic_neurons: int = parameter(3, "neurons that receive", low=1, high=1024, source=Source.READER)
     layout: str = parameter(
         "line",
-        "line: two columns of evenly spaced neurons; random: at random heights; equal: all synapses equally far apart",
-        choices=("line", "random", "equal"),
+        "line: two columns of evenly spaced neurons; grid: synapse (i, j) at grid point (i, j); "
+        "random: at random heights; equal: all synapses equally far apart",
+        choices=("line", "grid", "random", "equal"),
+    )
+    distance_measure: str = parameter(
+        "euclidean",
+        "how distance is measured between synapses; city_block, the sum of the steps along both axes, differs in the "
+        "grid layout only",
+        choices=("euclidean", "city_block"),
     )
     seed: int = parameter(0, "seed of the random layout", low=0, high=2**32 - 1)
+    coupling_given_by: str = parameter(
+        "strength",
+        "which number sets the coupling: its strength, or its spectral radius, which stays when the network grows",
+        choices=("strength", "spectral_radius"),
+    )
     coupling_strength: float = parameter(
         0.05, "coupling between the short-term processes of two synapses at distance 0", low=0, high=10, symbol="ε"
+    )
+    coupling_spectral_radius: float = parameter(
+        0.25, "amplification by the coupling of the pattern that it amplifies most", low=0, high=100, symbol="ρ"
     )
     coupling_scale: float = parameter(
         1.0, "decay of the coupling per unit of distance between synapses", low=0, high=100, symbol="scale"
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for entry in dataclasses.fields(self):
+            given, name = f"coupling_{self.coupling_given_by}", entry.name
+            other = name in ("coupling_strength", "coupling_spectral_radius") and name != given
+            if other and getattr(self, name) != entry.default:
+                raise ParameterError(
+                    f"{name} is set to {getattr(self, name):g}, but the coupling is given by {given}; "
+                    f"set coupling_given_by to {name.removeprefix('coupling_')}, or leave {name} out"
+                )
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,13 @@
 """A model's equations compiled to one NumPy function of the flat state vector, as solvers want it."""
 
 import ast
-from collections.abc import Mapping
-from types import CodeType
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from astro_sim.arrays import Array
-from astro_sim.coupling import as_matrix
+from astro_sim.coupling import Coupling
 from astro_sim.equations import FUNCTIONS, Model, Place
 from rmaat.errors import UsageError
 from rmaat.records import unknown_name
@@ -23,8 +22,8 @@ class RightHandSide:
         Variables and equations.
     parameters : mapping of names to numbers or arrays
         What the equations name; arrays broadcast against the variable's own shape.
-    coupling : (post, pre, source_post, source_pre)
-        The tensor T.
+    coupling : Coupling
+        The operator T.
 
     Raises
     ------
@@ -32,52 +31,32 @@ class RightHandSide:
         An equation uses a name that nothing defines; near ones are listed.
     """
 
-    def __init__(self, model: Model, parameters: Mapping[str, Any], coupling: Array) -> None:
-        post, pre = coupling.shape[:2]
-        sizes = {"post": post, "pre": pre}
+    def __init__(self, model: Model, parameters: Mapping[str, Any], coupling: Coupling) -> None:
+        sizes: dict[str, int] = dict(zip(("post", "pre"), coupling.shape, strict=True))
         self.model = model
-        self._constants = {**FUNCTIONS, **parameters, "__builtins__": {}}
-        self._coupling = as_matrix(coupling)
-        self._synapse_shape = (post, pre)
-        self._shapes = {v.label: tuple(sizes[dim] for dim in v.dims) for v in model.variables}
-        self.size = sum(int(np.prod(shape)) for shape in self._shapes.values())
-        before_coupling = self._names(Place.SYNAPSE) - {"coupled_input"}
-        own = {variable.name for variable in model.at(Place.SYNAPSE)}
-        self._synaptic_input = self._compile(model.synaptic_input, before_coupling, "synaptic_input")
-        self._coupled_signal = self._compile(model.coupled_signal, own, "coupled_signal")
-        self._rates = [self._compile(v.rate, self._names(v.place), v.label) for v in model.variables]
+        shapes = {v.label: tuple(sizes[dim] for dim in v.dims) for v in model.variables}
+        ends = np.cumsum([int(np.prod(shape)) for shape in shapes.values()])
+        starts = [0, *map(int, ends[:-1])]
+        self.size = int(ends[-1])
+        self._places = {
+            label: (slice(start, int(end)), shape)
+            for (label, shape), start, end in zip(shapes.items(), starts, ends, strict=True)
+        }
+        self._rates = _compile(model, parameters, coupling)
 
     def __call__(self, state: Array, presynaptic_drive: Array, postsynaptic_drive: Array) -> Array:
         """d state / dt in 1/s for drives of shape (pre,) and (post,)."""
-        values = self.unpack(state)
-        pre, post, synapse = (
-            {v.name: values[v.label] for v in self.model.at(place)} for place in (Place.PRE, Place.POST, Place.SYNAPSE)
-        )
-        synapse |= {f"{name}_pre": value[None, :] for name, value in pre.items()}
-        synapse |= {f"{name}_post": value[:, None] for name, value in post.items()}
-        synapse |= self._constants
-        signal = np.broadcast_to(eval(self._coupled_signal, synapse), self._synapse_shape)
-        synapse["coupled_input"] = (self._coupling @ signal.ravel()).reshape(signal.shape)
-        synaptic_input = np.broadcast_to(eval(self._synaptic_input, synapse), self._synapse_shape).sum(axis=1)
-        scopes = {
-            Place.PRE: {**self._constants, **pre, "drive": presynaptic_drive},
-            Place.POST: {**self._constants, **post, "drive": postsynaptic_drive, "synaptic_input": synaptic_input},
-            Place.SYNAPSE: synapse,
-        }
-        derivative = np.empty_like(state)
-        into = self.unpack(derivative)
-        for variable, code in zip(self.model.variables, self._rates, strict=True):
-            into[variable.label][...] = eval(code, scopes[variable.place])
+        derivative = np.empty(self.size)
+        values = [state[place].reshape(shape) for place, shape in self._places.values()]
+        rates = self._rates(*values, presynaptic_drive, postsynaptic_drive)
+        for (place, shape), rate in zip(self._places.values(), rates, strict=True):
+            derivative[place].reshape(shape)[...] = rate
         return derivative
 
     def unpack(self, state: Array) -> dict[str, Array]:
         """Views of `state` (..., size) by variable label, each (..., *shape of the variable)."""
-        views, start = {}, 0
-        for label, shape in self._shapes.items():
-            stop = start + int(np.prod(shape))
-            views[label] = state[..., start:stop].reshape(state.shape[:-1] + shape)
-            start = stop
-        return views
+        leading = state.shape[:-1]
+        return {label: state[..., place].reshape(leading + shape) for label, (place, shape) in self._places.items()}
 
     def restarted(self, state: Array) -> Array:
         """A copy of `state` with the variables that restart set to 0."""
@@ -88,17 +67,80 @@ class RightHandSide:
                 views[variable.label][...] = 0
         return fresh
 
-    def _names(self, place: Place) -> set[str]:
-        names = {variable.name for variable in self.model.at(place)}
-        if place is not Place.SYNAPSE:
-            return names | ({"drive"} if place is Place.PRE else {"drive", "synaptic_input"})
-        suffixed = {f"{v.name}_{dim}" for v in self.model.variables for dim in v.dims if len(v.dims) == 1}
-        return names | suffixed | {"coupled_input"}
 
-    def _compile(self, expression: str, names: set[str], owner: str) -> CodeType:
+def _compile(model: Model, parameters: Mapping[str, Any], coupling: Coupling) -> Callable[..., tuple[Array, ...]]:
+    """One function from the variables, in order, and the two drives to the variables' rates.
+
+    What the equations share is evaluated once: most of the time goes into tanh, which several of them take of the same
+    variable. Every name but those of functions and parameters starts with an underscore, so that none can collide.
+    """
+    shape = coupling.shape
+    body = _Body({*FUNCTIONS, *parameters})
+    at_synapse = _names_at_synapses(model)
+    own = {variable.name: f"_{variable.label}" for variable in model.at(Place.SYNAPSE)}
+    signal = body.write(model.coupled_signal, own, "coupled_signal")
+    synaptic_input = body.write(model.synaptic_input, at_synapse, "synaptic_input")
+    body.lines.append(f"_coupled_input = _coupled({signal})")
+    body.lines.append(f"_synaptic_input = _summed({synaptic_input})")
+    names = {
+        Place.PRE: {v.name: f"_{v.label}" for v in model.at(Place.PRE)} | {"drive": "_pre_drive"},
+        Place.POST: {v.name: f"_{v.label}" for v in model.at(Place.POST)}
+        | {"drive": "_post_drive", "synaptic_input": "_synaptic_input"},
+        Place.SYNAPSE: at_synapse | {"coupled_input": "_coupled_input"},
+    }
+    rates = [body.write(v.rate, names[v.place], v.label) for v in model.variables]
+    arguments = [*(f"_{v.label}" for v in model.variables), "_pre_drive", "_post_drive"]
+    lines = [f"def _rates({', '.join(arguments)}):", *body.lines, f"return {', '.join(rates)},"]
+    scope: dict[str, Any] = {
+        **FUNCTIONS,
+        **parameters,
+        "_coupled": lambda signal: coupling.apply(np.broadcast_to(signal, shape)),
+        "_summed": lambda inputs: np.broadcast_to(inputs, shape).sum(axis=1),
+        "__builtins__": {},
+    }
+    exec("\n    ".join(lines), scope)
+    return scope["_rates"]
+
+
+def _names_at_synapses(model: Model) -> dict[str, str]:
+    """Names that a synapse's equations may use, but for `coupled_input`, and what they stand for."""
+    pre = {f"{v.name}_pre": f"_{v.label}[None, :]" for v in model.at(Place.PRE)}
+    post = {f"{v.name}_post": f"_{v.label}[:, None]" for v in model.at(Place.POST)}
+    return {v.name: f"_{v.label}" for v in model.at(Place.SYNAPSE)} | pre | post
+
+
+class _Body:
+    """Lines of the function, into which expressions are written one by one."""
+
+    def __init__(self, constants: set[str]) -> None:
+        self.lines: list[str] = []
+        self._constants = constants
+        self._calls: dict[str, str] = {}
+
+    def write(self, expression: str, names: Mapping[str, str], owner: str) -> str:
+        """The expression with `names` replaced and calls, evaluated in lines of their own, replaced by results."""
         tree = ast.parse(expression, mode="eval")
-        known = names | set(self._constants)
         for node in ast.walk(tree):
-            if isinstance(node, ast.Name) and node.id not in known:
-                raise UsageError(unknown_name(f"name in the equation of {owner},", node.id, known - {"__builtins__"}))
-        return compile(tree, f"<{owner}>", "eval")
+            if isinstance(node, ast.Name) and node.id not in names.keys() | self._constants:
+                raise UsageError(unknown_name(f"name in the equation of {owner},", node.id, {*names, *self._constants}))
+        return f"({ast.unparse(_Writer(names, self._hoist).visit(tree))})"
+
+    def _hoist(self, call: str) -> str:
+        if call not in self._calls:
+            self._calls[call] = f"_call_{len(self._calls)}"
+            self.lines.append(f"{self._calls[call]} = {call}")
+        return self._calls[call]
+
+
+class _Writer(ast.NodeTransformer):
+    """Replaces names, and calls by what `hoist` makes of them."""
+
+    def __init__(self, names: Mapping[str, str], hoist: Callable[[str], str]) -> None:
+        self._names, self._hoist = names, hoist
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return ast.parse(self._names.get(node.id, node.id), mode="eval").body
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        return ast.Name(self._hoist(ast.unparse(node)), ast.Load())

@@ -2,7 +2,7 @@
 
 import xarray as xr
 
-from astro_sim.coupling import build_coupling
+from astro_sim.coupling import build_coupling, sources_to_store
 from astro_sim.engines import integrate
 from astro_sim.engines.job import Job, Progress
 from astro_sim.geometry import build_geometry
@@ -43,7 +43,7 @@ def simulate(
     parameters = parameters or SimulationParameters()
     network = parameters.network
     geometry = build_geometry(network)
-    coupling = build_coupling(geometry.distance, network.coupling_strength, network.coupling_scale)
+    coupling = build_coupling(geometry, network)
     check_stability(parameters, coupling)
     job = Job(
         RATE_MODEL,
@@ -54,5 +54,6 @@ def simulate(
         parameters.solver,
     )
     solution = integrate(job, engine, progress or (lambda _: None))
-    influence = measure_influence(RATE_MODEL, parameters.model, coupling)
-    return build_traces(parameters, engine, geometry, job, solution, influence)
+    sources = sources_to_store(geometry.shape)
+    influence = measure_influence(RATE_MODEL, parameters.model, coupling, sources)
+    return build_traces(parameters, engine, geometry, job, solution, sources, influence)

@@ -7,15 +7,14 @@ by its spectral radius ρ. Rest is stable if and only if `γ^s > ρ + κ_s / β`
 
 import warnings
 
-from astro_sim.arrays import Array
-from astro_sim.coupling import spectral_radius
+from astro_sim.coupling import Coupling
 from astro_sim.parameters import SimulationParameters
 from rmaat.records import ParameterError
 
 DECAY_TIMES_PER_CYCLE = 4
 
 
-def check_stability(parameters: SimulationParameters, coupling: Array) -> None:
+def check_stability(parameters: SimulationParameters, coupling: Coupling) -> None:
     """Refuse a network that latches; warn of one that carries much of a cycle into the next.
 
     Raises
@@ -24,13 +23,13 @@ def check_stability(parameters: SimulationParameters, coupling: Array) -> None:
         Rest is not stable.
     """
     model, protocol = parameters.model, parameters.protocol
-    radius, gain = spectral_radius(coupling), model.short_term_gain / model.synapse_decay
+    radius, gain = coupling.spectral_radius(), model.short_term_gain / model.synapse_decay
     margin = model.short_term_decay - radius - gain
     if margin <= 0:
         raise ParameterError(
             f"short_term_decay is {model.short_term_decay:g}; it must exceed {radius + gain:.4g}, the coupling's "
             f"spectral radius {radius:.4g} plus short_term_gain / synapse_decay {gain:.4g}, or the short-term process "
-            "never returns to rest; lower coupling_strength or short_term_gain"
+            f"never returns to rest; lower coupling_{parameters.network.coupling_given_by} or short_term_gain"
         )
     decay_time = model.short_term_time_constant / margin
     if not protocol.restart_fast_variables and protocol.cycle_duration < DECAY_TIMES_PER_CYCLE * decay_time:

@@ -7,17 +7,19 @@
 | `synaptic_facilitation`, `short_term_process`, `long_term_process` | time, post, pre |
 | `cycle_end` | cycle |
 | `synapse_position` | post, pre, space |
-| `synapse_distance`, `coupling`, `influence` | post, pre, source_post, source_pre |
+| `synapse_distance`, `coupling`, `influence` | source, post, pre |
+| `source_post`, `source_pre` | source |
 
-A value stored at the edge of two cycles is the one before the restart. Global attributes tell engine, solver,
-parameters, seed and versions; there is no time stamp, so that equal input gives equal content.
+Sources are all synapses of a small network and the one at the centre of a large one; `source_post` and `source_pre`
+tell which. A value stored at the edge of two cycles is the one before the restart. Global attributes tell engine,
+solver, parameters, seed and versions; there is no time stamp, so that equal input gives equal content.
 """
 
 import errno
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +37,10 @@ from rmaat.files import atomic_file
 from rmaat.versions import versions
 
 SCHEMA = "rmaat-traces"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _SYNAPSE = ("post", "pre")
-_PAIR = ("post", "pre", "source_post", "source_pre")
+_PAIR = ("source", *_SYNAPSE)
 DIMS: Mapping[str, tuple[str, ...]] = {
     "time": ("time",),
     "presynaptic_activity": ("time", "pre"),
@@ -52,8 +54,11 @@ DIMS: Mapping[str, tuple[str, ...]] = {
     "synapse_distance": _PAIR,
     "coupling": _PAIR,
     "influence": _PAIR,
+    "source_post": ("source",),
+    "source_pre": ("source",),
 }
 """Every variable of numbers that a traces file must have, with its axes in order."""
+_INDICES = ("source_post", "source_pre")
 
 _INPUTS = {
     "presynaptic_drive": ("1", "drive of presynaptic neurons", "b_j"),
@@ -68,16 +73,25 @@ _REMEDY = "make it again with rmaat simulate"
 
 
 def build_traces(
-    parameters: SimulationParameters, engine: str, geometry: Geometry, job: Job, solution: Solution, influence: Array
+    parameters: SimulationParameters,
+    engine: str,
+    geometry: Geometry,
+    job: Job,
+    solution: Solution,
+    sources: Sequence[tuple[int, int]],
+    influence: Array,
 ) -> xr.Dataset:
-    """Gather a solution and what led to it into a dataset that `write_traces` can write."""
+    """Gather a solution and what led to it into a dataset that `write_traces` can write.
+
+    `influence` (source, post, pre) is that of `sources`; distance and coupling are stored for the same.
+    """
     protocol = parameters.protocol
     arrays = {
         "presynaptic_drive": presynaptic_drive(job.intervals, solution.times),
         "cycle_end": multiples(protocol.cycle_duration, protocol.run_duration)[1:],
         "synapse_position": geometry.position,
-        "synapse_distance": geometry.distance,
-        "coupling": job.coupling,
+        "synapse_distance": np.stack([geometry.distance_from(source) for source in sources]),
+        "coupling": np.stack([job.coupling.between(source) for source in sources]),
         "influence": influence,
     }
     data = {
@@ -90,7 +104,7 @@ def build_traces(
     }
     data |= {name: (DIMS[name], arrays[name], _describe(*_INPUTS[name])) for name in arrays}
     attributes = _attributes(parameters, engine, solution)
-    return xr.Dataset(data, _coordinates(solution.times, protocol.cycles, job.coupling.shape), attributes)
+    return xr.Dataset(data, _coordinates(solution.times, protocol.cycles, job.coupling.shape, sources), attributes)
 
 
 def write_traces(dataset: xr.Dataset, path: Path) -> None:
@@ -142,16 +156,19 @@ def _describe(units: str, long_name: str, symbol: str) -> dict[str, str]:
     return {"units": units, "long_name": long_name} | ({"symbol": symbol} if symbol else {})
 
 
-def _coordinates(times: Array, cycles: int, shape: tuple[int, ...]) -> dict[str, Any]:
+def _coordinates(
+    times: Array, cycles: int, shape: tuple[int, int], sources: Sequence[tuple[int, int]]
+) -> dict[str, Any]:
     coordinates: dict[str, Any] = {
         "time": ("time", times, {**_describe("s", "time since the start of the run", "t"), "axis": "T"}),
         "cycle": ("cycle", np.arange(1, cycles + 1), {"long_name": "number of the cycle, from 1"}),
         "space": ("space", ["x", "y"], {"long_name": "axis of the plane"}),
     }
-    for dim, size in zip(_PAIR, shape, strict=True):
-        words = {"post": "postsynaptic", "pre": "presynaptic"}[dim.removeprefix("source_")]
-        of = " of the source synapse" if dim.startswith("source_") else ""
-        coordinates[dim] = (dim, np.arange(size), {"long_name": f"index of the {words} neuron{of}"})
+    words = {"post": "postsynaptic", "pre": "presynaptic"}
+    for dim, size, of_source in zip(_SYNAPSE, shape, np.transpose(sources), strict=True):
+        name = f"index of the {words[dim]} neuron"
+        coordinates[dim] = (dim, np.arange(size), {"long_name": name})
+        coordinates[f"source_{dim}"] = ("source", of_source, {"long_name": f"{name} of the source synapse"})
     return coordinates
 
 
@@ -207,8 +224,9 @@ def _problem(dataset: xr.Dataset) -> str | None:
             return f"lacks the variable {name}; {_REMEDY}"
         if dataset[name].dims != dims:
             return f"has {name} over ({', '.join(map(str, dataset[name].dims))}), not ({', '.join(dims)}); {_REMEDY}"
-        if dataset[name].dtype.kind != "f":
-            return f"has {name} as {dataset[name].dtype}, not as floating-point numbers; {_REMEDY}"
+        wanted, kind = ("whole", "i") if name in _INDICES else ("floating-point", "f")
+        if dataset[name].dtype.kind != kind:
+            return f"has {name} as {dataset[name].dtype}, not as {wanted} numbers; {_REMEDY}"
         if not np.isfinite(dataset[name].values).all():
             return f"has {_first_gap(dataset[name])}; {_REMEDY}"
     steps = np.diff(dataset["time"].values)

@@ -38,9 +38,9 @@ def fit_kernel(distance: NDArray[np.float64], strength: NDArray[np.float64]) -> 
     Parameters
     ----------
     distance
-        Distance between every two synapses, (synapse, synapse).
+        Distance of the two synapses of each pair, (pair,).
     strength
-        Strength at the first synapse due to the second, (synapse, synapse).
+        Strength at the one due to the other, (pair,).
 
     Raises
     ------
@@ -48,8 +48,7 @@ def fit_kernel(distance: NDArray[np.float64], strength: NDArray[np.float64]) -> 
         Fewer than three distinct distances, from which no decay can be told, no strength at all, or none that falls
         like an exponential.
     """
-    pairs = ~np.eye(len(distance), dtype=bool)
-    distance, strength = distance[pairs].round(9), strength[pairs]
+    distance = distance.round(9)
     distinct, group = np.unique(distance, return_inverse=True)
     if len(distinct) < 3:
         raise DistillError(

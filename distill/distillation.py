@@ -27,8 +27,8 @@ def distil(traces: xr.Dataset, parameters: DistillParameters = DistillParameters
     # In one memory layout, so that traces from a file and from a simulation give the same last digit.
     traces = traces.map(lambda array: array.copy(data=np.ascontiguousarray(array)), keep_attrs=True)
     curve = fit_curve(_long_term_curve(traces), parameters.segments)
-    distance = _pairs(traces["synapse_distance"])
-    coupling, influence = (fit_kernel(distance, _pairs(traces[name])) for name in ("coupling", "influence"))
+    distance, put_in, measured = (_pairs(traces, name) for name in ("synapse_distance", "coupling", "influence"))
+    coupling, influence = (fit_kernel(distance, strength) for strength in (put_in, measured))
     return Tables(_dataset(traces, parameters, curve, coupling, influence, _exponent(traces, parameters)))
 
 
@@ -38,9 +38,11 @@ def _long_term_curve(traces: xr.Dataset) -> np.ndarray:
     return np.concatenate([[float(mean[0])], ends])
 
 
-def _pairs(strength: xr.DataArray) -> np.ndarray:
-    stacked = strength.stack(synapse=("post", "pre"), source=("source_post", "source_pre"))
-    return stacked.transpose("synapse", "source").values
+def _pairs(traces: xr.Dataset, name: str) -> np.ndarray:
+    """The values (pair,) of all stored sources with all synapses but themselves."""
+    itself = (traces["post"] == traces["source_post"]) & (traces["pre"] == traces["source_pre"])
+    values, same = (array.transpose("post", "pre", "source").values for array in (traces[name], itself))
+    return values[~same]
 
 
 def _exponent(traces: xr.Dataset, parameters: DistillParameters) -> PowerLaw:

@@ -81,6 +81,30 @@ def test_the_benchmark_of_replay_measures_exactness_and_costs(tmp_path, monkeypa
     assert {entry["way"] for entry in result["costs"]} == {"BPTT", "AMRB, keep 0", "AMRB, keep 1", "AMRB, keep 2"}
 
 
+def test_the_benchmark_of_the_coupling_measures_growth_and_runs(tmp_path, monkeypatch):
+    from benchmarks import coupling
+
+    sizes = {"SIDES": (8, 16, 24), "DENSE_SIDES": (8,), "EXTRAPOLATED_SIDES": (8,), "LARGE": 24, "CYCLES": 1}
+    for name, value in sizes.items():
+        monkeypatch.setattr(coupling, name, value)
+    monkeypatch.setattr(coupling, "LEAST_SECONDS", 1e-4)
+    result = run_benchmark(monkeypatch, coupling, tmp_path / "result.json")
+    assert result["exponents"].keys() == {"line scan", "city-block scan", "FFT"}
+    assert [run["kind"] for run in result["large_runs"]] == ["line scan", "FFT"]
+    for run in result["large_runs"]:
+        dense = result["seconds_per_application"]["dense"]["8"] * 3**4
+        fast = result["seconds_per_application"][run["kind"]]["24"]
+        assert run["dense_application_seconds"]["8"] == pytest.approx(dense)
+        dense_run = run["seconds"] + run["applications"] * (dense - fast)
+        assert run["ratio_of_runs"]["8"] == pytest.approx(dense_run / run["seconds"])
+
+
+def test_the_exponent_of_the_benchmark_is_that_of_the_number_of_synapses():
+    from benchmarks.coupling import fit_exponent
+
+    assert fit_exponent({side: 3e-9 * (side**2) ** 1.07 for side in (16, 64, 256)}) == pytest.approx(1.07)
+
+
 @pytest.mark.brian2
 def test_the_benchmark_of_the_engines_measures_their_difference(tmp_path, monkeypatch):
     from benchmarks import engines

@@ -1,14 +1,16 @@
 """The engines: programs that integrate a `Job`, all behind one signature."""
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from astro_sim.durations import exact
 from astro_sim.engines import brian2_engine, scipy_engine
 from astro_sim.engines.job import Job, Progress, Solution
 from astro_sim.errors import SimulationError
 from rmaat.errors import UsageError
-from rmaat.records import unknown_name
+from rmaat.records import ParameterError, unknown_name
 
 ENGINES: Mapping[str, Callable[[Job, Progress], Solution]] = {
     "scipy": scipy_engine.integrate,
@@ -17,18 +19,23 @@ ENGINES: Mapping[str, Callable[[Job, Progress], Solution]] = {
 """SciPy's adaptive solver is the reference; Brian2, with a fixed step, is the independent second opinion."""
 
 
+# Readers of the traces hold several copies; three of this size still fit the memory of a small machine.
+LARGEST_RECORDING = 10**9
+
+
 def integrate(job: Job, engine: str, progress: Progress) -> Solution:
     """Solve `job` with the engine of that name.
 
     Raises
     ------
     UsageError
-        No engine has that name, or it cannot take the job.
+        No engine has that name, it cannot take the job, or the run would store more than fits in memory.
     SimulationError
         The engine failed, or its solution is not finite; time, variable and place are named.
     """
     if engine not in ENGINES:
         raise UsageError(unknown_name("engine", engine, ENGINES))
+    _check_recording(job)
     solution = ENGINES[engine](job, progress)
     for label, values in solution.values.items():
         if not np.isfinite(values).all():
@@ -38,3 +45,14 @@ def integrate(job: Job, engine: str, progress: Progress) -> Solution:
                 f"{solution.times[time]:g} s; weaken drive or coupling, or refine the solver"
             )
     return solution
+
+
+def _check_recording(job: Job) -> None:
+    sizes: dict[str, int] = dict(zip(("post", "pre"), job.coupling.shape, strict=True))
+    values = sum(math.prod(sizes[dim] for dim in variable.dims) for variable in job.model.variables)
+    times = int(exact(job.intervals[-1].end) / exact(job.recording_interval)) + 1
+    if (size := times * values * np.dtype(float).itemsize) > LARGEST_RECORDING:
+        raise ParameterError(
+            f"{times} times of {values} values take {size / 1e9:.1f} GB, more than the {LARGEST_RECORDING / 1e9:g} GB "
+            f"that a run may store; lengthen recording_interval, now {job.recording_interval:g} s"
+        )

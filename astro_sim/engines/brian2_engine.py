@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from astro_sim.arrays import Array
+from astro_sim.coupling import LARGEST_DENSE
 from astro_sim.durations import common_step, divides, multiples
 from astro_sim.engines.job import Job, Progress, Solution
 from astro_sim.errors import SimulationError
@@ -38,7 +39,7 @@ def integrate(job: Job, progress: Progress) -> Solution:
     Raises
     ------
     ParameterError
-        The time step does not divide the recording interval.
+        The time step does not divide the recording interval, or there are too many synapses.
     SimulationError
         Brian2 is not installed, or its process failed; the end of its log is told.
     """
@@ -47,6 +48,7 @@ def integrate(job: Job, progress: Progress) -> Solution:
             "engine brian2 needs Brian2, which is not installed; pip install rmaat-toolkit[brian2], or use engine scipy"
         )
     _check_steps(job)
+    _check_synapses(job)
     target = _target()
     with tempfile.TemporaryDirectory(prefix="rmaat-brian2-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -65,6 +67,15 @@ def _check_steps(job: Job) -> None:
         # Brian2 then drops the last step or sample of a run, at random.
         raise ParameterError(
             f"time_step of {step:g} s does not divide recording_interval of {interval:g} s; choose a step that does"
+        )
+
+
+def _check_synapses(job: Job) -> None:
+    post, pre = job.coupling.shape
+    if post * pre > LARGEST_DENSE:
+        raise ParameterError(
+            f"engine brian2 connects synapses pair by pair, and {pre} x {post} neurons have {post * pre} synapses, "
+            f"more than the {LARGEST_DENSE} for which it can; use engine scipy or fewer neurons"
         )
 
 
@@ -88,7 +99,7 @@ def _write_job(job: Job, target: str, folder: Path) -> None:
     kept[starts[[interval.restart for interval in job.intervals]]] = 0
     np.savez(
         folder / "job.npz",
-        coupling=job.coupling,
+        coupling=job.coupling.dense(),
         kept_at_edge=kept,
         presynaptic_drive=np.repeat([interval.presynaptic_drive for interval in job.intervals], lengths, axis=0),
         postsynaptic_drive=np.repeat([interval.postsynaptic_drive for interval in job.intervals], lengths, axis=0),
@@ -152,6 +163,6 @@ def _read_states(job: Job, folder: Path) -> tuple[Array, dict[str, Array]]:
             raise SimulationError(
                 f"Brian2 stored {found.size} times where {times.size} were asked for; please report it"
             )
-        sizes: dict[str, int] = dict(zip(("post", "pre"), job.coupling.shape[:2], strict=True))
+        sizes: dict[str, int] = dict(zip(("post", "pre"), job.coupling.shape, strict=True))
         shapes = {v.label: (times.size, *(sizes[dim] for dim in v.dims)) for v in job.model.variables}
         return times, {label: states[label].reshape(shape) for label, shape in shapes.items()}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from astro_sim.arrays import Array
+from astro_sim.coupling import Coupling
 from astro_sim.equations import Model
 from astro_sim.parameters import SolverParameters
 from astro_sim.protocol import Interval
@@ -22,8 +23,8 @@ class Job:
     ----------
     parameters : Record
         What the model's equations name, with units.
-    coupling : (post, pre, source_post, source_pre)
-        The tensor T.
+    coupling : Coupling
+        The operator T.
     intervals : tuple of Interval
         Without gaps from 0 s.
     recording_interval : float
@@ -32,7 +33,7 @@ class Job:
 
     model: Model
     parameters: Record
-    coupling: Array
+    coupling: Coupling
     intervals: tuple[Interval, ...]
     recording_interval: float
     solver: SolverParameters

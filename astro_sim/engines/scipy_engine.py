@@ -28,21 +28,22 @@ def integrate(job: Job, progress: Progress) -> Solution:
     rate = RightHandSide(job.model, job.parameters.to_dict(), job.coupling)
     end = job.intervals[-1].end
     times = multiples(job.recording_interval, end)
-    state = np.zeros(rate.size)
-    stored = [state[None]]
+    # Filled as it goes, because a large run has no room for a second copy.
+    stored = np.zeros((times.size, rate.size))
+    state = stored[0]
     for interval in job.intervals:
         if interval.restart:
             state = rate.restarted(state)
-        inside = times[(times > interval.start) & (times <= interval.end)]
-        stored.append(_solve(rate, interval, state, inside, job.solver))
-        state = stored[-1][-1]
+        inside = (times > interval.start) & (times <= interval.end)
+        stored[inside] = _solve(rate, interval, state, times[inside], job.solver)
+        state = stored[np.flatnonzero(inside)[-1]]
         progress(interval.end / end)
     settings = {
         "method": METHOD,
         "relative_tolerance": job.solver.relative_tolerance,
         "absolute_tolerance": job.solver.absolute_tolerance,
     }
-    return Solution(times, rate.unpack(np.concatenate(stored)), settings, ("scipy",))
+    return Solution(times, rate.unpack(stored), settings, ("scipy",))
 
 
 class _Escape:

@@ -78,7 +78,16 @@ def test_an_unknown_name_is_answered_with_near_ones():
         ({"run_duration": 120.0}, r"a run of 120 s is not a whole number of cycles of 50 s"),
         ({"recording_interval": 0.3}, r"recording_interval of 0.3 s does not divide stimulus_duration of 25 s"),
         ({"recording_interval": 0.4, "stimulus_duration": 20.0, "run_duration": 50.1, "cycle_duration": 50.1}, "cycle"),
-        ({"layout": "ring"}, "layout is 'ring'; it must be one of line, random, equal"),
+        (
+            {"coupling_spectral_radius": 0.4},
+            "coupling_spectral_radius is set to 0.4, but the coupling is given by coupling_strength; "
+            "set coupling_given_by to spectral_radius, or leave coupling_spectral_radius out",
+        ),
+        (
+            {"coupling_strength": 0.1, "coupling_given_by": "spectral_radius"},
+            "coupling_strength is set to 0.1, but the coupling is given by coupling_spectral_radius",
+        ),
+        ({"layout": "ring"}, "layout is 'ring'; it must be one of line, grid, random, equal"),
     ],
 )
 def test_values_that_contradict_each_other_are_refused_with_their_numbers(assignments: dict, sentence: str):

@@ -3,7 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from astro_sim.equations import Model, Place, Variable
+from astro_sim.coupling import DenseCoupling
+from astro_sim.equations import FUNCTIONS, Model, Place, Variable
 from astro_sim.parameters import RateModelParameters
 from astro_sim.rate_model import RATE_MODEL
 from astro_sim.right_hand_side import RightHandSide
@@ -13,7 +14,7 @@ CONSTANTS = RateModelParameters().to_dict()
 
 
 def test_state_and_variables_are_two_views_of_the_same_numbers():
-    rate = RightHandSide(RATE_MODEL, CONSTANTS, np.zeros((2, 3, 2, 3)))
+    rate = RightHandSide(RATE_MODEL, CONSTANTS, DenseCoupling(np.zeros((2, 3, 2, 3))))
     values = rate.unpack(np.arange(rate.size, dtype=float))
     assert [(label, value.shape) for label, value in values.items()] == [
         ("presynaptic_activity", (3,)),
@@ -26,7 +27,7 @@ def test_state_and_variables_are_two_views_of_the_same_numbers():
 
 
 def test_a_restart_spares_only_the_long_term_process():
-    rate = RightHandSide(RATE_MODEL, CONSTANTS, np.zeros((2, 3, 2, 3)))
+    rate = RightHandSide(RATE_MODEL, CONSTANTS, DenseCoupling(np.zeros((2, 3, 2, 3))))
     state = np.ones(rate.size)
     after = {label: value.mean() for label, value in rate.unpack(rate.restarted(state)).items()}
     assert [label for label, value in after.items() if value] == ["long_term_process"]
@@ -44,7 +45,7 @@ def test_a_models_own_equations_see_the_names_of_their_place():
         coupled_signal="w",
     )
     coupling = np.random.default_rng(0).normal(size=(2, 3, 2, 3))
-    rate = RightHandSide(model, {"k": 2.0}, coupling)
+    rate = RightHandSide(model, {"k": 2.0}, DenseCoupling(coupling))
     u, v, w = np.array([1.0, 2, 3]), np.array([4.0, 5]), np.arange(6.0).reshape(2, 3)
     found = rate.unpack(rate(np.concatenate([u, v, w.ravel()]), np.array([1.0, 0, 0]), np.array([0, 1.0])))
     np.testing.assert_allclose(found["presynaptic_u"], [2, 0, 0])
@@ -53,6 +54,21 @@ def test_a_models_own_equations_see_the_names_of_their_place():
         for pre in range(3):
             coupled = (coupling[post, pre] * w).sum()
             assert found["w"][post, pre] == pytest.approx(u[pre] + 10 * v[post] + 100 * coupled)
+
+
+def test_a_function_that_several_equations_take_of_a_variable_is_evaluated_once(monkeypatch: pytest.MonkeyPatch):
+    taken = []
+    monkeypatch.setitem(FUNCTIONS, "tanh", lambda value: taken.append(value) or np.tanh(value))  # pyright: ignore
+    rate = RightHandSide(RATE_MODEL, CONSTANTS, DenseCoupling(np.zeros((2, 3, 2, 3))))
+    rate(np.ones(rate.size), np.zeros(3), np.zeros(2))
+    # Of the activities before and behind the synapse, facilitation and the short-term process.
+    assert len(taken) == 4
+
+
+def test_names_of_equations_do_not_collide_with_those_of_parameters():
+    model = Model((Variable("x", Place.PRE, "drive + presynaptic_x * x", "", ""),), "u", "u")
+    rate = RightHandSide(model, {"presynaptic_x": 5.0, "u": 1.0}, DenseCoupling(np.zeros((2, 3, 2, 3))))
+    np.testing.assert_array_equal(rate(np.array([1.0, 2, 3]), np.ones(3), np.zeros(2)), [6, 11, 16])
 
 
 @pytest.mark.parametrize(
@@ -66,4 +82,4 @@ def test_a_models_own_equations_see_the_names_of_their_place():
 )
 def test_an_equation_that_uses_a_name_nothing_defines_there_is_refused(broken: dict):
     with pytest.raises(UsageError, match="unknown name in the equation of"):
-        RightHandSide(dataclasses.replace(RATE_MODEL, **broken), CONSTANTS, np.zeros((2, 3, 2, 3)))
+        RightHandSide(dataclasses.replace(RATE_MODEL, **broken), CONSTANTS, DenseCoupling(np.zeros((2, 3, 2, 3))))

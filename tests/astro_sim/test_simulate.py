@@ -110,7 +110,7 @@ def explicit_loops(parameters: SimulationParameters, traces: xr.Dataset) -> dict
     """The equations as sums over indices, in the order of the file's times, by a method of order 8."""
     m, protocol = parameters.model, parameters.protocol
     pre, post = traces.sizes["pre"], traces.sizes["post"]
-    synapses, coupling = pre * post, traces.coupling.values
+    synapses, coupling = pre * post, traces.coupling.values.reshape(post, pre, post, pre)
     tanh = math.tanh
 
     def right_hand_side(on: float) -> Callable[[float, np.ndarray], list[float]]:

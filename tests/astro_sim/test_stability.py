@@ -18,6 +18,14 @@ def test_a_network_just_above_the_bound_is_refused_and_its_numbers_told():
         simulate(EQUAL.override({"coupling_strength": 1.02 * CRITICAL}))
 
 
+def test_a_spectral_radius_is_refused_from_the_bound_on_whatever_the_size():
+    large = {"presynaptic_neurons": 18, "postsynaptic_neurons": 18, "layout": "grid", "run_duration": 50.0}
+    by_radius = SimulationParameters().override(large | {"coupling_given_by": "spectral_radius"})
+    with pytest.raises(ParameterError, match=r"radius 0.51 .*lower coupling_spectral_radius or short_term_gain"):
+        simulate(by_radius.override({"coupling_spectral_radius": 0.51}))
+    simulate(by_radius.override({"coupling_spectral_radius": 0.49, "recording_interval": 5.0}))
+
+
 def test_the_bound_is_where_the_dynamics_cease_to_return_to_rest():
     below = EQUAL.override({"coupling_strength": 0.98 * CRITICAL, "cycle_duration": 4000.0, "run_duration": 4000.0})
     silence = simulate(below.override({"recording_interval": 5.0})).short_term_process

@@ -27,7 +27,8 @@ def test_ordinary_tools_find_axes_units_and_names_in_the_file(default_traces: xr
         assert file.Conventions == "CF-1.11"
         for name, dims in DIMS.items():
             assert file[name].dimensions == dims
-            assert file[name].units == ("s" if name in ("time", "cycle_end") else "1")
+            if not name.startswith("source_"):
+                assert file[name].units == ("s" if name in ("time", "cycle_end") else "1")
             assert file[name].long_name
 
 
@@ -45,10 +46,19 @@ def test_the_file_tells_every_parameter_with_unit_bounds_and_source(default_trac
 def test_equal_input_gives_equal_content_and_other_input_another(default_traces: xr.Dataset):
     assert content_digest(simulate()) == content_digest(default_traces)
     other = default_traces.copy(deep=True)
-    other.coupling[0, 0, 0, 1] += 1e-16
+    other.coupling[0, 0, 1] += 1e-16
     assert content_digest(other) != content_digest(default_traces)
     renamed = default_traces.assign_attrs(seed=1)
     assert content_digest(renamed) != content_digest(default_traces)
+
+
+def test_every_source_says_which_synapse_it_is(default_traces: xr.Dataset):
+    for source in range(9):
+        pair = default_traces.isel(source=source)
+        at = {"post": int(pair.source_post), "pre": int(pair.source_pre)}
+        assert pair.synapse_distance.isel(at) == 0
+        assert pair.coupling.isel(at) == 0
+        assert pair.influence.isel(at) == pair.influence.max()
 
 
 def with_value(dataset: xr.Dataset, name: str, index: tuple[int, ...], value: float) -> xr.Dataset:
@@ -61,22 +71,24 @@ def with_value(dataset: xr.Dataset, name: str, index: tuple[int, ...], value: fl
     ("spoil", "sentence"),
     [
         (lambda d: d.assign_attrs(schema="other"), r"is not a traces file \(schema 'other'"),
-        (lambda d: d.assign_attrs(schema_version=99), "has schema version 99, and this toolkit reads 1"),
+        (lambda d: d.assign_attrs(schema_version=99), "has schema version 99, and this toolkit reads 2"),
         (
-            lambda d: d.drop_attrs(deep=False).assign_attrs(schema="rmaat-traces", schema_version=1),
+            lambda d: d.drop_attrs(deep=False).assign_attrs(schema="rmaat-traces", schema_version=2),
             "the attribute engine",
         ),
         (lambda d: d.drop_vars("long_term_process"), "lacks the variable long_term_process"),
         (lambda d: d.drop_vars("time"), "lacks the variable time"),
         (lambda d: d.transpose("pre", "post", ...), r"has presynaptic_activity over \(pre, time\), not \(time, pre\)"),
         (lambda d: d.assign(coupling=d.coupling.astype(int)), "has coupling as int64"),
+        (lambda d: d.drop_vars("source_pre"), "lacks the variable source_pre"),
+        (lambda d: d.assign_coords(source_pre=d.source_pre * 0.5), "has source_pre as float64, not as whole numbers"),
         (
             lambda d: with_value(d, "short_term_process", (4, 1, 2), np.nan),
             "has nan in short_term_process at time 2 s, post 1, pre 2",
         ),
         (
-            lambda d: with_value(d, "coupling", (0, 1, 2, 0), np.inf),
-            "has inf in coupling at post 0, pre 1, source_post 2",
+            lambda d: with_value(d, "coupling", (5, 0, 1), np.inf),
+            "has inf in coupling at source 5, post 0, pre 1",
         ),
         (lambda d: d.assign_coords(time=d.time.values[::-1]), r"times that do not increase \(299.5 s follows 300 s\)"),
     ],

@@ -14,6 +14,7 @@ import pytest
 import xarray as xr
 
 from astro_sim import SimulationError, SimulationParameters, simulate
+from astro_sim.coupling import DenseCoupling
 from astro_sim.engines import brian2_engine, integrate
 from astro_sim.engines.job import Job
 from astro_sim.equations import Model, Place, Variable
@@ -97,7 +98,7 @@ def own_model_job(rate: str) -> Job:
         synaptic_input="w",
         coupled_signal="w",
     )
-    coupling = np.arange(36.0).reshape(3, 2, 3, 2) / 100
+    coupling = DenseCoupling(np.arange(36.0).reshape(3, 2, 3, 2) / 100)
     drive = np.array([1.0, 2.0])
     intervals = tuple(Interval(t, t + 0.5, drive * (t < 1), np.zeros(3), t == 1) for t in (0.0, 0.5, 1.0))
     return Job(model, RateModelParameters(), coupling, intervals, 0.25, SolverParameters(time_step=0.0005))
@@ -132,6 +133,12 @@ def test_a_failing_build_is_one_sentence(monkeypatch: pytest.MonkeyPatch):
 def test_a_time_step_that_does_not_divide_the_recording_interval_is_refused():
     with pytest.raises(ParameterError, match=r"time_step of 0.0003 s does not divide recording_interval of 0.5 s"):
         simulate(DEFAULT.override({"time_step": 0.0003}), "brian2")
+
+
+def test_more_synapses_than_brian2_connects_pair_by_pair_are_refused():
+    large = DEFAULT.override({"presynaptic_neurons": 17, "postsynaptic_neurons": 16, "coupling_strength": 0.001})
+    with pytest.raises(ParameterError, match=r"17 x 16 neurons have 272 synapses, more than the 256 .* engine scipy"):
+        simulate(large, "brian2")
 
 
 def test_a_missing_brian2_is_answered_with_how_to_install_it(monkeypatch: pytest.MonkeyPatch):

@@ -1,19 +1,23 @@
 import numpy as np
 import pytest
 
-from astro_sim import SimulationError, simulate
+from astro_sim import SimulationError, SimulationParameters, simulate
+from astro_sim.coupling import DenseCoupling
 from astro_sim.engines import ENGINES, integrate
 from astro_sim.engines.job import Job, Solution
 from astro_sim.equations import Model, Place, Variable
 from astro_sim.parameters import RateModelParameters, SolverParameters
 from astro_sim.protocol import Interval
 from rmaat.errors import UsageError
+from rmaat.records import ParameterError
 
 
 def one_variable_job(rate: str) -> Job:
     model = Model((Variable("growth", Place.SYNAPSE, rate, "", ""),), "growth", "growth")
     interval = Interval(0.0, 5.0, np.zeros(2), np.zeros(3), False)
-    return Job(model, RateModelParameters(), np.zeros((3, 2, 3, 2)), (interval,), 0.5, SolverParameters())
+    return Job(
+        model, RateModelParameters(), DenseCoupling(np.zeros((3, 2, 3, 2))), (interval,), 0.5, SolverParameters()
+    )
 
 
 def test_an_unknown_engine_is_refused_with_near_names():
@@ -31,6 +35,15 @@ def test_a_solution_that_escapes_to_infinity_names_time_variable_and_place():
     job = one_variable_job("(1 + growth**2) / synapse_time_constant")
     with pytest.raises(SimulationError, match=r"growth at post \d, pre \d growing beyond 1e\+09 at 1\.5708 s"):
         integrate(job, "scipy", lambda _: None)
+
+
+@pytest.mark.parametrize("engine", ["scipy", "brian2"])
+def test_a_run_that_stores_more_than_memory_holds_is_refused_before_it_starts(engine: str):
+    large = {"presynaptic_neurons": 128, "postsynaptic_neurons": 128, "run_duration": 1600.0}
+    radius = {"layout": "grid", "coupling_given_by": "spectral_radius"}
+    sentence = r"3201 times of 49408 values take 1.3 GB, more than the 1 GB .* recording_interval, now 0.5 s"
+    with pytest.raises(ParameterError, match=sentence):
+        simulate(SimulationParameters().override(large | radius), engine)
 
 
 def test_a_value_that_is_not_finite_is_named_whatever_the_engine(monkeypatch: pytest.MonkeyPatch):

@@ -1,0 +1,217 @@
+"""Cost of the coupling sum over the number of synapses, kind by kind, and of runs of the smallest and a large network.
+
+python -m benchmarks.coupling [--out benchmarks/results/coupling.json]
+
+The dense form of the large run is extrapolated: a dense application measured on a smaller network grows with synapses²,
+there are as many as counted in one cycle, times cycles, and everything else costs what it cost. All run in one thread.
+"""
+
+import argparse
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+# Before NumPy starts its threads: every form gets one, and a product of matrices does not wait for other work.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+
+from astro_sim import SimulationParameters, simulate
+from astro_sim.arrays import Array
+from astro_sim.coupling import (
+    CityBlockCoupling,
+    Coupling,
+    DenseCoupling,
+    FourierCoupling,
+    KernelCoupling,
+    LineCoupling,
+    build_coupling,
+)
+from astro_sim.engines import integrate
+from astro_sim.engines.job import Job
+from astro_sim.geometry import build_geometry
+from astro_sim.parameters import NetworkParameters
+from astro_sim.protocol import build_intervals
+from astro_sim.rate_model import RATE_MODEL
+from benchmarks.report import RESULTS, processor, write_report
+from rmaat.text import table
+
+KINDS: dict[str, tuple[type[KernelCoupling], str, str]] = {
+    "line scan": (LineCoupling, "line", "euclidean"),
+    "city-block scan": (CityBlockCoupling, "grid", "city_block"),
+    "FFT": (FourierCoupling, "grid", "euclidean"),
+}
+SIDES, DENSE_SIDES = (16, 32, 64, 128, 256, 512, 1024), (16, 32, 64)
+EXTRAPOLATED_SIDES = (32, 64)
+LARGE, CYCLES = 128, 32
+LEAST_SECONDS, REPEATS = 0.05, 5
+WANTED_EXPONENT, WANTED_LARGE, WANTED_RATIO, WANTED_SMALL = 1.1, 60.0, 100.0, 0.5
+
+
+@dataclass(frozen=True)
+class LargeRun:
+    """A run of the large network, and what its dense form would take."""
+
+    kind: str
+    neurons: int
+    cycles: int
+    seconds: float
+    applications: int
+    application_seconds: float
+    dense_application_seconds: dict[int, float]
+    """extrapolated from networks of these sides"""
+
+    def ratio_of_applications(self, side: int) -> float:
+        """How many times longer a dense application takes."""
+        return self.dense_application_seconds[side] / self.application_seconds
+
+    def ratio_of_runs(self, side: int) -> float:
+        """How many times longer the run with dense applications takes."""
+        more = self.dense_application_seconds[side] - self.application_seconds
+        return 1 + self.applications * more / self.seconds
+
+
+class Counted(Coupling):
+    """A coupling that counts its applications."""
+
+    def __init__(self, coupling: Coupling) -> None:
+        self.shape, self.applications = coupling.shape, 0
+        self._coupling = coupling
+
+    def apply(self, signal: Array) -> Array:
+        """As `Coupling.apply`, counted."""
+        self.applications += 1
+        return self._coupling.apply(signal)
+
+    def between(self, source: tuple[int, int]) -> Array:
+        """As `Coupling.between`."""
+        return self._coupling.between(source)
+
+
+def main() -> None:
+    """Measure one after the other, print tables and write JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=RESULTS / "coupling.json")
+    options = parser.parse_args()
+    small = measure_small()
+    costs = {kind: {side: _application_seconds(_kind(kind, side)) for side in SIDES} for kind in KINDS}
+    costs["dense"] = {side: _application_seconds(_dense(side)) for side in DENSE_SIDES}
+    exponents = {kind: fit_exponent(costs[kind]) for kind in KINDS}
+    _print_costs(costs, exponents)
+    runs = [measure_large(kind, costs) for kind in ("line scan", "FFT")]
+    _print_runs(runs, small)
+    content = {
+        "seconds_per_application": costs,
+        "exponents": exponents,
+        "large_runs": [
+            asdict(run) | {"ratio_of_runs": {side: run.ratio_of_runs(side) for side in EXTRAPOLATED_SIDES}}
+            for run in runs
+        ],
+        "small_run_seconds": small,
+    }
+    write_report(options.out, "python -m benchmarks.coupling", processor(), ("numpy", "scipy"), content)
+
+
+def fit_exponent(seconds: dict[int, float]) -> float:
+    """The power of the number of synapses, side², with which `seconds` grow; a line through their logarithms."""
+    sides = np.array(list(seconds), dtype=float)
+    return float(np.polyfit(2 * np.log(sides), np.log(list(seconds.values())), 1)[0])
+
+
+def measure_small() -> float:
+    """Seconds of the default run, 3 x 3 neurons and six cycles, from parameters to traces."""
+    return min(_seconds(simulate) for _ in range(REPEATS))
+
+
+def measure_large(kind: str, costs: dict[str, dict[int, float]]) -> LargeRun:
+    """Run many cycles of a large network; the dense form is extrapolated from each dense cost."""
+    _, layout, measure = KINDS[kind]
+    network = {"presynaptic_neurons": LARGE, "postsynaptic_neurons": LARGE, "layout": layout}
+    others = {"distance_measure": measure, "coupling_given_by": "spectral_radius", "recording_interval": 25.0}
+    parameters = SimulationParameters().override(network | others)
+    cycle = parameters.protocol.cycle_duration
+    applications = CYCLES * _count_applications(parameters.override({"run_duration": cycle}))
+    seconds = _seconds(lambda: simulate(parameters.override({"run_duration": CYCLES * cycle})))
+    application = costs[kind][LARGE]
+    dense = {side: costs["dense"][side] * (LARGE / side) ** 4 for side in EXTRAPOLATED_SIDES}
+    return LargeRun(kind, LARGE, CYCLES, seconds, applications, application, dense)
+
+
+def _count_applications(parameters: SimulationParameters) -> int:
+    network = parameters.network
+    coupling = Counted(build_coupling(build_geometry(network), network))
+    intervals = build_intervals(parameters.protocol, network)
+    interval = parameters.recording.recording_interval
+    integrate(
+        Job(RATE_MODEL, parameters.model, coupling, intervals, interval, parameters.solver), "scipy", lambda _: None
+    )
+    return coupling.applications
+
+
+def _kind(kind: str, side: int) -> Coupling:
+    form, layout, measure = KINDS[kind]
+    network = NetworkParameters(
+        presynaptic_neurons=side, postsynaptic_neurons=side, layout=layout, distance_measure=measure
+    )
+    return form(build_geometry(network), network.coupling_strength, network.coupling_scale)
+
+
+def _dense(side: int) -> Coupling:
+    """The tensor of the grid, of any size."""
+    kernel = _kind("FFT", side)
+    tensor = np.empty((side,) * 4)
+    for source in np.ndindex(side, side):
+        # T is symmetric, so that rows may be written for columns.
+        tensor[source] = kernel.between(source)
+    return DenseCoupling(tensor)
+
+
+def _application_seconds(coupling: Coupling) -> float:
+    """The shortest mean over several applications."""
+    signal = np.random.default_rng(0).normal(size=coupling.shape)
+    count = max(1, round(LEAST_SECONDS / _seconds(lambda: coupling.apply(signal))))
+    repeats = (_seconds(lambda: [coupling.apply(signal) for _ in range(count)]) for _ in range(REPEATS))
+    return min(repeats) / count
+
+
+def _seconds(work: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def _print_costs(costs: dict[str, dict[int, float]], exponents: dict[str, float]) -> None:
+    rows = [
+        (f"{side} x {side}", f"{side**2}", *(f"{cost[side]:.1e} s" if side in cost else "" for cost in costs.values()))
+        for side in SIDES
+    ]
+    rows.append(("exponent", "", *(f"{exponents[kind]:.2f}" if kind in exponents else "" for kind in costs)))
+    print(table(rows, ("neurons", "synapses", *costs)))
+    print(f"wanted: an exponent of at most {WANTED_EXPONENT}\n")
+
+
+def _print_runs(runs: list[LargeRun], small: float) -> None:
+    rows = [
+        (
+            f"{run.neurons} x {run.neurons}, {run.cycles} cycles, {run.kind}",
+            f"{run.seconds:.1f} s",
+            f"{run.applications}",
+            *(f"{run.ratio_of_applications(side):.0f}, {run.ratio_of_runs(side):.0f}" for side in EXTRAPOLATED_SIDES),
+        )
+        for run in runs
+    ]
+    print(
+        table(
+            rows, ("run", "time", "applications", *(f"dense / it, from {side} x {side}" for side in EXTRAPOLATED_SIDES))
+        )
+    )
+    print("The two ratios are those of one application of the coupling and of the whole run.")
+    print(f"wanted: at most {WANTED_LARGE:g} s and a ratio of at least {WANTED_RATIO:g} from 32 x 32")
+    print(f"3 x 3, six cycles: {small:.2f} s; wanted: at most {WANTED_SMALL:g} s\n")
+
+
+if __name__ == "__main__":
+    main()
