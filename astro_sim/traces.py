@@ -162,7 +162,7 @@ def _attributes(parameters: SimulationParameters, engine: str, solution: Solutio
             "low": quantity.low if math.isfinite(quantity.low) else None,
             "high": quantity.high if math.isfinite(quantity.high) else None,
             "choices": quantity.choices,
-            "source": quantity.source.value,
+            "source": quantity.said_by,
             "symbol": quantity.symbol,
             "meaning": quantity.meaning,
         }

@@ -169,7 +169,7 @@ def describe(record: Record) -> str:
             "" if quantity.unit == "1" else quantity.unit,
             _bounds(quantity),
             quantity.meaning,
-            quantity.source,
+            quantity.said_by,
         )
         for path, value, quantity in record.parameters()
     ]

@@ -34,8 +34,10 @@ def integrate(job: Job, progress: Progress) -> Solution:
         if interval.restart:
             state = rate.restarted(state)
         inside = times[(times > interval.start) & (times <= interval.end)]
-        stored.append(_solve(rate, interval, state, inside, job.solver))
-        state = stored[-1][-1]
+        # The interval's end is needed to go on, stored or not.
+        found = _solve(rate, interval, state, np.union1d(inside, interval.end), job.solver)
+        stored.append(found[: inside.size])
+        state = found[-1]
         progress(interval.end / end)
     settings = {
         "method": METHOD,
