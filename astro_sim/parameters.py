@@ -14,7 +14,7 @@ from astro_sim.durations import divides
 from astro_sim.protocol import ProtocolParameters
 from astro_sim.rate_model import RateModelForm
 from astro_sim.stimuli import StpCycles
-from rmaat.records import ParameterError, Quantity, Record, Source, parameter, unknown_name
+from rmaat.records import ParameterError, Quantity, Record, Source, parameter, texts, unknown_name
 
 GIVEN = "given here, in place of the default"
 
@@ -33,8 +33,7 @@ class NetworkParameters(Record):
     postsynaptic_neurons: int = parameter(3, "neurons that receive", low=1, high=1024, source=Source.READER)
     layout: str = parameter(
         "line",
-        "line: two columns of evenly spaced neurons; random: at random heights; equal: all synapses equally far apart; "
-        "grid: synapse post i, pre j at (j, i); csv, swc: from layout_file",
+        "places of the synapses; docs/simulator.md describes each",
         choices=("line", "random", "equal", "grid", "csv", "swc"),
     )
     layout_file: str = parameter("", "file of the layout csv or swc; relative to the folder the command runs in")
@@ -69,7 +68,8 @@ class RateModelParameters(Record):
     neuron_decay: float = parameter(1.0, "decay of neuronal activity", low=0.01, high=100, symbol="λ")
     synapse_decay: float = parameter(1.0, "decay of synaptic facilitation", low=0.01, high=100, symbol="β")
     short_term_decay: float = parameter(1.0, "decay of the short-term process", low=0.01, high=100, symbol="γ^s")
-    long_term_decay: float = parameter(1.0, "decay of the long-term process", low=0, high=100, symbol="γ^l")
+    # At exactly 0 the steady state would not be unique, and no influence could be measured around it.
+    long_term_decay: float = parameter(1.0, "decay of the long-term process", low=1e-6, high=100, symbol="γ^l")
     synaptic_weight: float = parameter(
         1.0, "weight of what synapses send to a postsynaptic neuron", low=0, high=100, symbol="w"
     )
@@ -127,9 +127,9 @@ class SimulationParameters(Record):
     """
 
     network: NetworkParameters = NetworkParameters()
-    form: RateModelForm = RateModelForm()
+    form: RateModelForm = field(default_factory=RateModelForm)
     model: RateModelParameters = RateModelParameters()
-    protocol: ProtocolParameters = StpCycles()
+    protocol: ProtocolParameters = field(default_factory=StpCycles)
     recording: RecordingParameters = RecordingParameters()
     solver: SolverParameters = SolverParameters()
     references: Mapping[str, str] = field(default_factory=dict)
@@ -151,8 +151,11 @@ class SimulationParameters(Record):
 
     def changed(self, values: Mapping[str, Any]) -> Self:
         """As `Record`; a value that is changed loses its reference, unless `values` brings one."""
-        given = values.get("references", {}) if isinstance(values, Mapping) else {}
-        changed = dataclasses.replace(super().changed(values), references={})
+        values = dict(values) if isinstance(values, Mapping) else values
+        given = texts("references", values.pop("references", {})) if isinstance(values, dict) else {}
+        # Another kind of protocol may not have the parameters that the references so far are for.
+        bare = dataclasses.replace(self, references={})
+        changed = super(SimulationParameters, bare).changed(values)
         own, now = ({path[-1]: value for path, value, _ in record.parameters()} for record in (self, changed))
         kept = {name: text for name, text in self.references.items() if name in now and now[name] == own[name]}
         return dataclasses.replace(changed, references={**kept, **given})
@@ -179,3 +182,10 @@ PRESETS: Mapping[str, Path] = {
     name: Path(__file__).with_name("presets") / f"{name}.yaml" for name in ("paper_default", "biological")
 }
 """Parameter sets that come with the package, as files for `SimulationParameters.load`."""
+
+
+def load_preset(name: str) -> SimulationParameters:
+    """The parameter set of that name in `PRESETS`; raises `ParameterError` for an unknown one."""
+    if name not in PRESETS:
+        raise ParameterError(unknown_name("preset", name, PRESETS))
+    return SimulationParameters.load(PRESETS[name])

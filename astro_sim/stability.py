@@ -7,7 +7,6 @@ facilitation to `β' = β - c_pl κ'(0) / γ^l`, where κ'(0) is the slope of it
 the linearised equations.
 """
 
-import math
 import warnings
 
 import numpy as np
@@ -83,4 +82,4 @@ def _long_term_loop(parameters: SimulationParameters) -> float:
     if flat or model.long_term_feedback == 0:
         return 0.0
     slope = 1 / model.half_activation if parameters.form.long_term_drive == "hill" else 1.0
-    return model.long_term_feedback * slope / model.long_term_decay if model.long_term_decay else math.inf
+    return model.long_term_feedback * slope / model.long_term_decay

@@ -194,17 +194,20 @@ class OneOf(Record):
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """As `Record`, of the member that `kind` names."""
         kind, rest = _without_kind(cls, values, cls.kind or cls.default_kind)
-        return super(OneOf, _member(cls, kind)).from_dict(rest)
+        member = _member(cls, kind)
+        return member(**_parsed(member, rest, {}))
 
     def changed(self, values: Mapping[str, Any]) -> Self:
-        """As `Record`; another kind keeps the values of the names that both have."""
+        """As `Record`; another kind keeps what differs from the default, under the names that both have."""
         kind, rest = _without_kind(type(self), values, self.kind)
         if kind == self.kind:
             return super().changed(rest)
         family = next(ancestor for ancestor in type(self).__mro__ if OneOf in ancestor.__bases__)
         member = _member(family, kind)
-        shared = {entry.name for entry in dataclasses.fields(member)} & self.to_dict().keys()
-        return member.from_dict({**{name: getattr(self, name) for name in shared}, **rest})
+        shared = {entry.name for entry in dataclasses.fields(member)}
+        own = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self) if entry.name in shared}
+        defaults = {entry.name: entry.default for entry in dataclasses.fields(self)}
+        return member.from_dict({name: value for name, value in own.items() if value != defaults[name]} | rest)
 
     def _with_units(self) -> dict[str, Any]:
         return {"kind": self.kind, **super()._with_units()}
@@ -300,7 +303,7 @@ def _parse(name: str, value: Any, hint: Any, entry: dataclasses.Field) -> Any:
     if isinstance(hint, type) and issubclass(hint, Record):
         return value if isinstance(value, hint) else hint.from_dict(value)
     if typing.get_origin(hint) is Mapping:
-        return _texts(name, value)
+        return texts(name, value)
     quantity: Quantity = entry.metadata["quantity"]
     if typing.get_origin(hint) is tuple and isinstance(value, str | list | tuple):
         items = [item.strip() for item in value.split(",")] if isinstance(value, str) else value
@@ -315,7 +318,8 @@ def _parse(name: str, value: Any, hint: Any, entry: dataclasses.Field) -> Any:
     raise _type_error(name, value, hint)
 
 
-def _texts(name: str, value: Any) -> dict[str, str]:
+def texts(name: str, value: Any) -> dict[str, str]:
+    """`value` as a text for each name; raises `ParameterError` where it is something else."""
     if not isinstance(value, Mapping) or not all(isinstance(item, str) for pair in value.items() for item in pair):
         raise ParameterError(f"{name} is {value!r}; it must give a text for each name")
     return dict(value)

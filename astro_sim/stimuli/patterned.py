@@ -127,6 +127,10 @@ class ThetaBursts(PatternedProtocol):
 
     kind: ClassVar[str] = "theta_bursts"
 
+    drive_strongest: float = parameter(
+        10.0, "drive of the first presynaptic neuron in a pulse; the others lie evenly between", low=-1000, high=1000
+    )
+    drive_weakest: float = parameter(6.0, "drive of the last presynaptic neuron in a pulse", low=-1000, high=1000)
     pulses_per_burst: int = parameter(4, "pulses in a burst", low=1, high=1000, reference=THETA)
     pulse_interval: float = parameter(
         0.01, "from pulse to pulse; 0.01 s is 100 Hz", unit="s", low=0.0005, high=5, reference=THETA
@@ -137,9 +141,7 @@ class ThetaBursts(PatternedProtocol):
     bursts_per_train: int = parameter(10, "bursts in a train", low=1, high=10_000)
     train_interval: float = parameter(10.0, "from train to train", unit="s", low=0.1, high=5000)
     trains_per_cycle: int = parameter(1, "trains in a cycle", low=1, high=1000)
-    pulse_duration: float = parameter(
-        0.005, "how long the drive, a rate, lasts in each pulse", unit="s", low=0.0001, high=1
-    )
+    pulse_duration: float = parameter(0.005, "how long the drive lasts in each pulse", unit="s", low=0.0001, high=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -78,7 +78,7 @@ def test_an_unknown_name_is_answered_with_near_ones():
         ({"run_duration": 120.0}, r"a run of 120 s is not a whole number of cycles of 50 s"),
         ({"recording_interval": 0.3}, r"recording_interval of 0.3 s does not divide stimulus_duration of 25 s"),
         ({"recording_interval": 0.4, "stimulus_duration": 20.0, "run_duration": 50.1, "cycle_duration": 50.1}, "cycle"),
-        ({"layout": "ring"}, "layout is 'ring'; it must be one of line, random, equal, grid"),
+        ({"layout": "ring"}, "layout is 'ring'; it must be one of line, random, equal, grid, csv, swc"),
     ],
 )
 def test_values_that_contradict_each_other_are_refused_with_their_numbers(assignments: dict, sentence: str):
