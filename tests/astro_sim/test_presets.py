@@ -29,7 +29,7 @@ def mean_long_term_process(traces: xr.Dataset) -> np.ndarray:
 
 
 def test_the_preset_of_the_paper_is_the_default_and_writes_out_every_value():
-    assert DEFAULT == SimulationParameters()
+    assert SimulationParameters() == DEFAULT
     text = PRESETS["paper_default"].read_text()
     assert all(f"\n  {path[-1]}: " in text for path, _, _ in DEFAULT.parameters())
 

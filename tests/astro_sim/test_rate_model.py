@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
+from scipy.integrate import trapezoid
 
 from astro_sim import SimulationParameters, load_preset, simulate
 from astro_sim.coupling import as_matrix, build_coupling
@@ -96,7 +97,7 @@ def test_under_a_soft_bound_each_synapse_has_a_geometric_law_with_a_rate_of_its_
     traces = simulate(parameters)
     s = traces.synaptic_facilitation.sel(time=slice(0, 60)).values
     drive = np.maximum(s, 0) ** 4 / (0.5**4 + np.maximum(s, 0) ** 4)
-    rate = (60 + np.trapezoid(drive, dx=0.1, axis=0)) / 600
+    rate = (60 + trapezoid(drive, dx=0.1, axis=0)) / 600
     found = increments(traces)
     law = np.exp(-rate * np.arange(4)[:, None, None])
     # The trapezoids err by the kinks at both edges of the stimulus, some 1e-3 of the integral.
