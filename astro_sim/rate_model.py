@@ -23,12 +23,31 @@ from dataclasses import dataclass
 from astro_sim.equations import Model, Place, Variable
 from rmaat.records import Record, parameter
 
+NEURONS = (
+    Variable(
+        "activity",
+        Place.PRE,
+        "(-neuron_decay * activity + drive) / neuron_time_constant",
+        "presynaptic activity",
+        "x_j",
+    ),
+    Variable(
+        "activity",
+        Place.POST,
+        "(-neuron_decay * activity + synaptic_input + drive) / neuron_time_constant",
+        "postsynaptic activity",
+        "x_i",
+    ),
+)
+"""The equations of both layers of neurons, which all forms share."""
+
 RESPONSES: Mapping[str, str] = {"tanh": "tanh({x})", "rectified_tanh": "tanh(({x} + abs({x})) / 2)"}
 TRANSMISSIONS: Mapping[str, str] = {
     "tanh_sum": "synaptic_weight * tanh(synaptic_facilitation) * {response}",
     "linear_mean": "synaptic_weight / {neurons} * synaptic_facilitation * {response}",
 }
 SHORT_TERM_DRIVES: Mapping[str, str] = {"tanh": "tanh(synaptic_facilitation)", "linear": "synaptic_facilitation"}
+# Brian2 and NumPy share no function for max(s, 0).
 _POSITIVE = "((synaptic_facilitation + abs(synaptic_facilitation)) / 2)"
 LONG_TERM_DRIVES: Mapping[str, str] = {
     "tanh": "tanh(synaptic_facilitation)",
@@ -63,52 +82,34 @@ class RateModelForm(Record):
         """The equations with the terms of these forms, for a network with that many presynaptic neurons."""
         response = RESPONSES[self.neuron_response]
         pre, post = (response.format(x=f"activity_{side}") for side in ("pre", "post"))
-        drive = LONG_TERM_DRIVES[self.long_term_drive]
-        hebbian = f"{post} * {pre}"
+        growth = LONG_TERM_GROWTHS[self.long_term_growth].format(drive=LONG_TERM_DRIVES[self.long_term_drive])
+        facilitation = Variable(
+            "synaptic_facilitation",
+            Place.SYNAPSE,
+            f"(-synapse_decay * synaptic_facilitation + {post} * {pre} + short_term_feedback * tanh(short_term_process)"
+            " + synapse_bias + long_term_feedback * long_term_process) / synapse_time_constant",
+            "synaptic facilitation",
+            "s_ij",
+        )
+        short_term = Variable(
+            "short_term_process",
+            Place.SYNAPSE,
+            "(-short_term_decay * short_term_process + coupled_input"
+            f" + short_term_gain * {SHORT_TERM_DRIVES[self.short_term_drive]} + short_term_bias)"
+            " / short_term_time_constant",
+            "short-term astrocytic process",
+            "p^s_ij",
+        )
+        long_term = Variable(
+            "long_term_process",
+            Place.SYNAPSE,
+            f"(-long_term_decay * long_term_process + {growth}) / long_term_time_constant",
+            "long-term astrocytic process",
+            "p^l_ij",
+            restarts=False,
+        )
         return Model(
-            (
-                Variable(
-                    "activity",
-                    Place.PRE,
-                    "(-neuron_decay * activity + drive) / neuron_time_constant",
-                    "presynaptic activity",
-                    "x_j",
-                ),
-                Variable(
-                    "activity",
-                    Place.POST,
-                    "(-neuron_decay * activity + synaptic_input + drive) / neuron_time_constant",
-                    "postsynaptic activity",
-                    "x_i",
-                ),
-                Variable(
-                    "synaptic_facilitation",
-                    Place.SYNAPSE,
-                    f"(-synapse_decay * synaptic_facilitation + {hebbian}"
-                    " + short_term_feedback * tanh(short_term_process) + synapse_bias"
-                    " + long_term_feedback * long_term_process) / synapse_time_constant",
-                    "synaptic facilitation",
-                    "s_ij",
-                ),
-                Variable(
-                    "short_term_process",
-                    Place.SYNAPSE,
-                    "(-short_term_decay * short_term_process + coupled_input"
-                    f" + short_term_gain * {SHORT_TERM_DRIVES[self.short_term_drive]} + short_term_bias)"
-                    " / short_term_time_constant",
-                    "short-term astrocytic process",
-                    "p^s_ij",
-                ),
-                Variable(
-                    "long_term_process",
-                    Place.SYNAPSE,
-                    "(-long_term_decay * long_term_process"
-                    f" + {LONG_TERM_GROWTHS[self.long_term_growth].format(drive=drive)}) / long_term_time_constant",
-                    "long-term astrocytic process",
-                    "p^l_ij",
-                    restarts=False,
-                ),
-            ),
+            (*NEURONS, facilitation, short_term, long_term),
             synaptic_input=TRANSMISSIONS[self.transmission].format(response=pre, neurons=presynaptic_neurons),
             coupled_signal="tanh(short_term_process)",
         )

@@ -70,7 +70,7 @@ def _check_steps(job: Job) -> None:
 
 
 def _edge_step(job: Job) -> float:
-    return common_step(interval.end - interval.start for interval in job.intervals)
+    return common_step(interval.end for interval in job.intervals)
 
 
 def _target() -> str:
