@@ -3,20 +3,27 @@
     traces = simulate(SimulationParameters().override({"layout": "random"}))
     write_traces(traces, Path("traces.nc"))
 
-`rate_model` holds the equations; `parameters` every number; `engines` the programs that integrate; `traces` the file.
+`rate_model` holds the equations; `parameters` every number, `presets` sets of them; `stimuli` the protocols; `engines`
+the programs that integrate; `traces` the file.
 """
 
 from astro_sim.engines import ENGINES
+from astro_sim.equations import Model, Place, Variable
 from astro_sim.errors import SimulationError
-from astro_sim.parameters import SimulationParameters
+from astro_sim.parameters import PRESETS, SimulationParameters, load_preset
 from astro_sim.simulate import simulate
 from astro_sim.traces import content_digest, read_traces, write_traces
 
 __all__ = [
     "ENGINES",
+    "PRESETS",
+    "Model",
+    "Place",
     "SimulationError",
     "SimulationParameters",
+    "Variable",
     "content_digest",
+    "load_preset",
     "read_traces",
     "simulate",
     "write_traces",

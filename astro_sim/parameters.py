@@ -5,18 +5,27 @@ time meant in milliseconds falls outside.
 """
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
 
 from astro_sim.durations import divides
-from rmaat.records import ParameterError, Record, Source, parameter
+from astro_sim.protocol import ProtocolParameters
+from astro_sim.rate_model import RateModelForm
+from astro_sim.stimuli import StpCycles
+from rmaat.records import ParameterError, Quantity, Record, Source, parameter, texts, unknown_name
+
+GIVEN = "given here, in place of the default"
 
 
 @dataclass(frozen=True)
 class NetworkParameters(Record):
     """Neurons, where they stand, and how strongly the astrocyte couples their synapses.
 
-    Lengths are in units of the spacing of neighbouring neurons in the line layout, of synapses in the grid layout. The
-    coupling is given by its strength or by its spectral radius, as `coupling_given_by` says; the other follows.
+    Lengths are in spacings: between neighbouring neurons in the layouts line and random, between neighbouring synapses
+    in grid, of `layout_unit` where they come from a file. The coupling is given by its strength or by its spectral
+    radius, as `coupling_given_by` says; the other follows.
 
     Raises
     ------
@@ -30,14 +39,17 @@ class NetworkParameters(Record):
     postsynaptic_neurons: int = parameter(3, "neurons that receive", low=1, high=1024, source=Source.READER)
     layout: str = parameter(
         "line",
-        "line: two columns of evenly spaced neurons; grid: synapse (i, j) at grid point (i, j); "
-        "random: at random heights; equal: all synapses equally far apart",
-        choices=("line", "grid", "random", "equal"),
+        "places of the synapses; docs/simulator.md describes each",
+        choices=("line", "random", "equal", "grid", "csv", "swc"),
+    )
+    layout_file: str = parameter("", "file of the layout csv or swc; relative to the folder the command runs in")
+    layout_unit: float = parameter(
+        1.0, "length in layout_file that counts as one spacing: in its unit, µm in SWC", low=1e-9, high=1e9
     )
     distance_measure: str = parameter(
         "euclidean",
-        "how distance is measured between synapses; city_block, the sum of the steps along both axes, differs in the "
-        "grid layout only",
+        "how distance is measured between synapses; city_block, the sum of the steps along the axes, differs where "
+        "they do not lie on one line",
         choices=("euclidean", "city_block"),
     )
     seed: int = parameter(0, "seed of the random layout", low=0, high=2**32 - 1)
@@ -87,57 +99,26 @@ class RateModelParameters(Record):
     neuron_decay: float = parameter(1.0, "decay of neuronal activity", low=0.01, high=100, symbol="λ")
     synapse_decay: float = parameter(1.0, "decay of synaptic facilitation", low=0.01, high=100, symbol="β")
     short_term_decay: float = parameter(1.0, "decay of the short-term process", low=0.01, high=100, symbol="γ^s")
-    long_term_decay: float = parameter(1.0, "decay of the long-term process", low=0.01, high=100, symbol="γ^l")
+    # At exactly 0 the steady state would not be unique, and no influence could be measured around it.
+    long_term_decay: float = parameter(1.0, "decay of the long-term process", low=1e-6, high=100, symbol="γ^l")
+    synaptic_weight: float = parameter(
+        1.0, "weight of what synapses send to a postsynaptic neuron", low=0, high=100, symbol="w"
+    )
+    short_term_feedback: float = parameter(
+        1.0, "gain from the short-term process to facilitation", low=0, high=10, symbol="c_ps"
+    )
+    long_term_feedback: float = parameter(
+        0.0, "gain from the long-term process to facilitation; 1 and more latch", low=0, high=10, symbol="c_pl"
+    )
     short_term_gain: float = parameter(
         0.5, "gain from facilitation to the short-term process; 1 nearly latches the loop", low=0, high=10, symbol="κ_s"
     )
+    half_activation: float = parameter(
+        0.5, "facilitation at which the drive hill is half of its most", low=0.001, high=100, symbol="K"
+    )
+    hill_exponent: float = parameter(4.0, "steepness of the drive hill", low=1, high=20, symbol="n")
     synapse_bias: float = parameter(0.0, "constant input to synaptic facilitation", low=-10, high=10, symbol="c")
     short_term_bias: float = parameter(0.0, "constant input to the short-term process", low=-10, high=10, symbol="d")
-
-
-@dataclass(frozen=True)
-class ProtocolParameters(Record):
-    """The stimulus: in each cycle a constant drive for a while, then silence."""
-
-    run_duration: float = parameter(300.0, "length of the run", unit="s", low=1, high=100_000, source=Source.PAPER)
-    cycle_duration: float = parameter(
-        50.0, "length of one cycle", unit="s", low=0.1, high=10_000, source=Source.PAPER, symbol="τ_cycle"
-    )
-    stimulus_duration: float = parameter(
-        25.0, "how long the drive lasts from the start of each cycle", unit="s", low=0.01, high=10_000
-    )
-    drive_strongest: float = parameter(
-        1.0, "drive of the first presynaptic neuron; the others lie evenly between", low=-100, high=100, symbol="b"
-    )
-    drive_weakest: float = parameter(0.6, "drive of the last presynaptic neuron", low=-100, high=100, symbol="b")
-    postsynaptic_drive_fraction: float = parameter(
-        0.5, "share of the same spread of drive that the postsynaptic neurons get", low=-10, high=10
-    )
-    restart_fast_variables: bool = parameter(True, "set all but the long-term process to 0 at the start of each cycle")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        run, cycle, stimulus = self.run_duration, self.cycle_duration, self.stimulus_duration
-        if cycle > run:
-            raise ParameterError(
-                f"a cycle of {cycle:g} s is longer than the run of {run:g} s; "
-                "shorten cycle_duration or lengthen run_duration"
-            )
-        if stimulus > cycle:
-            raise ParameterError(
-                f"a stimulus of {stimulus:g} s is longer than the cycle of {cycle:g} s; "
-                "shorten stimulus_duration or lengthen cycle_duration"
-            )
-        if not divides(cycle, run):
-            raise ParameterError(
-                f"a run of {run:g} s is not a whole number of cycles of {cycle:g} s; "
-                f"set run_duration to a multiple of {cycle:g} s"
-            )
-
-    @property
-    def cycles(self) -> int:
-        """Number of cycles in the run."""
-        return round(self.run_duration / self.cycle_duration)
 
 
 @dataclass(frozen=True)
@@ -165,25 +146,77 @@ class SolverParameters(Record):
 class SimulationParameters(Record):
     """All that determines a simulation, but for the engine.
 
+    Attributes
+    ----------
+    references : mapping of parameter names to text
+        Who says so, where a value is not the default.
+
     Raises
     ------
     ParameterError
-        As `Record`, or the stored times would miss an edge of the stimulus.
+        As `Record`, the stored times would miss an edge of the stimulus, or a reference to no parameter.
     """
 
     network: NetworkParameters = NetworkParameters()
+    form: RateModelForm = field(default_factory=RateModelForm)
     model: RateModelParameters = RateModelParameters()
-    protocol: ProtocolParameters = ProtocolParameters()
+    protocol: ProtocolParameters = field(default_factory=StpCycles)
     recording: RecordingParameters = RecordingParameters()
     solver: SolverParameters = SolverParameters()
+    references: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         interval = self.recording.recording_interval
-        for name in ("stimulus_duration", "cycle_duration"):
+        for name in self.protocol.stored_lengths:
             length = getattr(self.protocol, name)
             if not divides(interval, length):
                 raise ParameterError(
                     f"recording_interval of {interval:g} s does not divide {name} of {length:g} s, "
                     "so the edge would not be stored; choose an interval that does"
                 )
+        names = {path[-1] for path, _, _ in super().parameters()}
+        for name in self.references:
+            if name not in names:
+                raise ParameterError(unknown_name("parameter with a reference,", name, names))
+
+    def changed(self, values: Mapping[str, Any]) -> Self:
+        """As `Record`; a value that is changed loses its reference, unless `values` brings one."""
+        values = dict(values) if isinstance(values, Mapping) else values
+        given = texts("references", values.pop("references", {})) if isinstance(values, dict) else {}
+        # Another kind of protocol may not have the parameters that the references so far are for.
+        bare = dataclasses.replace(self, references={})
+        changed = super(SimulationParameters, bare).changed(values)
+        own, now = ({path[-1]: value for path, value, _ in record.parameters()} for record in (self, changed))
+        kept = {name: text for name, text in self.references.items() if name in now and now[name] == own[name]}
+        return dataclasses.replace(changed, references={**kept, **given})
+
+    def parameters(self) -> Iterator[tuple[tuple[str, ...], Any, Quantity]]:
+        """As `Record`, each quantity with the reference for its value here; a default's source speaks for no other."""
+        defaults = {path: value for path, value, _ in _defaults(self)}
+        for path, value, quantity in super().parameters():
+            reference = "" if value == defaults[path] else GIVEN
+            text = self.references.get(path[-1], reference or quantity.reference)
+            yield path, value, dataclasses.replace(quantity, reference=text)
+
+
+def _defaults(record: Record) -> Iterator[tuple[tuple[str, ...], Any, Quantity]]:
+    """The parameters that `record` would have, were every group in it made without arguments."""
+    for entry in dataclasses.fields(record):
+        value = getattr(record, entry.name)
+        if isinstance(value, Record):
+            for path, default, quantity in type(value)().parameters():
+                yield (entry.name, *path), default, quantity
+
+
+PRESETS: Mapping[str, Path] = {
+    name: Path(__file__).with_name("presets") / f"{name}.yaml" for name in ("paper_default", "biological")
+}
+"""Parameter sets that come with the package, as files for `SimulationParameters.load`."""
+
+
+def load_preset(name: str) -> SimulationParameters:
+    """The parameter set of that name in `PRESETS`; raises `ParameterError` for an unknown one."""
+    if name not in PRESETS:
+        raise ParameterError(unknown_name("preset", name, PRESETS))
+    return SimulationParameters.load(PRESETS[name])

@@ -1,16 +1,23 @@
-"""The stimulus as intervals of constant drive.
+"""What every stimulus protocol is: a record that gives the run as intervals of constant drive.
 
-Engines go from interval to interval, so that no solver ever steps over an edge of the stimulus.
+Engines go from interval to interval, so that no solver ever steps over an edge of the stimulus. A protocol of your own
+is a subclass of `ProtocolParameters` with a `kind` and a method `steps`; `astro_sim.stimuli` holds ours.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from astro_sim.arrays import Array
-from astro_sim.durations import exact
-from astro_sim.parameters import NetworkParameters, ProtocolParameters
+from astro_sim.durations import divides, exact
+from rmaat.records import OneOf, ParameterError, Source, parameter
+
+if TYPE_CHECKING:
+    from astro_sim.parameters import NetworkParameters
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,17 +39,86 @@ class Interval:
     restart: bool
 
 
-def build_intervals(protocol: ProtocolParameters, network: NetworkParameters) -> tuple[Interval, ...]:
-    """The run as intervals without gaps: in each cycle the stimulus, then, where it is shorter, silence."""
-    pre = _spread(protocol, network.presynaptic_neurons)
-    post = protocol.postsynaptic_drive_fraction * _spread(protocol, network.postsynaptic_neurons)
-    cycle, stimulus = exact(protocol.cycle_duration), exact(protocol.stimulus_duration)
-    intervals = []
-    for count in range(protocol.cycles):
-        start, edge, end = (float(count * cycle + offset) for offset in (0, stimulus, cycle))
-        intervals.append(Interval(start, edge, pre, post, protocol.restart_fast_variables))
-        if edge < end:
-            intervals.append(Interval(edge, end, np.zeros_like(pre), np.zeros_like(post), False))
+@dataclass(frozen=True, eq=False)
+class Step:
+    """The drive from `start` in s, as the exact decimal number, to the start of the next step.
+
+    Attributes
+    ----------
+    presynaptic_drive, postsynaptic_drive : (pre,), (post,)
+        Input b to each neuron, dimensionless.
+    """
+
+    start: Fraction
+    presynaptic_drive: Array
+    postsynaptic_drive: Array
+
+
+@dataclass(frozen=True)
+class ProtocolParameters(OneOf):
+    """What all protocols share: a run of whole cycles, at whose starts the fast variables may restart."""
+
+    default_kind: ClassVar[str] = "stp_cycles"
+
+    run_duration: float = parameter(300.0, "length of the run", unit="s", low=1, high=100_000, source=Source.PAPER)
+    cycle_duration: float = parameter(
+        50.0, "length of one cycle", unit="s", low=0.1, high=10_000, source=Source.PAPER, symbol="τ_cycle"
+    )
+    restart_fast_variables: bool = parameter(True, "set all but the long-term process to 0 at the start of each cycle")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        run, cycle = self.run_duration, self.cycle_duration
+        if cycle > run:
+            raise ParameterError(
+                f"a cycle of {cycle:g} s is longer than the run of {run:g} s; "
+                "shorten cycle_duration or lengthen run_duration"
+            )
+        if not divides(cycle, run):
+            raise ParameterError(
+                f"a run of {run:g} s is not a whole number of cycles of {cycle:g} s; "
+                f"set run_duration to a multiple of {cycle:g} s"
+            )
+
+    @property
+    def cycles(self) -> int:
+        """Number of cycles in the run."""
+        return round(self.run_duration / self.cycle_duration)
+
+    @property
+    def cycle_starts(self) -> list[Fraction]:
+        """The start of each cycle in s, exact."""
+        return [count * exact(self.cycle_duration) for count in range(self.cycles)]
+
+    @property
+    def stored_lengths(self) -> tuple[str, ...]:
+        """Names of the durations that the recording interval must divide, for their ends to be stored."""
+        return ("cycle_duration",)
+
+    def steps(self, presynaptic_neurons: int, postsynaptic_neurons: int) -> list[Step]:
+        """The drive as steps in the order of time, of which the later holds where two start together.
+
+        Raises
+        ------
+        ParameterError, SimulationError
+            The protocol does not fit the network, or its file is malformed.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no steps; write the method for its kind")
+
+
+def build_intervals(protocol: ProtocolParameters, network: "NetworkParameters") -> tuple[Interval, ...]:
+    """The run of `protocol` as intervals without gaps, cut at every step and every cycle; silence comes before all."""
+    sizes = network.presynaptic_neurons, network.postsynaptic_neurons
+    at = {Fraction(0): Step(Fraction(0), np.zeros(sizes[0]), np.zeros(sizes[1]))}
+    at |= {step.start: step for step in protocol.steps(*sizes)}
+    cycles, end = set(protocol.cycle_starts), exact(protocol.run_duration)
+    edges = sorted({edge for edge in {*at, *cycles} if edge < end} | {end})
+    intervals, current = [], at[Fraction(0)]
+    for start, stop in itertools.pairwise(edges):
+        current = at.get(start, current)
+        restart = protocol.restart_fast_variables and start in cycles
+        drives = current.presynaptic_drive, current.postsynaptic_drive
+        intervals.append(Interval(float(start), float(stop), *drives, restart))
     return tuple(intervals)
 
 
@@ -51,7 +127,3 @@ def presynaptic_drive(intervals: Sequence[Interval], times: Array) -> Array:
     ends = np.array([interval.end for interval in intervals])
     drive = np.stack([interval.presynaptic_drive for interval in intervals])
     return drive[np.searchsorted(ends, times)]
-
-
-def _spread(protocol: ProtocolParameters, neurons: int) -> Array:
-    return np.linspace(protocol.drive_strongest, protocol.drive_weakest, neurons)

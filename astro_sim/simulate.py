@@ -5,19 +5,23 @@ import xarray as xr
 from astro_sim.coupling import build_coupling, sources_to_store
 from astro_sim.engines import integrate
 from astro_sim.engines.job import Job, Progress
+from astro_sim.equations import Model
 from astro_sim.geometry import build_geometry
 from astro_sim.influence import measure_influence
 from astro_sim.parameters import SimulationParameters
 from astro_sim.protocol import build_intervals
-from astro_sim.rate_model import RATE_MODEL
-from astro_sim.stability import check_stability
+from astro_sim.stability import check_increments, check_stability
 from astro_sim.traces import build_traces
 
 
 def simulate(
-    parameters: SimulationParameters | None = None, engine: str = "scipy", *, progress: Progress | None = None
+    parameters: SimulationParameters | None = None,
+    engine: str = "scipy",
+    *,
+    model: Model | None = None,
+    progress: Progress | None = None,
 ) -> xr.Dataset:
-    """Run the rate model and return its traces, as `astro_sim.traces` describes them.
+    """Run a model and return its traces, as `astro_sim.traces` describes them.
 
     Parameters
     ----------
@@ -25,6 +29,8 @@ def simulate(
         Without them the defaults: 3 x 3 neurons, six cycles of 50 s.
     engine : str
         A name in `astro_sim.ENGINES`.
+    model : Model, optional
+        Equations of your own, with the rate model's variables, in place of `parameters.form`; docs/simulator.md.
     progress : callable, optional
         Told the fraction done, in [0, 1].
 
@@ -38,15 +44,18 @@ def simulate(
     Warns
     -----
     UserWarning
-        Without restarts, cycles are too short for the short-term process to forget.
+        Without restarts, cycles are too short for the short-term process to forget; or the increments of the long-term
+        process did not decrease from cycle to cycle.
     """
     parameters = parameters or SimulationParameters()
     network = parameters.network
     geometry = build_geometry(network)
     coupling = build_coupling(geometry, network)
-    check_stability(parameters, coupling)
+    if model is None:
+        model = parameters.form.model(network.presynaptic_neurons)
+        check_stability(parameters, coupling)
     job = Job(
-        RATE_MODEL,
+        model,
         parameters.model,
         coupling,
         build_intervals(parameters.protocol, network),
@@ -55,5 +64,7 @@ def simulate(
     )
     solution = integrate(job, engine, progress or (lambda _: None))
     sources = sources_to_store(geometry.shape)
-    influence = measure_influence(RATE_MODEL, parameters.model, coupling, sources)
-    return build_traces(parameters, engine, geometry, job, solution, sources, influence)
+    influence = measure_influence(model, parameters.model, coupling, sources)
+    traces = build_traces(parameters, engine, geometry, job, solution, sources, influence)
+    check_increments(traces)
+    return traces

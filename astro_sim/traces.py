@@ -89,7 +89,7 @@ def build_traces(
     arrays = {
         "presynaptic_drive": presynaptic_drive(job.intervals, solution.times),
         "cycle_end": multiples(protocol.cycle_duration, protocol.run_duration)[1:],
-        "synapse_position": geometry.position,
+        "synapse_position": geometry.position[..., :2],
         "synapse_distance": np.stack([geometry.distance_from(source) for source in sources]),
         "coupling": np.stack([job.coupling.between(source) for source in sources]),
         "influence": influence,
@@ -179,7 +179,7 @@ def _attributes(parameters: SimulationParameters, engine: str, solution: Solutio
             "low": quantity.low if math.isfinite(quantity.low) else None,
             "high": quantity.high if math.isfinite(quantity.high) else None,
             "choices": quantity.choices,
-            "source": quantity.source.value,
+            "source": quantity.said_by,
             "symbol": quantity.symbol,
             "meaning": quantity.meaning,
         }

@@ -71,10 +71,12 @@ def _out_of_memory(error: MemoryError | RuntimeError) -> bool:
 
 def simulate(options: argparse.Namespace) -> None:
     """Simulate and write traces."""
-    from astro_sim import SimulationParameters, write_traces
+    from astro_sim import SimulationParameters, load_preset, write_traces
     from astro_sim import simulate as run
 
-    parameters = SimulationParameters.load(options.parameters) if options.parameters else SimulationParameters()
+    parameters = load_preset(options.preset)
+    if options.parameters:
+        parameters = SimulationParameters.load(options.parameters, parameters)
     parameters = parameters.override(dict(map(_assignment, options.set)))
     if options.cycles is not None:
         parameters = parameters.override({"run_duration": options.cycles * parameters.protocol.cycle_duration})
@@ -182,7 +184,7 @@ def describe(record: Record) -> str:
             "" if quantity.unit == "1" else quantity.unit,
             _bounds(quantity),
             quantity.meaning,
-            quantity.source,
+            quantity.said_by,
         )
         for path, value, quantity in record.parameters()
     ]
@@ -256,9 +258,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engine", default="scipy", help="scipy (the reference) or brian2 [default: scipy]")
-    parser.add_argument("--cycles", type=int, help="cycles of the stimulus [default: 6, as the paper; a cycle is 50 s]")
     parser.add_argument(
-        "--parameters", type=Path, metavar="FILE", help="parameters as YAML; names left out keep their defaults"
+        "--preset", default="paper_default", help="paper_default, or biological: time scales of astrocytes, 32 cycles"
+    )
+    parser.add_argument(
+        "--cycles", type=int, help="cycles of the stimulus [default: those of the preset: 6 as the paper, or 32]"
+    )
+    parser.add_argument(
+        "--parameters", type=Path, metavar="FILE", help="parameters as YAML; names left out are those of the preset"
     )
     parser.add_argument(
         "--set",
@@ -359,7 +366,16 @@ COMMANDS = {
         simulate,
         _simulate_arguments,
         "Simulate a neuron-astrocyte network",
-        "  rmaat simulate --engine brian2 --cycles 6 --set coupling_strength=0.1 --out runs/sim.nc",
+        "  rmaat simulate --engine brian2 --cycles 6 --set coupling_strength=0.1 --out runs/sim.nc\n"
+        "  rmaat simulate --preset biological --out runs/biological.nc\n"
+        "  rmaat simulate --preset biological --parameters theta.yaml --cycles 8 --out runs/theta.nc\n\n"
+        "theta.yaml, for theta bursts in place of steady drive (docs/simulator.md has all protocols):\n"
+        "  protocol:\n"
+        "    kind: theta_bursts\n"
+        "    trains_per_cycle: 3\n"
+        "    train_interval: 10 s\n"
+        "    presynaptic_pattern: [20, 12, 6]\n"
+        "    postsynaptic_pattern: [15, 12, 7.5]",
     ),
     "distill": (
         distill,

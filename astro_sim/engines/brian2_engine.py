@@ -62,12 +62,17 @@ def integrate(job: Job, progress: Progress) -> Solution:
 
 
 def _check_steps(job: Job) -> None:
-    step, interval = job.solver.time_step, job.recording_interval
-    if not divides(step, interval):
-        # Brian2 then drops the last step or sample of a run, at random.
-        raise ParameterError(
-            f"time_step of {step:g} s does not divide recording_interval of {interval:g} s; choose a step that does"
-        )
+    step, edges = job.solver.time_step, _edge_step(job)
+    for name, length in (("recording_interval", job.recording_interval), ("the stimulus's edges, steps", edges)):
+        if not divides(step, length):
+            # Brian2 then drops the last step or sample of a run, at random.
+            raise ParameterError(
+                f"time_step of {step:g} s does not divide {name} of {length:g} s; choose a step that does"
+            )
+
+
+def _edge_step(job: Job) -> float:
+    return common_step(interval.end for interval in job.intervals)
 
 
 def _check_synapses(job: Job) -> None:
@@ -92,7 +97,7 @@ def _target() -> str:
 
 
 def _write_job(job: Job, target: str, folder: Path) -> None:
-    step = common_step(interval.end - interval.start for interval in job.intervals)
+    step = _edge_step(job)
     lengths = [round((interval.end - interval.start) / step) for interval in job.intervals]
     starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
     kept = np.ones(sum(lengths))

@@ -28,7 +28,7 @@ class Job:
     intervals : tuple of Interval
         Without gaps from 0 s.
     recording_interval : float
-        Time between stored values in s; it divides every interval.
+        Time between stored values in s; it divides the run.
     """
 
     model: Model

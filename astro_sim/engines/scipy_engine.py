@@ -35,8 +35,10 @@ def integrate(job: Job, progress: Progress) -> Solution:
         if interval.restart:
             state = rate.restarted(state)
         inside = (times > interval.start) & (times <= interval.end)
-        stored[inside] = _solve(rate, interval, state, times[inside], job.solver)
-        state = stored[np.flatnonzero(inside)[-1]]
+        # The interval's end is needed to go on, stored or not.
+        found = _solve(rate, interval, state, np.union1d(times[inside], interval.end), job.solver)
+        stored[inside] = found[: np.count_nonzero(inside)]
+        state = found[-1]
         progress(interval.end / end)
     settings = {
         "method": METHOD,

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from astro_sim.parameters import NetworkParameters, ProtocolParameters
+from astro_sim.parameters import NetworkParameters
 from astro_sim.protocol import build_intervals, presynaptic_drive
+from astro_sim.stimuli import StpCycles
 
 NETWORK = NetworkParameters()
 
@@ -16,14 +17,14 @@ def test_intervals_cover_the_run_without_gaps_and_drive_the_asked_share(
     cycle: int, share: int, cycles: int, restart: bool
 ):
     protocol = (
-        ProtocolParameters(
+        StpCycles(
             run_duration=cycle * cycles / 10,
             cycle_duration=cycle / 10,
             stimulus_duration=cycle * share / 100,
             restart_fast_variables=restart,
         )
         if cycle * cycles >= 10
-        else ProtocolParameters()
+        else StpCycles()
     )
     intervals = build_intervals(protocol, NETWORK)
     assert intervals[0].start == 0
@@ -36,7 +37,7 @@ def test_intervals_cover_the_run_without_gaps_and_drive_the_asked_share(
 
 
 def test_the_drive_falls_evenly_and_postsynaptic_neurons_get_half():
-    first, silence, *_ = build_intervals(ProtocolParameters(), NETWORK)
+    first, silence, *_ = build_intervals(StpCycles(), NETWORK)
     np.testing.assert_allclose(first.presynaptic_drive, [1.0, 0.8, 0.6])
     np.testing.assert_allclose(first.postsynaptic_drive, [0.5, 0.4, 0.3])
     assert not silence.presynaptic_drive.any()
@@ -44,11 +45,11 @@ def test_the_drive_falls_evenly_and_postsynaptic_neurons_get_half():
 
 
 def test_a_stimulus_as_long_as_the_cycle_leaves_no_silence():
-    intervals = build_intervals(ProtocolParameters(stimulus_duration=50.0), NETWORK)
+    intervals = build_intervals(StpCycles(stimulus_duration=50.0), NETWORK)
     assert [(interval.start, interval.end) for interval in intervals[:2]] == [(0, 50), (50, 100)]
 
 
 def test_the_drive_at_an_edge_is_that_of_the_interval_which_ends_there():
-    intervals = build_intervals(ProtocolParameters(), NETWORK)
+    intervals = build_intervals(StpCycles(), NETWORK)
     drive = presynaptic_drive(intervals, np.array([0.0, 0.5, 25.0, 25.5, 50.0, 50.5, 300.0]))
     np.testing.assert_array_equal(drive[:, 0], [1, 1, 1, 0, 0, 1, 0])

@@ -187,6 +187,7 @@ def assert_equals_explicit_loops(assignments: dict[str, Any], tolerance: float) 
         np.testing.assert_allclose(traces[name].values, expected, rtol=tolerance, atol=1e-9, err_msg=name)
 
 
+@pytest.mark.filterwarnings("ignore:the long-term process grew")
 @pytest.mark.parametrize("restart", [True, False])
 def test_the_simulation_equals_explicit_loops(restart: bool):
     short = {"run_duration": 16.0, "cycle_duration": 8.0, "stimulus_duration": 5.0, "layout": "random"}

@@ -1,6 +1,7 @@
 import math
 import warnings
 
+import numpy as np
 import pytest
 
 from astro_sim import SimulationParameters, simulate
@@ -44,3 +45,44 @@ def test_cycles_that_run_into_each_other_are_warned_of():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         simulate(short.override({"restart_fast_variables": True}))
+
+
+FED_BACK = EQUAL.override({"coupling_strength": 0.01, "long_term_time_constant": 20.0, "long_term_decay": 2.0})
+
+
+def test_feedback_of_the_long_term_process_moves_the_bound_to_where_the_dynamics_cease_to_return():
+    # Rest is stable while decay 1 > radius + 0.5 / (1 - feedback / 2).
+    radius = 8 * 0.01 / math.e
+    bound = 2 * (1 - 0.5 / (1 - radius))
+    with pytest.raises(ParameterError, match=r"short_term_decay is 1; it must exceed 1\.0\d+"):
+        simulate(FED_BACK.override({"long_term_feedback": 1.02 * bound}))
+    below = {"long_term_feedback": 0.9 * bound, "cycle_duration": 4000.0, "run_duration": 4000.0}
+    silence = simulate(FED_BACK.override({**below, "recording_interval": 5.0})).short_term_process
+    late, later = silence.sel(time=[1000.0, 4000.0]).mean(("post", "pre")).values
+    assert 0 < later < 1e-3 * late
+
+
+@pytest.mark.parametrize(("drive", "bound"), [({}, 2.0), ({"long_term_drive": "hill", "hill_exponent": 1.0}, 1.0)])
+def test_feedback_that_outweighs_the_decay_of_facilitation_is_refused(drive: dict, bound: float):
+    with pytest.raises(
+        ParameterError, match=r"synapse_decay is 1; it must exceed 1\.05, what long_term_feedback gives"
+    ):
+        simulate(FED_BACK.override({**drive, "long_term_feedback": 1.05 * bound}))
+
+
+def test_a_drive_that_is_flat_at_rest_feeds_nothing_back_there():
+    flat = FED_BACK.override({"long_term_drive": "hill", "long_term_feedback": 9.0})
+    assert np.isfinite(simulate(flat).influence.values).all()
+
+
+def test_increments_that_grow_are_warned_of_with_their_numbers():
+    rising = SimulationParameters().override({"drive_variation": 1.0, "stimulus_seed": 2})
+    with pytest.warns(UserWarning, match="the long-term process grew by") as caught:
+        traces = simulate(rising)
+    ends = traces.long_term_process.sel(time=traces.cycle_end.values).mean(("post", "pre")).values
+    increments = np.diff(ends, prepend=0)
+    cycle = int(np.argmax(np.diff(increments) > 0)) + 2
+    told = (
+        f"grew by {increments[cycle - 1]:.4g} in cycle {cycle} after {increments[cycle - 2]:.4g} in cycle {cycle - 1}"
+    )
+    assert told in str(caught[0].message)

@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -110,6 +111,29 @@ def test_parameters_come_from_a_file_and_single_ones_from_the_command_line(capsy
     assert re.search(r"run_duration +150 +s ", shown)
 
 
+def test_a_preset_is_shown_with_the_source_of_each_value_and_files_are_read_over_it(capsys):
+    Path("theta.yaml").write_text("protocol:\n  kind: theta_bursts\n  train_interval: 12 s\n")
+    arguments = ["simulate", "--preset", "biological", "--parameters", "theta.yaml"]
+    assert main([*arguments, "--set", "hill_exponent=3", "--cycles", "8", "--show"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"short_term_time_constant +3 +s .*De Pitta et al. 2012, PMC3528083", shown)
+    assert re.search(r"burst_interval +0.2 +s .*PubMed 3697730", shown)
+    assert re.search(r"train_interval +12 +s .*given here, in place of the default", shown)
+    assert re.search(r"hill_exponent +3 .*given here", shown)
+    assert re.search(r"run_duration +480 +s .*given here", shown)
+    assert re.search(r"cycle_duration +60 +s .*ours: spaced trains", shown)
+
+
+def test_the_help_shows_presets_and_theta_bursts(capsys):
+    with pytest.raises(SystemExit):
+        main(["simulate", "--help"])
+    shown = capsys.readouterr().out
+    assert "--preset biological" in shown
+    example = shown.split("drive (docs/simulator.md has all protocols):\n")[1]
+    Path("theta.yaml").write_text(textwrap.dedent(example))
+    assert SimulationParameters.load(Path("theta.yaml")).protocol.kind == "theta_bursts"
+
+
 def test_every_setting_can_be_given_on_the_command_line(trained):
     configuration = RunFolder(trained).read_configuration()
     assert configuration.model.width == 8
@@ -128,6 +152,9 @@ USAGE = [
     (["simulate", "--set", "long_term_time_constant=-5"], "long_term_time_constant is -5.0 s; it must lie between"),
     (["simulate", "--set", "short_term_time_constant=3 ms"], "it is in s"),
     (["simulate", "--set", "run_duration=40"], "a cycle of 50 s is longer than the run of 40 s"),
+    (["simulate", "--preset", "biologic"], "unknown preset 'biologic'; perhaps you meant biological"),
+    (["simulate", "--set", "layout=csv"], "layout csv reads a file; set layout_file to its path"),
+    (["simulate", "--set", "presynaptic_pattern=1,2"], "presynaptic_pattern has 2 values for 3 neurons"),
     (["simulate", "--set", "tau=3"], "unknown parameter 'tau'"),
     (["simulate", "--set", "layout"], "write --set name=value"),
     (["simulate", "--cycles", "0"], "run_duration is 0.0 s"),

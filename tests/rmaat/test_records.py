@@ -4,6 +4,7 @@ import dataclasses
 import math
 import re
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from distill import DistillParameters
 from model.parameters import ModelParameters, TrainingParameters
 from model.tasks.listops import ListOpsParameters
 from rmaat.files import FileError
-from rmaat.records import ParameterError, Quantity, Record, Source, parameter, unknown_name
+from rmaat.records import OneOf, ParameterError, Quantity, Record, Source, parameter, unknown_name
 
 
 @dataclass(frozen=True)
@@ -366,3 +367,74 @@ def test_a_file_with_python_objects_is_refused_and_runs_nothing(tmp_path, tag):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileError, match=r"cannot read .*none\.yaml: No such file"):
         Watch.load(tmp_path / "none.yaml")
+
+
+# Families, of which a file names the member.
+
+
+@dataclass(frozen=True)
+class Shape(OneOf):
+    default_kind: ClassVar[str] = "disc"
+
+    size: float = parameter(1.0, "largest width", unit="m", low=0, high=100)
+
+
+@dataclass(frozen=True)
+class Disc(Shape):
+    kind: ClassVar[str] = "disc"
+
+    radius: float = parameter(0.5, "radius", unit="m", low=0, high=50)
+
+
+@dataclass(frozen=True)
+class Box(Shape):
+    kind: ClassVar[str] = "box"
+
+    size: float = parameter(2.0, "longest side", unit="m", low=0, high=100)
+    sides: int = parameter(4, "number of sides", low=3, high=99)
+
+
+@dataclass(frozen=True)
+class Drawing(Record):
+    shape: Shape = Disc()
+    title: str = parameter("", "what it shows")
+
+
+@pytest.mark.parametrize("shape", [Disc(size=3.0), Box(sides=5), Disc()])
+def test_a_file_keeps_which_member_of_a_family_it_holds(tmp_path, shape):
+    path = tmp_path / "drawing.yaml"
+    Drawing(shape).save(path)
+    assert Drawing.load(path) == Drawing(shape) == Drawing.from_dict(Drawing(shape).to_dict())
+    assert yaml.safe_load(path.read_text())["shape"]["kind"] == shape.kind
+
+
+def test_a_file_without_a_kind_means_the_default_and_over_a_base_that_of_the_base():
+    assert Drawing.from_dict({"shape": {"radius": 2}}) == Drawing(Disc(radius=2.0))
+    assert Drawing(Box()).changed({"shape": {"sides": 3}}) == Drawing(Box(sides=3))
+
+
+def test_another_kind_keeps_what_was_set_and_its_own_defaults():
+    to_box = {"shape": {"kind": "box", "sides": 6}}
+    assert Drawing(Disc(size=7.0, radius=3.0), "a").changed(to_box) == Drawing(Box(size=7.0, sides=6), "a")
+    assert Drawing(Disc(radius=3.0)).changed(to_box) == Drawing(Box(size=2.0, sides=6))
+
+
+def test_single_values_are_changed_in_the_member_that_is_there():
+    assert Drawing(Box()).override({"sides": "7", "size": "3 m"}) == Drawing(Box(size=3.0, sides=7))
+    with pytest.raises(ParameterError, match="unknown parameter 'radius'"):
+        Drawing(Box()).override({"radius": 1})
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"kind": "bax"}, "unknown kind of Shape 'bax'; perhaps you meant box"),
+        ({"kind": "box", "radius": 1}, "unknown parameter 'radius'"),
+        ("box", "Shape wants names with values, found 'box'"),
+    ],
+)
+def test_an_unknown_kind_is_answered_with_near_ones(values, sentence):
+    with pytest.raises(ParameterError, match=sentence):
+        Drawing.from_dict({"shape": values})
+    with pytest.raises(ParameterError, match=sentence.replace("Shape wants", "(Shape|Disc) wants")):
+        Drawing().changed({"shape": values})

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from astro_sim import SimulationError, SimulationParameters, simulate
+from astro_sim import SimulationError, SimulationParameters, load_preset, simulate
 from astro_sim.coupling import DenseCoupling
 from astro_sim.engines import brian2_engine, integrate
 from astro_sim.engines.job import Job
@@ -21,6 +21,9 @@ from astro_sim.equations import Model, Place, Variable
 from astro_sim.parameters import RateModelParameters, SolverParameters
 from astro_sim.protocol import Interval
 from rmaat.records import ParameterError
+
+# Without restarts, cycles as short as those of these tests run into each other, and are warned of.
+pytestmark = pytest.mark.filterwarnings("ignore:the long-term process grew")
 
 DEFAULT = SimulationParameters()
 STATES = (
@@ -182,3 +185,43 @@ def is_gone(pid: int) -> bool:
             return True
         time.sleep(0.02)
     return False
+
+
+@pytest.mark.brian2
+def test_every_form_and_edges_between_stored_times_are_the_same_in_brian2():
+    parameters = load_preset("biological").changed(
+        {
+            "form": {"long_term_growth": "soft_bound"},
+            "model": {
+                "neuron_time_constant": 0.1,
+                "half_activation": 0.05,
+                "long_term_feedback": 0.3,
+                "long_term_time_constant": 20.0,
+            },
+            "protocol": {
+                "kind": "theta_bursts",
+                "run_duration": 4.0,
+                "cycle_duration": 2.0,
+                "restart_fast_variables": True,
+                "bursts_per_train": 3,
+                "train_interval": 2.0,
+                "presynaptic_pattern": [40.0, 30.0, 25.0],
+                "postsynaptic_pattern": [30.0, 25.0, 20.0],
+            },
+            "recording": {"recording_interval": 0.5},
+            "solver": {"time_step": 0.0005, "absolute_tolerance": 1e-14},
+        }
+    )
+    expected, found = (simulate(parameters, engine) for engine in ("scipy", "brian2"))
+    assert expected.long_term_process.values[-1].min() > 1e-4
+    for name in ("synaptic_facilitation", "short_term_process", "long_term_process"):
+        assert relative_difference(found, expected, name) < 5e-3, name
+
+
+@pytest.mark.brian2
+def test_edges_that_the_time_step_does_not_divide_are_refused():
+    bursts = {"protocol": {"kind": "theta_bursts", "pulse_duration": 0.0005}, "solver": {"time_step": 0.002}}
+    with pytest.raises(
+        ParameterError, match=r"time_step of 0\.002 s does not divide the stimulus's edges, steps of 0\.0005 s"
+    ):
+        simulate(DEFAULT.changed(bursts), "brian2")

@@ -54,3 +54,16 @@ def test_a_value_that_is_not_finite_is_named_whatever_the_engine(monkeypatch: py
     monkeypatch.setitem(ENGINES, "broken", lambda *_: solution)  # pyright: ignore[reportArgumentType]
     with pytest.raises(SimulationError, match="broken found nan for growth at post 2, pre 1 at 2 s"):
         integrate(job, "broken", lambda _: None)
+
+
+def test_edges_between_stored_times_are_kept_exactly():
+    drives = [np.array([1.0]), np.array([-3.0]), np.array([0.0])]
+    edges = [0.0, 0.7, 1.9, 3.0]
+    intervals = tuple(
+        Interval(start, end, np.zeros(0), drive, False)
+        for start, end, drive in zip(edges, edges[1:], drives, strict=False)
+    )
+    model = Model((Variable("sum", Place.POST, "drive / synapse_time_constant", "", ""),), "0", "0")
+    job = Job(model, RateModelParameters(), DenseCoupling(np.zeros((1, 0, 1, 0))), intervals, 1.5, SolverParameters())
+    found = integrate(job, "scipy", lambda _: None)
+    np.testing.assert_allclose(found.values["postsynaptic_sum"][:, 0], [0, 0.7 - 3 * 0.8, 0.7 - 3 * 1.2], atol=1e-7)
