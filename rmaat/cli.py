@@ -160,6 +160,25 @@ def demo(options: argparse.Namespace) -> None:
     run(options.out, options.data)
 
 
+def validate(options: argparse.Namespace) -> None:
+    """Check the models."""
+    from astro_sim import SimulationError
+    from astro_sim.validation import HEADER, as_markdown
+    from astro_sim.validation import validate as run
+    from rmaat.files import write_text
+
+    out = _new_file(options) if options.out else None
+    with Bar("validate") as progress:
+        outcomes = run(progress)
+    print(table([outcome.row() for outcome in outcomes], HEADER))
+    if out:
+        write_text(out, as_markdown(outcomes))
+    failed = [outcome.check.quantity for outcome in outcomes if not outcome.passed]
+    if failed:
+        raise SimulationError(f"{len(failed)} of {len(outcomes)} checks failed: {'; '.join(failed)}")
+    print(f"all {len(outcomes)} checks passed")
+
+
 def describe(record: Record) -> str:
     """Every parameter of `record`: name, value, unit, bounds, meaning and source."""
     rows = [
@@ -325,6 +344,11 @@ def _demo_arguments(parser: argparse.ArgumentParser) -> None:
     _add_data(parser)
 
 
+def _validate_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the table as Markdown too")
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier file")
+
+
 def _add_out(parser: argparse.ArgumentParser, example: str, meaning: str) -> None:
     parser.add_argument("--out", type=Path, default=Path("runs") / example, help=f"{meaning} [default: runs/{example}]")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier file")
@@ -377,6 +401,12 @@ COMMANDS = {
         _demo_arguments,
         "Simulate, distil, train, evaluate and draw, in minutes",
         "  rmaat demo --out runs/demo",
+    ),
+    "validate": (
+        validate,
+        _validate_arguments,
+        "Check the simulator against published numbers",
+        "  rmaat validate --out docs/validation.md --overwrite",
     ),
 }
 """Each command: what runs it, what adds its arguments, one line of help, an example."""
