@@ -9,9 +9,9 @@ import math
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rmaat.errors import RmaatError, UsageError
 from rmaat.files import refuse_existing
@@ -20,6 +20,9 @@ from rmaat.records import Quantity, Record
 from rmaat.text import table
 
 if TYPE_CHECKING:
+    from xarray import Dataset
+
+    from astro_sim.engines.job import Progress
     from model.presets import Preset
     from model.run_folder import RunConfiguration
     from model.tasks import TaskData
@@ -53,10 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def simulate(options: argparse.Namespace) -> None:
     """Simulate and write traces."""
-    from astro_sim import SimulationParameters, write_traces
-    from astro_sim import simulate as run
+    from astro_sim import write_traces
 
-    parameters = SimulationParameters.load(options.parameters) if options.parameters else SimulationParameters()
+    record, run, engine = _simulator(options)
+    parameters = record.load(options.parameters) if options.parameters else record()
     parameters = parameters.override(dict(map(_assignment, options.set)))
     if options.cycles is not None:
         parameters = parameters.override({"run_duration": options.cycles * parameters.protocol.cycle_duration})
@@ -67,10 +70,10 @@ def simulate(options: argparse.Namespace) -> None:
         parameters.save(options.save_parameters)
     out = _new_file(options)
     with Bar("simulate") as progress:
-        traces = run(parameters, options.engine, progress=progress)
+        traces = run(parameters, progress)
     write_traces(traces, out)
     ends = traces["long_term_process"].mean(("post", "pre")).sel(time=traces["cycle_end"].values, method="nearest")
-    print(f"{out}: {len(ends)} cycles by {options.engine}")
+    print(f"{out}: {len(ends)} cycles by {engine}")
     print("mean long-term process at the cycles' ends: " + " ".join(f"{value:.3f}" for value in ends.values))
 
 
@@ -195,6 +198,22 @@ def describe(record: Record) -> str:
     return table(rows, ("name", "value", "unit", "bounds", "meaning", "source"))
 
 
+def _simulator(options: argparse.Namespace) -> "tuple[Any, Callable[[Any, Progress], Dataset], str]":
+    """The record of parameters of the chosen model, what runs them, and the engine's name."""
+    from astro_sim import SimulationParameters
+    from astro_sim import simulate as run
+
+    engine = options.engine or ("scipy" if options.model == "rate" else "brian2")
+    if options.model == "rate":
+        return SimulationParameters, lambda parameters, progress: run(parameters, engine, progress=progress), engine
+    if engine != "brian2":
+        raise UsageError(f"the biophysical model runs on engine brian2 only, not {engine}; leave --engine out")
+    from astro_sim.biophysics.spiking import simulate_biophysical
+    from astro_sim.biophysics.spiking_parameters import BiophysicalParameters
+
+    return BiophysicalParameters, lambda parameters, progress: simulate_biophysical(parameters, None, progress), engine
+
+
 def _task(settings: "Preset | RunConfiguration", official_files: Path | None, data: Path) -> "TaskData":
     from model.tasks.library import load_listops
 
@@ -260,7 +279,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--engine", default="scipy", help="scipy (the reference) or brian2 [default: scipy]")
+    parser.add_argument(
+        "--model",
+        choices=("rate", "biophysical"),
+        default="rate",
+        help="rate equations, or spiking neurons with calcium, IP3 and release in Brian2 [default: rate]",
+    )
+    parser.add_argument("--engine", help="scipy (the reference) or brian2 [default: scipy; biophysical: brian2]")
     parser.add_argument("--cycles", type=int, help="cycles of the stimulus [default: 6, as the paper; a cycle is 50 s]")
     parser.add_argument(
         "--parameters", type=Path, metavar="FILE", help="parameters as YAML; names left out keep their defaults"

@@ -56,3 +56,9 @@ G_CHI = System(
     },
 )
 """Calcium, availability, IP3, bound receptors and transmitter, which spikes raise."""
+
+PROCESS = System(
+    definitions={name: text for name, text in G_CHI.definitions.items() if name not in ("surplus", "exchange")},
+    rates={name: text for name, text in G_CHI.rates.items() if name != "transmitter"},
+)
+"""One process of many: `transmitter` in umol/L and `exchange` of IP3 in umol/L/s come from outside."""

@@ -30,7 +30,7 @@ class System:
     definitions: Mapping[str, str]
     rates: Mapping[str, str]
 
-    def with_constants(self, constants: Mapping[str, float]) -> Callable[[Array], Array]:
+    def with_constants(self, constants: Mapping[str, float | Array]) -> Callable[[Array], Array]:
         """The time derivative, per second, of a state (variable, ...).
 
         Raises
@@ -54,6 +54,16 @@ class System:
 
         return rate
 
+    def inlined(self) -> dict[str, str]:
+        """The rates without definitions: each stands where it was named, so that nobody need know its unit."""
+        inline: dict[str, ast.expr] = {}
+        for name, expression in self.definitions.items():
+            inline[name] = _Inline(inline).visit(ast.parse(expression, mode="eval").body)
+        return {
+            name: ast.unparse(_Inline(inline).visit(ast.parse(expression, mode="eval").body))
+            for name, expression in self.rates.items()
+        }
+
 
 def constants_of(*records: Record) -> dict[str, float]:
     """Every parameter of `records` by the name that equations use."""
@@ -66,3 +76,13 @@ def _compile(owner: str, expression: str, known: set[str]):
         if isinstance(node, ast.Name) and node.id not in known:
             raise UsageError(unknown_name(f"name in the equation of {owner},", node.id, known - {"__builtins__"}))
     return compile(tree, f"<{owner}>", "eval")
+
+
+class _Inline(ast.NodeTransformer):
+    """Puts an expression in the place of each name in `expressions`."""
+
+    def __init__(self, expressions: Mapping[str, ast.expr]) -> None:
+        self._expressions = expressions
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return self._expressions.get(node.id, node)

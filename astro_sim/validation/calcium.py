@@ -62,7 +62,7 @@ def activated_peaks() -> tuple[Array, Array]:
     """Times in s and heights in umol/L of the calcium peaks of an astrocyte that a spike drives every 2 s."""
     parameters = AstrocyteParameters()
     release = parameters.transmitter.vesicle_volume_ratio * parameters.transmitter.vesicle_transmitter
-    kicks = {time: {"transmitter": release} for time in np.arange(2.0, 30.0, 2.0)}
+    kicks = {time: {"transmitter": release} for time in map(float, range(2, 30, 2))}
     times = np.arange(0, 30_000) / 1000
     calcium = solve(G_CHI, constants_of(parameters), {"availability": 0.9}, times, kicks)["calcium"]
     # Each spike between two peaks leaves a ripple of less than half this prominence.
