@@ -182,6 +182,10 @@ def _run(parameters: BiophysicalParameters, job: Job, rest: dict[str, float]) ->
     times = multiples(job.recording_interval, job.intervals[-1].end)
     if found["times"].shape != times.shape:
         raise SimulationError(f"Brian2 stored {found['times'].size} times where {times.size} were asked for")
+    for label, (name, *_) in VARIABLES.items():
+        if not np.isfinite(found[name]).all():
+            time = times[np.argwhere(~np.isfinite(found[name]))[0, 0]]
+            raise SimulationError(f"Brian2 found {label} not finite at {time:g} s; choose a smaller time_step")
     shape = job.coupling.shape[:2]
     for place in ("synapse", "process"):
         for variable in RECORDED[place]:

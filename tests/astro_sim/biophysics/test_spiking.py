@@ -7,8 +7,9 @@ import pytest
 import xarray as xr
 
 from astro_sim import read_traces, write_traces
+from astro_sim.biophysics import spiking
 from astro_sim.biophysics.calcium import PROCESS
-from astro_sim.biophysics.spiking import find_rest, measure_influence, simulate_biophysical
+from astro_sim.biophysics.spiking import VARIABLES, find_rest, measure_influence, simulate_biophysical
 from astro_sim.biophysics.spiking_parameters import BiophysicalParameters
 from astro_sim.biophysics.system import constants_of
 from astro_sim.errors import SimulationError
@@ -92,6 +93,18 @@ def test_the_inlined_rates_are_the_rates():
     scope = names | dict(zip(PROCESS.rates, state, strict=True))
     found = [eval(text, {"__builtins__": {}}, scope) for text in PROCESS.inlined().values()]
     np.testing.assert_allclose(found, PROCESS.with_constants(names)(state), rtol=1e-12)
+
+
+def test_states_that_are_not_finite_are_refused_with_variable_and_time(monkeypatch: pytest.MonkeyPatch):
+    def write_states(folder, _):
+        states = {name: np.zeros((121, 9 if name.startswith(("syn", "pro")) else 3)) for name, *_ in VARIABLES.values()}
+        states["process_calcium"][5, 2] = np.nan
+        np.savez(folder / "states.npz", times=np.arange(121) / 2, **states)
+
+    monkeypatch.setattr(spiking, "run_worker", write_states)
+    monkeypatch.setattr(spiking, "choose_target", lambda: "numpy")
+    with pytest.raises(SimulationError, match=r"calcium not finite at 2\.5 s"):
+        simulate_biophysical(DEFAULT.override({"run_duration": 60.0}))
 
 
 @pytest.mark.parametrize(
