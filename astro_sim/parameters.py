@@ -193,11 +193,20 @@ class SimulationParameters(Record):
 
     def parameters(self) -> Iterator[tuple[tuple[str, ...], Any, Quantity]]:
         """As `Record`, each quantity with the reference for its value here; a default's source speaks for no other."""
-        defaults = {path: value for path, value, _ in _defaults(self)}
-        for path, value, quantity in super().parameters():
-            reference = "" if value == defaults[path] else GIVEN
-            text = self.references.get(path[-1], reference or quantity.reference)
-            yield path, value, dataclasses.replace(quantity, reference=text)
+        return credited(self, super().parameters(), self.references)
+
+
+def credited(
+    record: Record,
+    parameters: Iterator[tuple[tuple[str, ...], Any, Quantity]],
+    references: Mapping[str, str],
+) -> Iterator[tuple[tuple[str, ...], Any, Quantity]]:
+    """The `parameters` of `record`, each with the reference for its value; a default's source speaks for no other."""
+    defaults = {path: value for path, value, _ in _defaults(record)}
+    for path, value, quantity in parameters:
+        reference = "" if value == defaults[path] else GIVEN
+        text = references.get(path[-1], reference or quantity.reference)
+        yield path, value, dataclasses.replace(quantity, reference=text)
 
 
 def _defaults(record: Record) -> Iterator[tuple[tuple[str, ...], Any, Quantity]]:

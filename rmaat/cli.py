@@ -9,9 +9,9 @@ import math
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rmaat.errors import RmaatError, UsageError
 from rmaat.files import refuse_existing
@@ -20,6 +20,9 @@ from rmaat.records import Quantity, Record
 from rmaat.text import table
 
 if TYPE_CHECKING:
+    from xarray import Dataset
+
+    from astro_sim.engines.job import Progress
     from model.presets import Preset
     from model.run_folder import RunConfiguration
     from model.tasks import TaskData
@@ -71,12 +74,11 @@ def _out_of_memory(error: MemoryError | RuntimeError) -> bool:
 
 def simulate(options: argparse.Namespace) -> None:
     """Simulate and write traces."""
-    from astro_sim import SimulationParameters, load_preset, write_traces
-    from astro_sim import simulate as run
+    from astro_sim import write_traces
 
-    parameters = load_preset(options.preset)
+    parameters, run, engine = _simulator(options)
     if options.parameters:
-        parameters = SimulationParameters.load(options.parameters, parameters)
+        parameters = parameters.load(options.parameters, parameters)
     parameters = parameters.override(dict(map(_assignment, options.set)))
     if options.cycles is not None:
         parameters = parameters.override({"run_duration": options.cycles * parameters.protocol.cycle_duration})
@@ -87,10 +89,10 @@ def simulate(options: argparse.Namespace) -> None:
         return
     out = _new_file(options.out, options)
     with Bar("simulate") as progress:
-        traces = run(parameters, options.engine, progress=progress)
+        traces = run(parameters, progress)
     write_traces(traces, out)
     ends = traces["long_term_process"].mean(("post", "pre")).sel(time=traces["cycle_end"].values, method="nearest")
-    print(f"{out}: {len(ends)} cycles by {options.engine}")
+    print(f"{out}: {len(ends)} cycles by {engine}")
     print("mean long-term process at the cycles' ends: " + " ".join(f"{value:.3f}" for value in ends.values))
 
 
@@ -175,6 +177,25 @@ def demo(options: argparse.Namespace) -> None:
     run(options.out, options.data)
 
 
+def validate(options: argparse.Namespace) -> None:
+    """Check the models."""
+    from astro_sim import SimulationError
+    from astro_sim.validation import HEADER, as_markdown
+    from astro_sim.validation import validate as run
+    from rmaat.files import write_text
+
+    out = _new_file(options.out, options) if options.out else None
+    with Bar("validate") as progress:
+        outcomes = run(progress)
+    print(table([outcome.row() for outcome in outcomes], HEADER))
+    if out:
+        write_text(out, as_markdown(outcomes))
+    failed = [outcome.check.quantity for outcome in outcomes if not outcome.passed]
+    if failed:
+        raise SimulationError(f"{len(failed)} of {len(outcomes)} checks failed: {'; '.join(failed)}")
+    print(f"all {len(outcomes)} checks passed")
+
+
 def describe(record: Record) -> str:
     """Every parameter of `record`: name, value, unit, bounds, meaning and source."""
     rows = [
@@ -189,6 +210,29 @@ def describe(record: Record) -> str:
         for path, value, quantity in record.parameters()
     ]
     return table(rows, ("name", "value", "unit", "bounds", "meaning", "source"))
+
+
+def _simulator(options: argparse.Namespace) -> "tuple[Any, Callable[[Any, Progress], Dataset], str]":
+    """The parameters that the chosen model starts from, what runs them, and the engine's name."""
+    from astro_sim import load_preset
+    from astro_sim import simulate as run
+
+    engine = options.engine or ("scipy" if options.model == "rate" else "brian2")
+    if options.model == "rate":
+        parameters = load_preset(options.preset or "paper_default")
+        return parameters, lambda parameters, progress: run(parameters, engine, progress=progress), engine
+    if options.preset:
+        raise UsageError(f"preset {options.preset} is of the rate model; leave --preset out for the biophysical model")
+    if engine != "brian2":
+        raise UsageError(f"the biophysical model runs on engine brian2 only, not {engine}; leave --engine out")
+    from astro_sim.biophysics.spiking import simulate_biophysical
+    from astro_sim.biophysics.spiking_parameters import BiophysicalParameters
+
+    return (
+        BiophysicalParameters(),
+        lambda parameters, progress: simulate_biophysical(parameters, None, progress),
+        engine,
+    )
 
 
 def _task(settings: "Preset | RunConfiguration", official_files: Path | None, data: Path) -> "TaskData":
@@ -257,9 +301,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--engine", default="scipy", help="scipy (the reference) or brian2 [default: scipy]")
     parser.add_argument(
-        "--preset", default="paper_default", help="paper_default, or biological: time scales of astrocytes, 32 cycles"
+        "--model",
+        choices=("rate", "biophysical"),
+        default="rate",
+        help="rate equations, or spiking neurons with calcium, IP3 and release in Brian2 [default: rate]",
+    )
+    parser.add_argument("--engine", help="scipy (the reference) or brian2 [default: scipy; biophysical: brian2]")
+    parser.add_argument(
+        "--preset",
+        help="of the rate model: biological, with time scales of astrocytes and 32 cycles [default: paper_default]",
     )
     parser.add_argument(
         "--cycles", type=int, help="cycles of the stimulus [default: those of the preset: 6 as the paper, or 32]"
@@ -347,6 +398,11 @@ def _demo_arguments(parser: argparse.ArgumentParser) -> None:
     _add_data(parser)
 
 
+def _validate_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the table as Markdown too")
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier file")
+
+
 def _add_out(parser: argparse.ArgumentParser, example: str, meaning: str) -> None:
     parser.add_argument("--out", type=Path, default=Path("runs") / example, help=f"{meaning} [default: runs/{example}]")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier file")
@@ -408,6 +464,12 @@ COMMANDS = {
         _demo_arguments,
         "Simulate, distil, train, evaluate and draw, in minutes",
         "  rmaat demo --out runs/demo",
+    ),
+    "validate": (
+        validate,
+        _validate_arguments,
+        "Check the simulator against published numbers",
+        "  rmaat validate --out docs/validation.md --overwrite",
     ),
 }
 """Each command: what runs it, what adds its arguments, one line of help, an example."""

@@ -47,7 +47,7 @@ class Quantity:
     unit: str
     low: float
     high: float
-    source: Source
+    source: StrEnum
     symbol: str
     choices: tuple[str, ...]
     reference: str = ""
@@ -65,7 +65,7 @@ def parameter(
     unit: str = "1",
     low: float = -math.inf,
     high: float = math.inf,
-    source: Source = Source.OURS,
+    source: StrEnum = Source.OURS,
     symbol: str = "",
     choices: tuple[str, ...] = (),
     reference: str = "",

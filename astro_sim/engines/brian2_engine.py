@@ -43,22 +43,27 @@ def integrate(job: Job, progress: Progress) -> Solution:
     SimulationError
         Brian2 is not installed, or its process failed; the end of its log is told.
     """
-    if importlib.util.find_spec("brian2") is None:
-        raise SimulationError(
-            "engine brian2 needs Brian2, which is not installed; pip install rmaat-toolkit[brian2], or use engine scipy"
-        )
+    check_installed()
     _check_steps(job)
     _check_synapses(job)
-    target = _target()
+    target = choose_target()
     with tempfile.TemporaryDirectory(prefix="rmaat-brian2-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         _write_job(job, target, folder)
         progress(0.0)
-        _run_worker(folder)
+        run_worker(folder)
         times, values = _read_states(job, folder)
     progress(1.0)
     settings = {"method": METHOD, "time_step": job.solver.time_step, "target": target}
     return Solution(times, values, settings, ("brian2",))
+
+
+def check_installed() -> None:
+    """Raise `SimulationError`, which tells how to install it, where there is no Brian2."""
+    if importlib.util.find_spec("brian2") is None:
+        raise SimulationError(
+            "engine brian2 needs Brian2, which is not installed; pip install rmaat-toolkit[brian2], or use engine scipy"
+        )
 
 
 def _check_steps(job: Job) -> None:
@@ -84,7 +89,8 @@ def _check_synapses(job: Job) -> None:
         )
 
 
-def _target() -> str:
+def choose_target() -> str:
+    """Brian2's device: compiled C++ where there are compiler and make, else, with a warning, NumPy."""
     compiler = os.environ.get("CXX", "g++").split()[0]
     if os.name == "posix" and shutil.which(compiler) and shutil.which("make"):
         return "cpp_standalone"
@@ -124,13 +130,13 @@ def _write_job(job: Job, target: str, folder: Path) -> None:
     (folder / "job.json").write_text(json.dumps(content))
 
 
-def _run_worker(folder: Path) -> None:
-    """Run the worker in `folder`; it and all that it started are gone when this returns or raises."""
+def run_worker(folder: Path, worker: Path | None = None) -> None:
+    """Run `worker` [the rate model's] in `folder`; it and all that it started are gone when this returns or raises."""
     # Brian2 reads preferences from the working folder and logs into the temporary one.
     environment = {**os.environ, "TMPDIR": str(folder), "TEMP": str(folder), "TMP": str(folder)}
     with (folder / "log.txt").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-P", str(WORKER), str(folder)],
+            [sys.executable, "-P", str(worker or WORKER), str(folder)],
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,

@@ -1,0 +1,44 @@
+"""The models beside numbers that were published, or that code which shares nothing with ours computed.
+
+    outcomes = validate()
+    print(as_markdown(outcomes))
+
+A check is a value: add one to the `CHECKS` of a file here, and it stands in the table.
+"""
+
+from collections.abc import Callable, Sequence
+
+from astro_sim.validation import calcium, rate_model, release
+from astro_sim.validation.check import HEADER, Check, Outcome
+
+CHECKS = (*calcium.CHECKS, *release.CHECKS, *rate_model.CHECKS)
+"""Every check, in the order of the table."""
+
+__all__ = ["CHECKS", "HEADER", "Check", "Outcome", "as_markdown", "validate"]
+
+
+def validate(progress: Callable[[float], None], checks: Sequence[Check] = CHECKS) -> list[Outcome]:
+    """Measure every one of `checks`; `progress` is told the fraction done."""
+    outcomes = []
+    for count, check in enumerate(checks, start=1):
+        outcomes.append(Outcome(check, check.measure()))
+        progress(count / len(checks))
+    return outcomes
+
+
+def as_markdown(outcomes: Sequence[Outcome]) -> str:
+    """The page `docs/validation.md`."""
+    lines = [
+        "| " + " | ".join(cells) + " |" for cells in (HEADER, ("---",) * len(HEADER), *(o.row() for o in outcomes))
+    ]
+    return INTRODUCTION + "\n".join(lines) + "\n"
+
+
+INTRODUCTION = """\
+# Validation
+
+Written by `rmaat validate --out docs/validation.md --overwrite`; not by hand. Each row is a quantity of our models
+beside a published number, or one that code which shares nothing with ours computed. `rmaat validate` ends with
+status 1 where a row fails.
+
+"""

@@ -1,0 +1,119 @@
+"""Checks of the rate model against closed forms and measured kinetics."""
+
+import math
+from functools import cache
+
+import numpy as np
+import xarray as xr
+
+from astro_sim.arrays import Array
+from astro_sim.parameters import SimulationParameters
+from astro_sim.simulate import simulate
+from astro_sim.validation.check import Check
+from rmaat.records import ParameterError
+
+CLOSED_FORM = "closed form, see docs/science.md"
+KINETICS = "De Pittà et al. 2012, PMC3528083, table 2"
+EQUAL = SimulationParameters().override({"layout": "equal", "run_duration": 50.0})
+# At equal distances the spectral radius is 8 strength / e, and decay less loop gain is 1 / 2.
+CRITICAL_STRENGTH = 0.5 * math.e / 8
+
+
+@cache
+def default_traces() -> xr.Dataset:
+    """The default run, with restarts."""
+    return simulate()
+
+
+def increments() -> Array:
+    """Growth of the mean long-term process in each cycle."""
+    traces = default_traces()
+    mean = traces["long_term_process"].mean(("post", "pre"))
+    return np.diff(mean.sel(time=traces["cycle_end"].values, method="nearest").values, prepend=0)
+
+
+def ratio_of_increments() -> float:
+    """Of neighbouring increments, the ratio that lies farthest from the others' median."""
+    found = increments()
+    ratios = found[1:] / found[:-1]
+    return float(ratios[np.abs(ratios - np.median(ratios)).argmax()])
+
+
+def retention_of_first_of_four() -> float:
+    """RF(1, 4)."""
+    return float(increments()[0] / increments()[:4].sum())
+
+
+def refusals() -> float:
+    """How many of two networks are refused, 2 % below and 2 % above the bound of stability."""
+    count = 0
+    for share in (0.98, 1.02):
+        try:
+            simulate(EQUAL.override({"coupling_strength": share * CRITICAL_STRENGTH}))
+        except ParameterError:
+            count += 1
+    return float(count)
+
+
+def decay_time_below_the_bound() -> float:
+    """Time constant in s of the return to rest at 0.98 of the largest stable coupling."""
+    run = {"coupling_strength": 0.98 * CRITICAL_STRENGTH, "cycle_duration": 4000.0, "run_duration": 4000.0}
+    silence = simulate(EQUAL.override(run | {"recording_interval": 5.0}))["short_term_process"]
+    late, later = silence.sel(time=[3000.0, 4000.0], method="nearest").mean(("post", "pre")).values
+    return 1000 / math.log(late / later)
+
+
+def influence_against_inverse() -> float:
+    """The largest relative difference of the measured influence from the inverse of decay, gain and coupling."""
+    traces = default_traces()
+    coupling, influence = (traces[name].values.reshape(9, 9) for name in ("coupling", "influence"))
+    expected = np.linalg.inv(0.5 * np.eye(9) - coupling)
+    return float(np.abs(influence / expected - 1).max())
+
+
+def influence_without_coupling() -> float:
+    """The largest influence of one synapse on another where the coupling is off."""
+    influence = simulate(EQUAL.override({"coupling_strength": 0.0}))["influence"].values.reshape(9, 9)
+    return float(np.abs(influence - np.diag(np.diag(influence))).max())
+
+
+def mean_response() -> xr.DataArray:
+    """The mean short-term process in the first cycle."""
+    traces = default_traces()
+    return traces["short_term_process"].mean(("post", "pre")).sel(time=slice(0, float(traces["cycle_end"][0])))
+
+
+def rise_time() -> float:
+    """From 10 to 90 % of the peak of the mean short-term process, in s."""
+    response = mean_response()
+    peak = int(response.values.argmax())
+    rising = response.values[: peak + 1] / float(response.max())
+    start, end = np.interp([0.1, 0.9], rising, response["time"].values[: peak + 1])
+    return float(end - start)
+
+
+def decay_time() -> float:
+    """From the peak of the mean short-term process to 1 / e of it, in s."""
+    response = mean_response()
+    peak = int(response.values.argmax())
+    falling, times = response.values[peak:] / float(response.max()), response["time"].values[peak:]
+    return float(np.interp(-math.exp(-1), -falling, times) - times[0])
+
+
+CHECKS = (
+    Check.absolute(
+        "rate model: ratio of increments with restarts", "1", math.exp(-0.5), 1e-6, CLOSED_FORM, ratio_of_increments
+    ),
+    Check.absolute("rate model: retention factor RF(1, 4)", "1", 0.455, 5e-4, CLOSED_FORM, retention_of_first_of_four),
+    Check.absolute("rate model: refused, of 2 % below and above the bound", "1", 1, 0, CLOSED_FORM, refusals),
+    Check.relative(
+        "rate model: decay time 2 % below the bound", "s", 350.0, 5, CLOSED_FORM, decay_time_below_the_bound
+    ),
+    Check.absolute(
+        "rate model: influence against inverse matrix", "1", 0, 1e-6, CLOSED_FORM, influence_against_inverse
+    ),
+    Check.absolute("rate model: influence without coupling", "1", 0, 0, CLOSED_FORM, influence_without_coupling),
+    Check.between("rate model: rise of the short-term process", "s", 2, 20, KINETICS, rise_time),
+    Check.between("rate model: decay of the short-term process", "s", 3, 25, KINETICS, decay_time),
+)
+"""Exact facts of the equations, and calcium kinetics of astrocytes."""

@@ -1,0 +1,72 @@
+import dataclasses
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from astro_sim import validation
+from astro_sim.biophysics import CalciumParameters
+from astro_sim.validation import CHECKS, Check, Outcome, as_markdown, validate
+from astro_sim.validation.calcium import edge_of_oscillation
+from rmaat.cli import main
+
+PAGE = Path(__file__).parents[3] / "docs" / "validation.md"
+# The edges of oscillation take seconds each; `rmaat validate` and the test of one of them run those.
+QUICK = [check for check in CHECKS if "oscillations" not in check.quantity]
+
+
+@pytest.mark.parametrize("check", QUICK, ids=lambda check: check.quantity)
+def test_the_model_agrees_with(check: Check):
+    outcome = Outcome(check, check.measure())
+    assert outcome.passed, outcome.row()
+
+
+def test_oscillations_begin_where_published():
+    assert edge_of_oscillation(CalciumParameters(), 0.34, 0.37) == pytest.approx(0.355, rel=0.01)
+
+
+def test_every_check_has_a_name_of_its_own_and_could_fail():
+    assert len({check.quantity for check in CHECKS}) == len(CHECKS)
+    for check in CHECKS:
+        assert check.source
+        assert -np.inf < check.low <= check.high < np.inf
+
+
+@pytest.mark.parametrize(
+    ("value", "passed"), [(9.89, False), (9.91, True), (10.09, True), (10.11, False), (np.nan, False)]
+)
+def test_a_check_passes_within_its_tolerance_only(value: float, passed: bool):
+    for check in (
+        Check.relative("q", "s", 10.0, 1, "who", lambda: value),
+        Check.absolute("q", "s", 10.0, 0.1, "who", lambda: value),
+        Check.between("q", "s", 9.9, 10.1, "who", lambda: value),
+    ):
+        (outcome,) = validate(lambda _: None, [check])
+        assert outcome.passed is passed
+        assert outcome.row()[5] == ("pass" if passed else "FAIL")
+
+
+def test_the_page_in_docs_is_the_table_that_the_command_writes():
+    page = PAGE.read_text()
+    assert page.startswith(validation.INTRODUCTION)
+    shown = re.findall(r"^\| (.+?) \| .* \| (pass|FAIL) \|", page, re.MULTILINE)
+    assert shown == [(check.quantity, "pass") for check in CHECKS]
+
+
+def test_the_command_prints_and_writes_the_table(monkeypatch, tmp_path, capsys):
+    checks = [Check.absolute("one", "s", 1, 0.1, "who", lambda: 1.05)]
+    monkeypatch.setattr(validation, "validate", lambda progress: validate(progress, checks))
+    assert main(["validate", "--out", str(tmp_path / "table.md")]) == 0
+    assert "all 1 checks passed" in capsys.readouterr().out
+    assert (tmp_path / "table.md").read_text() == as_markdown([Outcome(checks[0], 1.05)])
+
+
+def test_the_command_fails_with_status_one_and_names_what_failed(monkeypatch, capsys):
+    good = Check.absolute("one", "s", 1, 0.1, "who", lambda: 1.05)
+    bad = dataclasses.replace(good, quantity="two", measure=lambda: 1.2)
+    monkeypatch.setattr(validation, "validate", lambda progress: validate(progress, [good, bad]))
+    assert main(["validate"]) == 1
+    found = capsys.readouterr()
+    assert "FAIL" in found.out
+    assert "rmaat: 1 of 2 checks failed: two" in found.err
