@@ -234,6 +234,9 @@ def _problem(dataset: xr.Dataset) -> str | None:
         place = int(np.argmax(steps <= 0))
         before, after = dataset["time"].values[place : place + 2]
         return f"has times that do not increase ({after:g} s follows {before:g} s); {_REMEDY}"
+    missing = np.setdiff1d(dataset["cycle_end"].values, dataset["time"].values)
+    if missing.size:
+        return f"has no values at {missing[0]:g} s, where a cycle ends; {_REMEDY}"
     return None
 
 

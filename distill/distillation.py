@@ -34,15 +34,21 @@ def distil(traces: xr.Dataset, parameters: DistillParameters = DistillParameters
 
 def _long_term_curve(traces: xr.Dataset) -> np.ndarray:
     mean = traces["long_term_process"].mean(("post", "pre"))
-    ends = mean.sel(time=traces["cycle_end"].values, method="nearest").values
+    ends = mean.sel(time=traces["cycle_end"].values).values
     return np.concatenate([[float(mean[0])], ends])
 
 
 def _pairs(traces: xr.Dataset, name: str) -> np.ndarray:
-    """The values (pair,) of all stored sources with all synapses but themselves."""
-    itself = (traces["post"] == traces["source_post"]) & (traces["pre"] == traces["source_pre"])
-    values, same = (array.transpose("post", "pre", "source").values for array in (traces[name], itself))
-    return values[~same]
+    """The values (pair,) of all stored sources with all synapses but themselves, each pair once.
+
+    Coupling and influence are the same both ways; a pair counted twice would halve the variance of what is fitted.
+    """
+    width = traces.sizes["pre"]
+    synapse = traces["post"] * width + traces["pre"]
+    source = traces["source_post"] * width + traces["source_pre"]
+    counted = (synapse == source) | (synapse.isin(source) & (synapse < source))
+    values, leave_out = (array.transpose("post", "pre", "source").values for array in (traces[name], counted))
+    return values[~leave_out]
 
 
 def _exponent(traces: xr.Dataset, parameters: DistillParameters) -> PowerLaw:

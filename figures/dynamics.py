@@ -87,7 +87,7 @@ def _draw_panel(axes: Axes, variable: xr.DataArray) -> None:
 
 def _mark_cycle_ends(axes: Axes, traces: xr.Dataset) -> None:
     ends = traces["cycle_end"].values
-    mean = traces["long_term_process"].mean(("post", "pre")).sel(time=ends, method="nearest")
+    mean = traces["long_term_process"].mean(("post", "pre")).sel(time=ends)
     # Not clipped, as the last marker stands on the right edge.
     axes.plot(ends, mean, "o", color=LONG_TERM, markeredgecolor="black", clip_on=False, zorder=3)
 

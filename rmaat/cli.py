@@ -10,6 +10,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,9 +80,12 @@ def simulate(options: argparse.Namespace) -> None:
     parameters, run, engine = _simulator(options)
     if options.parameters:
         parameters = parameters.load(options.parameters, parameters)
-    parameters = parameters.override(dict(map(_assignment, options.set)))
+    assignments: dict[str, Any] = dict(map(_assignment, options.set))
     if options.cycles is not None:
-        parameters = parameters.override({"run_duration": options.cycles * parameters.protocol.cycle_duration})
+        cycle = str(assignments.get("cycle_duration", parameters.protocol.cycle_duration)).removesuffix(" s")
+        # As decimal numbers: three cycles of 1.1 s are 3.3 s, and not the float beside it.
+        assignments["run_duration"] = str(options.cycles * _decimal("cycle_duration", cycle))
+    parameters = parameters.override(assignments)
     if options.save_parameters:
         parameters.save(_new_file(options.save_parameters, options))
     if options.show:
@@ -91,7 +95,7 @@ def simulate(options: argparse.Namespace) -> None:
     with Bar("simulate") as progress:
         traces = run(parameters, progress)
     write_traces(traces, out)
-    ends = traces["long_term_process"].mean(("post", "pre")).sel(time=traces["cycle_end"].values, method="nearest")
+    ends = traces["long_term_process"].mean(("post", "pre")).sel(time=traces["cycle_end"].values)
     print(f"{out}: {len(ends)} cycles by {engine}")
     print("mean long-term process at the cycles' ends: " + " ".join(f"{value:.3f}" for value in ends.values))
 
@@ -264,6 +268,13 @@ def _assignment(text: str) -> tuple[str, str]:
     if not equals:
         raise UsageError(f"--set {text} has no value; write --set name=value")
     return name.strip(), value.strip()
+
+
+def _decimal(name: str, text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise UsageError(f"{name} is {text!r}; it must be a number") from None
 
 
 def _new_file(path: Path, options: argparse.Namespace) -> Path:

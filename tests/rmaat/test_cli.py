@@ -134,6 +134,12 @@ def test_the_help_shows_presets_and_theta_bursts(capsys):
     assert SimulationParameters.load(Path("theta.yaml")).protocol.kind == "theta_bursts"
 
 
+def test_the_number_of_cycles_goes_with_a_cycle_of_another_length(capsys):
+    changes = ["--set", "cycle_duration=1.1", "--set", "stimulus_duration=0.5", "--set", "recording_interval=0.1"]
+    assert main(["simulate", "--cycles", "3", *changes, "--show"]) == 0
+    assert re.search(r"run_duration +3\.3 +s ", capsys.readouterr().out)
+
+
 def test_every_setting_can_be_given_on_the_command_line(trained):
     configuration = RunFolder(trained).read_configuration()
     assert configuration.model.width == 8
