@@ -167,14 +167,7 @@ class SimulationParameters(Record):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        interval = self.recording.recording_interval
-        for name in self.protocol.stored_lengths:
-            length = getattr(self.protocol, name)
-            if not divides(interval, length):
-                raise ParameterError(
-                    f"recording_interval of {interval:g} s does not divide {name} of {length:g} s, "
-                    "so the edge would not be stored; choose an interval that does"
-                )
+        check_recording(self.protocol, self.recording)
         names = {path[-1] for path, _, _ in super().parameters()}
         for name in self.references:
             if name not in names:
@@ -194,6 +187,18 @@ class SimulationParameters(Record):
     def parameters(self) -> Iterator[tuple[tuple[str, ...], Any, Quantity]]:
         """As `Record`, each quantity with the reference for its value here; a default's source speaks for no other."""
         return credited(self, super().parameters(), self.references)
+
+
+def check_recording(protocol: ProtocolParameters, recording: RecordingParameters) -> None:
+    """Raise `ParameterError` where the stored times would miss an edge that `protocol` wants stored."""
+    interval = recording.recording_interval
+    for name in protocol.stored_lengths:
+        length = getattr(protocol, name)
+        if not divides(interval, length):
+            raise ParameterError(
+                f"recording_interval of {interval:g} s does not divide {name} of {length:g} s, "
+                "so the edge would not be stored; choose an interval that does"
+            )
 
 
 def credited(

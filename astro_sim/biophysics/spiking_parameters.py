@@ -21,7 +21,7 @@ from astro_sim.biophysics.parameters import (
 )
 from astro_sim.biophysics.sources import Paper
 from astro_sim.durations import divides
-from astro_sim.parameters import NetworkParameters, RecordingParameters, credited
+from astro_sim.parameters import NetworkParameters, RecordingParameters, check_recording, credited
 from astro_sim.protocol import ProtocolParameters
 from astro_sim.stimuli import StpCycles
 from rmaat.records import ParameterError, Quantity, Record, Source, parameter
@@ -180,13 +180,7 @@ class BiophysicalParameters(Record):
         if self.protocol.restart_fast_variables:
             raise ParameterError("restart_fast_variables is true; cells cannot be restarted, only the rate model's can")
         interval, step = self.recording.recording_interval, self.solver.time_step
-        for name in self.protocol.stored_lengths:
-            length = getattr(self.protocol, name)
-            if not divides(interval, length):
-                raise ParameterError(
-                    f"recording_interval of {interval:g} s does not divide {name} of {length:g} s; "
-                    "choose an interval that does"
-                )
+        check_recording(self.protocol, self.recording)
         if not divides(step, interval):
             raise ParameterError(
                 f"time_step of {step:g} s does not divide recording_interval of {interval:g} s; choose a step that does"
