@@ -1,0 +1,1 @@
+"""The commands, one module each: SUMMARY, EXAMPLE, add_arguments(parser), run(options)."""
