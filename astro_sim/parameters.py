@@ -130,9 +130,18 @@ class RecordingParameters(Record):
     )
 
 
+def brian2_target() -> Any:
+    """What Brian2 makes of a network, a parameter of every model that runs in it."""
+    return parameter(
+        "automatic",
+        "what Brian2 makes of the network; automatic: C++ where there are compiler and make, else NumPy",
+        choices=("automatic", "numpy", "cython", "cpp_standalone"),
+    )
+
+
 @dataclass(frozen=True)
 class SolverParameters(Record):
-    """How finely the engines solve; the first two are SciPy's, the last is Brian2's."""
+    """How finely the engines solve; the first two are SciPy's, the others are Brian2's."""
 
     relative_tolerance: float = parameter(1e-8, "relative error allowed per step of SciPy", low=1e-13, high=1e-2)
     # Far below 1e-14, a sum that cancels to rounding error would be followed step by tiny step, and SciPy gives up.
@@ -140,6 +149,7 @@ class SolverParameters(Record):
     time_step: float = parameter(
         0.0002, "fixed step of Brian2; it divides recording_interval", unit="s", low=1e-6, high=0.1, symbol="dt"
     )
+    brian2_target: str = brian2_target()
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,11 @@
 | `synapse_distance`, `coupling`, `influence` | source, post, pre |
 | `source_post`, `source_pre` | source |
 
-Sources are all synapses of a small network and the one at the centre of a large one; `source_post` and `source_pre`
-tell which. A value stored at the edge of two cycles is the one before the restart. Global attributes tell engine,
-solver, parameters, seed and versions; there is no time stamp, so that equal input gives equal content.
+A file of several trials, which differ in their noise only, has `trial` as the first axis of activity, facilitation and
+processes, and `noise_seed` (trial). Sources are all synapses of a small network and the one at the centre of a large
+one; `source_post` and `source_pre` tell which. A value stored at the edge of two cycles is the one before the restart.
+Global attributes tell engine, solver, parameters, seed and versions; there is no time stamp, so that equal input gives
+equal content.
 """
 
 import errno
@@ -38,6 +40,9 @@ from rmaat.versions import versions
 
 SCHEMA = "rmaat-traces"
 SCHEMA_VERSION = 2
+TRIALS_VERSION = 3
+"""Of files with the axis `trial`; one without it is as it was, so that what reads version 2 reads it."""
+TRIAL = "trial"
 
 _SYNAPSE = ("post", "pre")
 _PAIR = ("source", *_SYNAPSE)
@@ -58,6 +63,8 @@ DIMS: Mapping[str, tuple[str, ...]] = {
     "source_pre": ("source",),
 }
 """Every variable of numbers that a traces file must have, with its axes in order."""
+VARIED = tuple(name for name, dims in DIMS.items() if dims[0] == "time" and name not in ("time", "presynaptic_drive"))
+"""What noise changes: in a file of trials these have `trial` as their first axis."""
 _INDICES = ("source_post", "source_pre")
 
 _INPUTS = {
@@ -105,6 +112,18 @@ def build_traces(
     data |= {name: (DIMS[name], arrays[name], _describe(*_INPUTS[name])) for name in arrays}
     attributes = _attributes(parameters, engine, solution)
     return xr.Dataset(data, _coordinates(solution.times, protocol.cycles, job.coupling.shape, sources), attributes)
+
+
+def stack_trials(trials: Sequence[xr.Dataset], names: Sequence[str], seeds: Sequence[int]) -> xr.Dataset:
+    """Traces that differ in the variables `names` only as one dataset, in which these have `trial` as first axis."""
+    varied = xr.concat([trial[list(names)] for trial in trials], TRIAL, combine_attrs="override")
+    stacked = trials[0].assign({name: varied[name] for name in names}).assign_attrs(schema_version=TRIALS_VERSION)
+    return stacked.assign_coords(
+        {
+            TRIAL: (TRIAL, np.arange(1, len(trials) + 1), {"long_name": "number of the trial, from 1"}),
+            "noise_seed": (TRIAL, np.asarray(seeds), {"long_name": "seed of the noise of the trial"}),
+        }
+    )
 
 
 def write_traces(dataset: xr.Dataset, path: Path) -> None:
@@ -214,12 +233,15 @@ def _problem(dataset: xr.Dataset) -> str | None:
     """What is wrong with a traces dataset, as the rest of a sentence that starts with its path."""
     if dataset.attrs.get("schema") != SCHEMA:
         return f"is not a traces file (schema {dataset.attrs.get('schema')!r}, not {SCHEMA!r}); {_REMEDY}"
-    if (found := dataset.attrs.get("schema_version")) != SCHEMA_VERSION:
-        return f"has schema version {found}, and this toolkit reads {SCHEMA_VERSION}; {_REMEDY}"
+    wanted_version = TRIALS_VERSION if TRIAL in dataset.dims else SCHEMA_VERSION
+    if (found := dataset.attrs.get("schema_version")) != wanted_version:
+        return f"has schema version {found}, and this toolkit reads {wanted_version}; {_REMEDY}"
     for name in _ATTRIBUTES:
         if name not in dataset.attrs:
             return f"lacks the attribute {name}; {_REMEDY}"
     for name, dims in DIMS.items():
+        if TRIAL in dataset.dims and name in VARIED:
+            dims = (TRIAL, *dims)
         if name not in dataset.variables:
             return f"lacks the variable {name}; {_REMEDY}"
         if dataset[name].dims != dims:

@@ -1,6 +1,7 @@
 """`rmaat simulate`: simulate a network and write traces."""
 
 import argparse
+import functools
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -13,12 +14,14 @@ from rmaat.progress import Bar
 if TYPE_CHECKING:
     from xarray import Dataset
 
+    from astro_sim.biophysics.spiking_parameters import BiophysicalParameters
     from astro_sim.engines.job import Progress
 
 SUMMARY = "Simulate a neuron-astrocyte network"
 EXAMPLE = (
     "  rmaat simulate --engine brian2 --cycles 6 --set coupling_strength=0.1 --out runs/sim.nc\n"
     "  rmaat simulate --preset biological --out runs/biological.nc\n"
+    "  rmaat simulate --model biophysical --trials 5 --out runs/trials.nc\n"
     "  rmaat simulate --preset biological --parameters theta.yaml --cycles 8 --out runs/theta.nc\n\n"
     "theta.yaml, for theta bursts in place of steady drive (docs/simulator.md has all protocols):\n"
     "  protocol:\n"
@@ -37,6 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("rate", "biophysical"),
         default="rate",
         help="rate equations, or spiking neurons with calcium, IP3 and release in Brian2 [default: rate]",
+    )
+    parser.add_argument(
+        "--trials",
+        type=int,
+        metavar="N",
+        help="runs of the biophysical model, with noise_seed and those after it, into one file [default: 1]",
     )
     parser.add_argument("--engine", help="scipy (the reference) or brian2 [default: scipy; biophysical: brian2]")
     parser.add_argument(
@@ -85,8 +94,10 @@ def run(options: argparse.Namespace) -> None:
     with Bar("simulate") as progress:
         traces = simulate(parameters, progress)
     write_traces(traces, out)
-    ends = traces["long_term_process"].mean(("post", "pre")).sel(time=traces["cycle_end"].values)
-    print(f"{out}: {len(ends)} cycles by {engine}")
+    ends = traces["long_term_process"].sel(time=traces["cycle_end"].values)
+    ends = ends.mean([dim for dim in ends.dims if dim != "time"])
+    trials = f" in each of {traces.sizes['trial']} trials" if "trial" in traces.dims else ""
+    print(f"{out}: {len(ends)} cycles{trials} by {engine}")
     print("mean long-term process at the cycles' ends: " + " ".join(f"{value:.3f}" for value in ends.values))
 
 
@@ -94,22 +105,30 @@ def _simulator(options: argparse.Namespace) -> "tuple[Any, Callable[[Any, Progre
     """The parameters that the chosen model starts from, what runs them, and the engine's name."""
     from astro_sim import load_preset, simulate
 
+    if options.trials is not None and options.trials < 1:
+        raise UsageError(f"--trials is {options.trials}; it must be 1 or more")
     engine = options.engine or ("scipy" if options.model == "rate" else "brian2")
     if options.model == "rate":
+        if options.trials is not None:
+            raise UsageError("the rate model has no noise, so that trials would be equal; leave --trials out")
         parameters = load_preset(options.preset or "paper_default")
         return parameters, lambda parameters, progress: simulate(parameters, engine, progress=progress), engine
     if options.preset:
         raise UsageError(f"preset {options.preset} is of the rate model; leave --preset out for the biophysical model")
     if engine != "brian2":
         raise UsageError(f"the biophysical model runs on engine brian2 only, not {engine}; leave --engine out")
-    from astro_sim.biophysics.spiking import simulate_biophysical
     from astro_sim.biophysics.spiking_parameters import BiophysicalParameters
 
-    return (
-        BiophysicalParameters(),
-        lambda parameters, progress: simulate_biophysical(parameters, None, progress),
-        engine,
-    )
+    return BiophysicalParameters(), functools.partial(_simulate_spiking, options.trials or 1), engine
+
+
+def _simulate_spiking(trials: int, parameters: "BiophysicalParameters", progress: "Progress") -> "Dataset":
+    from astro_sim.biophysics.spiking import simulate_biophysical, simulate_trials
+
+    if trials == 1:
+        return simulate_biophysical(parameters, None, progress)
+    first = parameters.solver.noise_seed
+    return simulate_trials(parameters, range(first, first + trials), progress)
 
 
 def _assignment(text: str) -> tuple[str, str]:
