@@ -210,6 +210,34 @@ def test_no_two_parameters_share_a_name():
     assert len(set(names)) == len(names)
 
 
+@pytest.mark.brian2
+def test_the_command_writes_trials(traces: xr.Dataset, tmp_path, capsys):
+    out = tmp_path / "trials.nc"
+    arguments = ["simulate", "--model", "biophysical", "--cycles", "1", "--set", "noise_seed=2", "--out", str(out)]
+    assert main([*arguments, "--trials", "2"]) == 0
+    assert "1 cycles in each of 2 trials by brian2" in capsys.readouterr().out
+    trials = read_traces(out)
+    assert trials["noise_seed"].values.tolist() == [2, 3]
+    np.testing.assert_array_equal(trials["long_term_process"][1], traces["long_term_process"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--trials", "2"], "the rate model has no noise, so that trials would be equal; leave --trials out"),
+        (["--model", "biophysical", "--trials", "0"], "--trials is 0; it must be 1 or more"),
+    ],
+)
+def test_trials_that_mean_nothing_are_refused(arguments: list[str], told: str, capsys):
+    assert main(["simulate", *arguments, "--show"]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_no_seeds_are_no_trials():
+    with pytest.raises(ParameterError, match="no seeds are given; trials need at least one"):
+        simulate_trials(DEFAULT, [])
+
+
 def test_the_command_shows_the_parameters_of_either_model(capsys):
     assert main(["simulate", "--model", "biophysical", "--show"]) == 0
     assert "calcium_threshold" in capsys.readouterr().out
