@@ -1,8 +1,9 @@
 """Which law of saturation a simulated curve follows, and how surely.
 
-Each law of `distill.law` is fitted by least squares. The one to use is chosen by cross-validation over cycles: cycles
-are left out in turn, and the law fitted to the others predicts them. Of the laws that predict as well as the best,
-within one standard error of it or within `EXACT` of the curve's end, the one with the fewest parameters is taken.
+Each law of `distill.law` is fitted by least squares. The one to use is chosen by cross-validation over cycles: stretches
+of neighbouring cycles, whose noise the curve sums up, are left out in turn, and the law fitted to the others predicts
+them. Of the laws that predict as well as the best, within one standard error of it or within `EXACT` of the curve's
+end, the one with the fewest parameters is taken.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +21,7 @@ EXACT = 1e-4
 
 CONFIDENCE = 0.95
 FOLDS = 8
-"""Most groups of cycles that are left out in turn."""
+"""Most stretches of cycles that are left out in turn."""
 
 _SLOWEST, _FASTEST = 1e-5, 20.0
 _RATES = np.geomspace(_SLOWEST, _FASTEST, 61)
@@ -38,7 +39,7 @@ class LawFit:
     prediction_error: float
     """root mean square error at cycles left out, as a share of the curve's end"""
     without: tuple[Law, ...]
-    """the law fitted without each group of cycles: what the jackknife takes its spread from"""
+    """the law fitted without each stretch of cycles: what the jackknife takes its spread from"""
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def _cross_validated(name: str, growth: Array, groups: int) -> LawFit:
     law = fit_law(name, cycle, growth)
     without, squares = [], np.empty(len(growth))
     for group in range(groups):
-        left_out = np.arange(len(growth)) % groups == group
+        left_out = np.arange(len(growth)) * groups // len(growth) == group
         without.append(fit_law(name, cycle[~left_out], growth[~left_out]))
         squares[left_out] = (without[-1].values(cycle[left_out]) - growth[left_out]) ** 2
     end = growth[-1]

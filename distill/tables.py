@@ -136,7 +136,7 @@ class Tables:
         """What is left of each segment's writing in the memory that the last segment reads, shape (segments,).
 
         The product of the factors from then on, RF(t, T) RF(t + 1, T) ... RF(T - 1, T); 1 for the last segment, which
-        has its own at hand. Were a segment to write nothing of its own, this is what it would leave of the memory.
+        has its own at hand.
         """
         factors = self.retention(segments, variant)[:-1]
         return np.append(np.cumprod(factors[::-1])[::-1], 1.0)
@@ -190,16 +190,19 @@ def _from_bytes(content: bytes, origin: str) -> Tables:
     except Exception as error:  # the reader raises whatever its parser met
         raise TableError(f"{origin} is not a whole tables file; make it again with: rmaat distill") from error
     try:
-        if dataset.attrs.get("schema") == SCHEMA and dataset.attrs.get("schema_version") == 1:
-            # Seldom wanted, and it loads SciPy.
-            from distill.upgrade import from_version_1
-
-            return Tables(from_version_1(dataset), origin)
-        tables = Tables(dataset, origin)
-    except (KeyError, ValueError, IndexError) as error:
-        raise TableError(f"{origin}: tables of schema version 1 that are not whole ({error})") from error
-    try:
-        check_digest(dataset)
+        current = _brought_up(dataset)
+        check(current)
+        if current is dataset:
+            check_digest(dataset)
     except TableError as error:
         raise TableError(f"{origin}: {error}") from None
-    return tables
+    return Tables(current, origin)
+
+
+def _brought_up(dataset: xr.Dataset) -> xr.Dataset:
+    if dataset.attrs.get("schema") == SCHEMA and dataset.attrs.get("schema_version") == 1:
+        # Seldom wanted, and it loads SciPy.
+        from distill.upgrade import from_version_1
+
+        return from_version_1(dataset)
+    return dataset

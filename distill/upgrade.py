@@ -24,6 +24,14 @@ NORMAL = 1.959963984540054
 HORIZON_SATURATION = 3.0
 SEED = 0
 
+VERSION_1 = (
+    "variant", "retention_weight", "retention_total", "increment", "increment_simulated", "increment_rate",
+    "increment_rate_error", "increment_residual", "distance", "coupling", "coupling_scale", "influence",
+    "influence_amplitude", "influence_scale", "influence_scale_error", "influence_residual", "token_spacing",
+    "exponent", "exponent_error", "exponent_residual", "exponent_range",
+)  # fmt: skip
+"""What version 1 held."""
+
 
 def from_version_1(dataset: xr.Dataset) -> xr.Dataset:
     """`dataset`, of schema version 1, as version 2.
@@ -31,11 +39,18 @@ def from_version_1(dataset: xr.Dataset) -> xr.Dataset:
     Raises
     ------
     TableError
-        It lacks what version 1 has.
+        It is not as version 1 was.
     """
-    for name in ("increment", "increment_rate", "increment_rate_error", "increment_simulated", "distance"):
+    for name in VERSION_1:
         if name not in dataset.variables:
             raise TableError(f"the variable {name} is missing")
+    try:
+        return sealed(_upgraded(dataset))
+    except (ValueError, TypeError, IndexError) as error:
+        raise TableError("schema version 1 found, but not in its form; make it again with: rmaat distill") from error
+
+
+def _upgraded(dataset: xr.Dataset) -> xr.Dataset:
     increment, rate = dataset["increment"].values, float(dataset["increment_rate"])
     end = float(increment[0] / -np.expm1(-rate))
     law = Law("geometric", end, (1.0,), (rate,))
@@ -71,7 +86,7 @@ def from_version_1(dataset: xr.Dataset) -> xr.Dataset:
     for name in upgraded.variables:
         if name in VARIABLES:
             upgraded[name].attrs = {**upgraded[name].attrs, **VARIABLES[str(name)].attributes()}
-    return sealed(upgraded.assign_attrs(schema_version=SCHEMA_VERSION, upgraded_from=1))
+    return upgraded.assign_attrs(schema_version=SCHEMA_VERSION, upgraded_from=1)
 
 
 def _entry(name: str, value: object) -> tuple:
