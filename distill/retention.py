@@ -29,8 +29,8 @@ from distill.law_fit import CONFIDENCE, LawFit, Rate, choose_law, fit_law, fit_l
 # Growth in one cycle below this share of the whole is the rounding of a saturated curve; the law takes over.
 RESOLUTION = 1e-10
 
-LARGEST_DEPARTURE = 0.03
-"""Largest distance between law and curve, as a share of the curve's end, at which the law may stand for the curve."""
+LARGEST_ERROR = 0.05
+"""Error at cycles left out, as a share of the curve's end, up to which a law may stand for the curve."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +87,8 @@ def fit_curve(
     Raises
     ------
     DistillError
-        Fewer than 3 cycles that grow, or a curve that neither has positive, decreasing increments nor follows a law.
+        Fewer than 3 cycles that grow, or a curve that neither has positive, decreasing increments nor follows a law
+        within `LARGEST_ERROR`.
     """
     runs = np.atleast_2d(long_term)
     runs = runs[:, 1:] - runs[:, :1]
@@ -186,11 +187,11 @@ def _not_decreasing(increments: Array, wrong: np.ndarray) -> str:
 
 
 def _check_law(chosen: LawFit, increments: Array, wrong: np.ndarray) -> None:
-    if chosen.residual > LARGEST_DEPARTURE:
+    if chosen.prediction_error > LARGEST_ERROR:
         found = _not_decreasing(increments, wrong) if wrong.any() else "the long-term process is noisy"
         raise DistillError(
-            f"{found}, and no saturating law replaces them: the best departs from the curve by "
-            f"{chosen.residual:.1%} of its end, more than {LARGEST_DEPARTURE:.0%}; "
+            f"{found}, and no saturating law replaces them: the best predicts cycles left out of its fit with an error "
+            f"of {chosen.prediction_error:.1%} of the curve's end, more than {LARGEST_ERROR:.0%}; "
             "use longer cycles, weaker coupling or more trials"
         )
 
