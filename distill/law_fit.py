@@ -2,8 +2,8 @@
 
 Each law of `distill.law` is fitted by least squares. The one to use is chosen by cross-validation over cycles:
 stretches of neighbouring cycles, whose noise the curve sums up, are left out in turn, and the law fitted to the others
-predicts them. Of the laws that predict as well as the best, within one standard error of it or within `EXACT` of the curve's
-end, the one with the fewest parameters is taken.
+predicts them. Of the laws that predict as well as the best, within one standard error of it or within `EXACT` of the
+curve's end, the one with the fewest parameters is taken.
 """
 
 from collections.abc import Callable, Mapping

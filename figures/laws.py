@@ -36,7 +36,7 @@ def draw_laws(tables: Mapping[str, Tables]) -> Figure:
     figure = Figure(figsize=(5.2, 5))
     curves, departures = figure.subplots(2, sharex=True, height_ratios=(3, 2))
     for (name, each), colour, marker in zip(tables.items(), COLOURS, MARKERS, strict=False):
-        _draw_model(curves, departures, name, each, {"color": colour, "marker": marker})
+        _draw_model((curves, departures), name, each, colour, marker)
     fine = np.linspace(0, curves.get_xlim()[1], 200)
     curves.plot(fine, -np.expm1(-fine), color=REFERENCE, linewidth=0.8, zorder=1, label=r"$1 - \exp(-a\,n)$")
     curves.set_ylabel(axis_label("long-term process", r"p^l / S"))
@@ -63,11 +63,13 @@ def geometric_law(tables: Tables) -> tuple[NDArray, NDArray, float]:
     return growth, end * shape, end
 
 
-def _draw_model(curves: Axes, departures: Axes, name: str, tables: Tables, style: dict[str, str]) -> None:
+def _draw_model(panels: tuple[Axes, Axes], name: str, tables: Tables, colour: str, marker: str) -> None:
     growth, law, end = geometric_law(tables)
     rate, residual = (float(tables.dataset[f"increment_{part}"]) for part in ("rate", "residual"))
     elapsed = rate * np.arange(1, len(growth) + 1)
     share = f"{residual:.1%}" if residual >= 5e-4 else f"{residual:.0e}"
     label = f"{name}: $a$ = {rate:.3g}, off by {share}"
-    curves.plot(elapsed, growth / end, linestyle="none", markersize=3.5, label=label, **style)
-    departures.plot(elapsed, 100 * (growth - law) / growth[-1], linewidth=0.8, markersize=3, **style)
+    curves, departures = panels
+    curves.plot(elapsed, growth / end, linestyle="none", marker=marker, markersize=3.5, color=colour, label=label)
+    departed = 100 * (growth - law) / growth[-1]
+    departures.plot(elapsed, departed, linewidth=0.8, marker=marker, markersize=3, color=colour)

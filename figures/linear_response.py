@@ -88,4 +88,5 @@ def _unit_coupling(parameters: SimulationParameters) -> tuple[NDArray, NDArray]:
 
 def _scale(tables: Tables) -> tuple[float, float, float]:
     """The measured scale and its interval."""
-    return float(tables.dataset["influence_scale"]), *map(float, tables.dataset["influence_scale_interval"].values)
+    low, high = tables.dataset["influence_scale_interval"].values
+    return float(tables.dataset["influence_scale"]), float(low), float(high)
