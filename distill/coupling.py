@@ -15,12 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import OptimizeWarning, curve_fit
-from scipy.stats import f as fisher
-from scipy.stats import t as student
+from scipy.special import fdtrc
 
 from distill.errors import DistillError
 from distill.law import Array
-from distill.law_fit import CONFIDENCE
+from distill.law_fit import interval
 
 _ROUNDING = 1e-12
 """Share of the largest strength; residuals of an exact fit count as this large, so that their logarithm is the same on
@@ -63,7 +62,7 @@ class ExponentialKernel:
     scale_error: float
     """standard error of `scale`"""
     scale_interval: tuple[float, float]
-    """of `scale`, at `CONFIDENCE`"""
+    """of `scale`, at `distill.law_fit.CONFIDENCE`"""
     residual: float
     """root mean square of the residuals, as a share of the largest strength"""
     distance: Array
@@ -106,13 +105,12 @@ def fit_kernel(distance: Array, strength: Array) -> ExponentialKernel:
         )
     (amplitude, scale), covariance = found
     error = float(np.sqrt(covariance[1, 1]))
-    half = error * float(student.ppf((1 + CONFIDENCE) / 2, len(distance) - 2))
     residual = strength - _exponential(distance, amplitude, scale)
     return ExponentialKernel(
         amplitude=float(amplitude),
         scale=float(scale),
         scale_error=error,
-        scale_interval=(float(scale - half), float(scale + half)),
+        scale_interval=interval(float(scale), error, len(distance) - 2),
         residual=float(np.sqrt(np.mean(residual**2)) / strength.max()),
         distance=distinct,
         strength=np.bincount(group, strength) / np.bincount(group),
@@ -160,7 +158,7 @@ def measure_anisotropy(offset: Array, distance: Array, strength: Array) -> Aniso
     return Anisotropy(
         size=float(np.hypot(*values[2:])),
         axis=float(np.degrees(np.arctan2(values[3], values[2])) / 2),
-        p_value=float(fisher.sf(improvement, 2, freedom)),
+        p_value=float(fdtrc(2, freedom, improvement)),
         directions=directions,
     )
 

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
 
 from distill.errors import DistillError
-from distill.law_fit import CONFIDENCE
+from distill.law_fit import interval
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class PowerLaw:
     exponent_error: float
     """standard error"""
     exponent_interval: tuple[float, float]
-    """at `CONFIDENCE`, were the residuals independent"""
+    """at 95 %, were the residuals independent"""
     local_exponents: tuple[float, float]
     """fitted over the first and over the last quarter of the times in the range"""
     activity_range: tuple[float, float]
@@ -71,11 +70,10 @@ def fit_power_law(
             "or simulate a longer stimulus"
         )
     error, quarter = float(np.sqrt(covariance[0, 0])), max(len(x) // 4, 2)
-    half = error * float(student.ppf((1 + CONFIDENCE) / 2, len(x) - 2))
     return PowerLaw(
         exponent=float(exponent),
         exponent_error=error,
-        exponent_interval=(float(exponent - half), float(exponent + half)),
+        exponent_interval=interval(float(exponent), error, len(x) - 2),
         local_exponents=(_slope(x[:quarter], y[:quarter]), _slope(x[-quarter:], y[-quarter:])),
         activity_range=(float(cumulative[chosen][0]), float(cumulative[chosen][-1])),
         residual=float(np.sqrt(np.mean((y - exponent * x - constant) ** 2))),

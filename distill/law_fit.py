@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import leastsq
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from distill.errors import DistillError
 from distill.law import Array, Law
@@ -95,8 +95,13 @@ def fit_rate(growth: Array) -> Rate:
     freedom = len(growth) - 2
     covariance = np.linalg.pinv(slopes.T @ slopes) * (residual @ residual) / freedom
     error = float(np.sqrt(covariance[1, 1]))
-    half = error * float(student.ppf((1 + CONFIDENCE) / 2, freedom))
-    return Rate(float(rate), error, (float(rate - half), float(rate + half)))
+    return Rate(float(rate), error, interval(float(rate), error, freedom))
+
+
+def interval(value: float, error: float, freedom: int) -> tuple[float, float]:
+    """The interval at `CONFIDENCE` of a least-squares estimate with that standard error, by Student's distribution."""
+    half = error * float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
+    return value - half, value + half
 
 
 def fit_law(name: str, cycle: Array, growth: Array) -> Law:
