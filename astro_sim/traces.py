@@ -18,7 +18,6 @@ equal content.
 """
 
 import errno
-import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -35,6 +34,7 @@ from astro_sim.errors import SimulationError
 from astro_sim.geometry import Geometry
 from astro_sim.parameters import SimulationParameters
 from astro_sim.protocol import presynaptic_drive
+from rmaat.digest import content_digest as content_digest
 from rmaat.files import atomic_file
 from rmaat.versions import versions
 
@@ -151,26 +151,6 @@ def read_traces(path: Path) -> xr.Dataset:
     return dataset
 
 
-def content_digest(dataset: xr.Dataset) -> str:
-    """SHA-256 of names, axes, types, values and attributes, however a file may order or compress them."""
-    digest = hashlib.sha256()
-
-    def take(*parts: Any) -> None:
-        digest.update((json.dumps(parts, sort_keys=True, default=_plain) + "\n").encode())
-
-    take(dataset.attrs)
-    for name in sorted(map(str, dataset.variables)):
-        variable = dataset[name].variable
-        values = np.asarray(variable.values)
-        if values.dtype.kind in "OUT":
-            take(name, variable.dims, "text", values.astype(str).tolist(), variable.attrs)
-        else:
-            values = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
-            take(name, variable.dims, values.dtype.str, values.shape, variable.attrs)
-            digest.update(values.tobytes())
-    return digest.hexdigest()
-
-
 def _describe(units: str, long_name: str, symbol: str) -> dict[str, str]:
     return {"units": units, "long_name": long_name} | ({"symbol": symbol} if symbol else {})
 
@@ -269,8 +249,3 @@ def _first_gap(array: xr.DataArray) -> str:
         for dim, place in zip(array.dims, index, strict=True)
     ]
     return f"{array.values[tuple(index)]} in {array.name} at {', '.join(places)}"
-
-
-def _plain(value: Any) -> Any:
-    """NumPy's numbers and arrays, which files turn attributes into, as plain ones."""
-    return value.tolist()

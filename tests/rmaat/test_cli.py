@@ -90,11 +90,12 @@ def test_help_loads_neither_torch_nor_the_simulator():
 def test_the_chain_of_commands_leaves_traces_tables_a_run_and_figures(capsys):
     assert main(["simulate", "--cycles", "4", "--out", "runs/sim.nc"]) == 0
     assert main(["distill", "runs/sim.nc", "--segments", "16", "--out", "runs/tables.nc"]) == 0
+    assert main(["distill", "show", "runs/tables.nc", "--segments", "4"]) == 0
     assert main(["train", "listops", "--tables", "runs/tables.nc", "--out", "runs/listops", *TINY]) == 0
     assert main(["evaluate", "runs/listops"]) == 0
     assert main(["figures", "runs/", "--out", "runs/figures"]) == 0
     shown = capsys.readouterr().out
-    assert "retention factors for T = 4: 0.455 0.276 0.167 0.102" in shown
+    assert "increment   0.455  0.276  0.167  0.102" in shown
     assert re.search(r"commonest label +\d+\.\d%", shown)
     assert read_tables(Path("runs/listops/tables.nc")).longest == 16
     assert len(list(Path("runs/figures").glob("*.png"))) == 4
