@@ -16,7 +16,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from astro_sim.simulate_batch import simulate_batch
+from astro_sim.batch import simulate_batch
 from astro_sim.sweep import Design, InProcess, Workers, run_sweep
 from astro_sim.sweep.runner import MESSAGE, Outcome, attempt
 from distill.coupling import fit_kernel
