@@ -12,6 +12,9 @@ from rmaat.progress import Bar
 from rmaat.text import table
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from astro_sim.sweep import Design, Workers
     from distill.sweep import RateModelMeasure, SpikingModelMeasure
 
@@ -23,6 +26,8 @@ EXAMPLE = (
     "even in the logarithm. Points that are done are kept in a hidden folder beside the file: after an interrupt the\n"
     "same command goes on. A point that fails is NaN, with its reason in the variable message."
 )
+PERCENTILES = (0, 5, 50, 95, 100)
+"""Shares of the points, whose largest value is printed for each quantity."""
 COMMONEST = 3
 """Reasons of failures that are printed."""
 
@@ -61,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run the sweep and write its dataset."""
-    from distill.sweep import rank_correlations, sweep, varied, write_sweep
+    from distill.sweep import rank_correlations, summary, sweep, varied, write_sweep
 
     base, measure = _measured(options)
     design, workers = _design(options), _workers(options)
@@ -71,6 +76,7 @@ def run(options: argparse.Namespace) -> None:
         dataset = sweep(base, design, measure, folder, workers, progress)
     write_sweep(dataset, out)
     shutil.rmtree(folder, ignore_errors=True)
+    _report_quantities(summary(dataset))
     _report_correlations(rank_correlations(dataset))
     print(f"{out}: {dataset.sizes['point']} points over {', '.join(varied(dataset))}")
     _report_failures(dataset)
@@ -119,6 +125,18 @@ def _workers(options: argparse.Namespace) -> "Workers":
     if options.workers < 0:
         raise UsageError(f"--workers is {options.workers}; give a number of processes, or 0 for this one alone")
     return LocalProcesses(options.workers) if options.workers else InProcess()
+
+
+def _report_quantities(quantities: "dict[str, NDArray[np.float64]]") -> None:
+    import numpy as np
+
+    sound = {label: values[np.isfinite(values)] for label, values in quantities.items()}
+    rows = [
+        (label, *(f"{share:.3f}" for share in np.percentile(values, PERCENTILES)))
+        for label, values in sound.items()
+        if values.size
+    ]
+    print(table(rows, ("quantity", *(f"{percentile} %" for percentile in PERCENTILES))) + "\n")
 
 
 def _report_correlations(correlations: dict[str, dict[str, float]]) -> None:

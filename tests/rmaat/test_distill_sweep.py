@@ -22,6 +22,7 @@ def test_a_grid_is_swept_written_and_summed_up(capsys, tmp_path):
     assert sweep("--vary", "short_term_gain=0.3,0.5,1.0", "--vary", "layout=line", "--out", "sweep.nc") == 0
     found, printed = read_sweep(tmp_path / "sweep.nc"), capsys.readouterr().out
     np.testing.assert_array_equal(np.isnan(found.exponent), [False, False, True])
+    assert [line.split()[0] for line in printed.splitlines()[2:6]] == ["RF(1,", "a", "scale", "alpha"]
     assert "partial rank correlation" in printed
     assert "sweep.nc: 3 points over short_term_gain, layout" in printed
     assert "1 points lack values" in printed
