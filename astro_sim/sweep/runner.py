@@ -47,6 +47,9 @@ class Each:
         """What is measured at each point; whatever is raised there is its outcome."""
         return [attempt(self._measure, point) for point in points]
 
+    def __repr__(self) -> str:
+        return f"Each({_named(self.function)})"
+
     def _measure(self, point: Any) -> xr.Dataset:
         found = self.function(point)
         return found if isinstance(found, xr.Dataset) else xr.Dataset(dict(found))
@@ -77,7 +80,8 @@ def run_sweep(
     base : Record
         Parameters that the design changes: `SimulationParameters`, `BiophysicalParameters` or your own.
     measure : callable
-        As `Measure`; it travels to other processes, and its text (`repr`) tells whether a folder is of the same sweep.
+        As `Measure`; it travels to other processes. Its name, or its text (`repr`) if it is no function, tells whether
+        a folder is of the same sweep.
     folder : Path
         Keeps the batches that are done. With the same arguments the sweep goes on from there. The caller removes it.
     batch_size : int
@@ -122,6 +126,12 @@ def run_sweep(
     return found.assign_coords(places | {"point": ("point", np.arange(len(rows)))})
 
 
+def _named(measure: Callable[..., Any]) -> str:
+    """A function by its name, which stays from process to process, and anything else by its text."""
+    name = getattr(measure, "__qualname__", None)
+    return f"{measure.__module__}.{name}" if name else repr(measure)
+
+
 def _batches(rows: Sequence[Mapping[str, Any]], size: int) -> list[list[int]]:
     """Numbers of points by batch; points that share words and whole numbers stand together, as they may be alike."""
 
@@ -154,7 +164,7 @@ def _claim(folder: Path, base: Record, rows: Sequence[Mapping[str, Any]], measur
     points = json.dumps([base.to_dict(), *rows], sort_keys=True)
     mine = {
         "points": hashlib.sha256(points.encode()).hexdigest(),
-        "measure": repr(measure),
+        "measure": _named(measure),
         "batch_size": batch_size,
         "versions": versions("numpy", "scipy", "xarray"),
     }

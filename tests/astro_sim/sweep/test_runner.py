@@ -108,6 +108,14 @@ def test_a_folder_around_other_parameters_is_refused(tmp_path):
         run_sweep(BASE.override({"seed": 5}), DESIGN, Each(squared), tmp_path / "parts")
 
 
+def test_a_function_is_known_again_by_its_name(tmp_path):
+    def measuring():
+        return Each(lambda parameters: {"seed": parameters.network.seed})
+
+    assert repr(measuring()) == repr(measuring())
+    assert run(tmp_path, measuring()).identical(run(tmp_path, measuring()))
+
+
 @pytest.mark.parametrize("content", [b"", b"not a batch"])
 def test_a_damaged_batch_is_named(tmp_path, content):
     run(tmp_path, batch_size=10)
