@@ -7,6 +7,7 @@
 the programs that integrate; `traces` the file.
 """
 
+from astro_sim.batch import simulate_batch
 from astro_sim.engines import ENGINES
 from astro_sim.equations import Model, Place, Variable
 from astro_sim.errors import SimulationError
@@ -26,5 +27,6 @@ __all__ = [
     "load_preset",
     "read_traces",
     "simulate",
+    "simulate_batch",
     "write_traces",
 ]

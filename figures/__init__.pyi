@@ -6,4 +6,5 @@ from .laws import draw_laws as draw_laws
 from .linear_response import draw_linear_response as draw_linear_response
 from .retention import draw_retention as draw_retention
 from .save import save_figure as save_figure
+from .sensitivity import draw_sensitivity as draw_sensitivity
 from .training import draw_training as draw_training

@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rmaat.commands.shared import add_out, describe, new_file
+from rmaat.commands.shared import add_out, assignment, describe, new_file
 from rmaat.errors import UsageError
 from rmaat.progress import Bar
 
@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> None:
     parameters, simulate, engine = _simulator(options)
     if options.parameters:
         parameters = parameters.load(options.parameters, parameters)
-    assignments: dict[str, Any] = dict(map(_assignment, options.set))
+    assignments: dict[str, Any] = dict(map(assignment, options.set))
     if options.cycles is not None:
         cycle = str(assignments.get("cycle_duration", parameters.protocol.cycle_duration)).removesuffix(" s")
         # As decimal numbers: three cycles of 1.1 s are 3.3 s, and not the float beside it.
@@ -129,13 +129,6 @@ def _simulate_spiking(trials: int, parameters: "BiophysicalParameters", progress
         return simulate_biophysical(parameters, None, progress)
     first = parameters.solver.noise_seed
     return simulate_trials(parameters, range(first, first + trials), progress)
-
-
-def _assignment(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise UsageError(f"--set {text} has no value; write --set name=value")
-    return name.strip(), value.strip()
 
 
 def _decimal(name: str, text: str) -> Decimal:
