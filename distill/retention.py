@@ -93,28 +93,19 @@ def fit_curve(
     runs = np.atleast_2d(long_term)
     runs = runs[:, 1:] - runs[:, :1]
     growth = runs.mean(axis=0)
-    differences = np.diff(growth, prepend=0.0)
-    resolved = np.logical_and.accumulate(np.abs(differences) >= RESOLUTION * np.ptp(growth))
-    if resolved.sum() < 3:
-        raise DistillError(
-            f"the long-term process grows in {resolved.sum()} cycles of the traces and its curve needs at least 3; "
-            "simulate more cycles or a longer long_term_time_constant"
-        )
-    own = differences[resolved]
+    own = _resolved_increments(growth)
     wrong = (own <= 0) | (np.diff(own, prepend=np.inf) >= 0)
     if growth[-1] <= 0:
         raise DistillError(f"{_not_decreasing(own, wrong)}; use longer cycles or weaker coupling")
     fits = fit_laws(growth)
-    chosen = choose_law(fits, len(growth))
+    chosen, rate = choose_law(fits, len(growth)), fit_rate(growth)
     if stochastic or len(runs) > 1 or wrong.any():
+        _check_law(chosen, own, wrong)
         own = own[:0]
-        _check_law(chosen, differences, wrong)
-    rate, resampled = fit_rate(growth), chosen.without
-    errors = np.sqrt((len(resampled) - 1) * np.var([_continued(own, law, cycles) for law in resampled], axis=0))
-    errors[: len(own)] = 0.0
     if len(runs) > 1:
-        resampled, rate = _bootstrap(runs, chosen.law.name, rate, resamples, seed)
-        errors = np.std([law.increments(1, cycles) for law in resampled], axis=0, ddof=1)
+        rate, errors = _bootstrap(runs, chosen.law.name, cycles, resamples, seed)
+    else:
+        errors = _jackknife(own, chosen.without, cycles)
     return LongTermCurve(
         growth=growth,
         increments=_continued(own, chosen.law, cycles),
@@ -214,13 +205,34 @@ def _saturation(own: Array, law: Law) -> float:
     return float(own.sum() + law.rest(len(own)) * _meeting(own, law))
 
 
-def _bootstrap(runs: Array, name: str, rate: Rate, resamples: int, seed: int) -> tuple[tuple[Law, ...], Rate]:
-    """The law and the rate of means of trials drawn with replacement."""
+def _resolved_increments(growth: Array) -> Array:
+    """The increments of a curve up to where it is flat; at least 3."""
+    increments = np.diff(growth, prepend=0.0)
+    resolved = np.logical_and.accumulate(np.abs(increments) >= RESOLUTION * np.ptp(growth))
+    if resolved.sum() < 3:
+        raise DistillError(
+            f"the long-term process grows in {resolved.sum()} cycles of the traces and its curve needs at least 3; "
+            "simulate more cycles or a longer long_term_time_constant"
+        )
+    return increments[resolved]
+
+
+def _jackknife(own: Array, without: tuple[Law, ...], cycles: int) -> Array:
+    """Standard errors (cycle,) of increments from fits that lack one stretch of cycles each."""
+    spread = np.var([_continued(own, law, cycles) for law in without], axis=0)
+    errors = np.sqrt((len(without) - 1) * spread)
+    errors[: len(own)] = 0.0
+    return errors
+
+
+def _bootstrap(runs: Array, name: str, cycles: int, resamples: int, seed: int) -> tuple[Rate, Array]:
+    """The rate, and standard errors (cycle,) of the law's increments, from trials drawn with replacement."""
     generator = np.random.default_rng(seed)
     cycle = np.arange(1.0, runs.shape[1] + 1)
     means = [runs[generator.integers(len(runs), size=len(runs))].mean(axis=0) for _ in range(resamples)]
+    increments = [fit_law(name, cycle, mean).increments(1, cycles) for mean in means]
     rates = np.array([fit_law("geometric", cycle, mean).rates[0] for mean in means])
+    rate = fit_law("geometric", cycle, runs.mean(axis=0)).rates[0]
     low, high = np.quantile(rates, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    laws = tuple(fit_law(name, cycle, mean) for mean in means)
-    interval = min(float(low), rate.value), max(float(high), rate.value)
-    return laws, Rate(rate.value, float(rates.std(ddof=1)), interval)
+    interval = min(float(low), rate), max(float(high), rate)
+    return Rate(rate, float(rates.std(ddof=1)), interval), np.std(increments, axis=0, ddof=1)
