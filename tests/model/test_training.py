@@ -281,7 +281,7 @@ def test_other_data_are_refused_by_training_and_evaluation(task, configuration, 
 def test_resuming_with_other_tables_is_refused(task, configuration, tables, tmp_path):
     train(configuration, task, tables, tmp_path / "run")
     dataset = tables.dataset.copy(deep=True)
-    dataset["exponent"] = dataset["exponent"] / 2
+    dataset["token_spacing"].values[()] = 0.5
     with pytest.raises(ModelError, match="was trained with another tables file"):
         train(configuration, task, Tables(dataset), tmp_path / "run", resume=True)
 
