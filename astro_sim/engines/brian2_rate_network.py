@@ -17,7 +17,7 @@ def build(structure: Mapping[str, Any], declare: Callable[..., str]) -> tuple[di
     synapse = (
         rates(structure, "synapse", "(clock-driven)")
         + f"\nsynaptic_input_post = {structure['synaptic_input']} : 1 (summed)"
-        + f"\ncoupled_input : 1\ncoupled_signal = {structure['coupled_signal']} : 1"
+        + "\ncoupled_input : 1\ncoupled_signal : 1"
     )
     coupling = "coupling : 1\ncoupled_input_post = coupling * coupled_signal_pre : 1 (summed)"
     groups: dict[str, Any] = {}
@@ -26,10 +26,12 @@ def build(structure: Mapping[str, Any], declare: Callable[..., str]) -> tuple[di
     groups["synapse"] = brian2.Synapses(
         groups["presynaptic"],
         groups["postsynaptic"],
-        declare(synapse),
+        declare(synapse, structure["coupled_signal"]),
         method=structure["method"],
         name="synapse",
     )
+    # Once for each synapse, rather than once for each of its couplings.
+    groups["synapse"].run_regularly(f"coupled_signal = {structure['coupled_signal']}", when="before_groups")
     groups["coupling"] = brian2.Synapses(groups["synapse"], groups["synapse"], coupling, name="coupling")
     for name in ("presynaptic", "postsynaptic", "synapse"):
         change_at_edges(structure, name, groups[name])
