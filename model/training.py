@@ -35,7 +35,7 @@ from model.checkpoint import (
 from model.errors import Interrupted, ModelError
 from model.network import SegmentClassifier, build_model
 from model.parameters import TrainingParameters
-from model.replay import Amrb, Bptt, Differentiation
+from model.replay import Amrb, Bptt, Differentiation, LayerwiseAmrb, MemoryBudget, Truncated
 from model.run_folder import RunConfiguration, RunFolder
 from model.tasks import BatchPlan, TaskData, TokenDataset, collate
 from rmaat.files import atomic_folder, refuse_existing
@@ -268,7 +268,15 @@ def learning_rate(step: int, settings: TrainingParameters) -> float:
 
 def differentiation(settings: TrainingParameters) -> Differentiation:
     """The way to differentiate that `settings` name."""
-    return Bptt() if settings.differentiation == "bptt" else Amrb(settings.keep_graphs)
+    if settings.memory_budget and settings.differentiation == "amrb":
+        return MemoryBudget(settings.memory_budget)
+    ways: dict[str, Differentiation] = {
+        "amrb": Amrb(settings.keep_graphs),
+        "layerwise": LayerwiseAmrb(settings.keep_graphs),
+        "bptt": Bptt(),
+        "truncated": Truncated(settings.truncate_after, settings.keep_graphs),
+    }
+    return ways[settings.differentiation]
 
 
 def load_batch(dataset: TokenDataset, indices: np.ndarray, device: torch.device) -> Batch:
