@@ -103,5 +103,10 @@ class TrainingParameters(Record):
         "auto", "auto is bfloat16 on CUDA, else float32", choices=("auto", "float32", "bfloat16")
     )
     device: str = parameter("auto", "auto is CUDA where there is one, else the CPU", choices=("auto", "cpu", "cuda"))
+    parallel: str = parameter(
+        "replicate",
+        "processes that train together each hold the whole model (DDP), or shard it (FSDP2)",
+        choices=("replicate", "shard"),
+    )
     validate_every: int = parameter(200, "steps between validations and checkpoints", unit="steps", low=1, high=10**9)
     seed: int = parameter(0, "seed of weights, order and dropout", low=0, high=2**31 - 1)
