@@ -329,6 +329,28 @@ def test_layerwise_replay_of_a_cell_without_stages_is_refused():
         run_recorder(LayerwiseAmrb())
 
 
+class Widening(nn.Module):
+    """A cell whose memory changes its type and size from segment to segment."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(3))
+
+    def forward(self, segment: tuple[Tensor, ...], memory: Tensor, retention: Tensor, shared: tuple[Tensor, ...]):  # noqa: ARG002
+        memory = torch.cat([memory.double() * segment[0], self.weight])
+        return memory.square().sum(), memory
+
+
+def test_memories_of_changing_form_are_kept_as_they_are():
+    found = []
+    for way in (Bptt(), Amrb(0)):
+        cell, start = Widening(), torch.ones(2, requires_grad=True)
+        segments = [(torch.tensor(float(index + 1)),) for index in range(4)]
+        summaries, _ = scan(cell, segments, start, torch.ones(4), (), way)
+        found.append(torch.autograd.grad(torch.stack(summaries).sum(), [cell.weight, start]))
+    assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
+
+
 def test_another_number_of_retention_factors_is_refused():
     with pytest.raises(ModelError, match="1 segments came with 2 retention factors"):
         scan(Recorder(), [(torch.ones(1),)], torch.ones(1), torch.ones(2), (), Bptt())
