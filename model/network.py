@@ -8,6 +8,7 @@ positions within a segment, the readout and `T counts the segments that hold tok
 """
 
 import math
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -19,7 +20,7 @@ from distill.tables import Tables
 from model.attention import AstromorphicAttention, Attention, SoftmaxAttention
 from model.errors import ModelError
 from model.parameters import ModelParameters
-from model.replay import Amrb, Differentiation, Segment, scan
+from model.replay import Amrb, Differentiation, Segment, Stage, State, joined, scan
 
 
 class Block(nn.Module):
@@ -75,19 +76,37 @@ class SegmentCell(nn.Module):
         shared: tuple[Tensor, ...],
     ) -> tuple[Float[Tensor, "batch width"], Float[Tensor, "batch memory width"]]:
         """Where a sample has no token in this segment, its memory passes unchanged and its summary means nothing."""
+        state = cast(State, (memory,))
+        for stage in self.stages(segment, retention):
+            state = stage(state, shared)
+        return state[0], state[1]
+
+    def stages(self, segment: Segment, retention: Float[Tensor, " batch"]) -> list[Stage]:
+        """The same a block at a time, for `LayerwiseAmrb`; between blocks the state is (rows, memory)."""
         tokens, present = segment
         active = present.any(dim=1)
-        valid = torch.cat([present.new_ones(memory.shape[:2]), present], dim=1)
+        valid = torch.cat([present.new_ones(len(tokens), self.memory_tokens), present], dim=1)
         # A row to attend to for samples that have none left; what they give is not used.
         valid = valid | ~valid.any(dim=1, keepdim=True)
-        rows = self.dropout(torch.cat([memory, self.embedding(tokens)], dim=1) + self.positions)
-        per_block = len(shared) // len(self.blocks)
-        for index, block in enumerate(self.blocks):
-            rows = block(rows, valid, shared[index * per_block : (index + 1) * per_block])
-        rows = self.final_norm(rows)
-        summary = (rows * valid[:, :, None]).sum(dim=1)
-        kept = rows[:, : self.memory_tokens] * retention[:, None, None].to(rows.dtype)
-        return summary, torch.where(active[:, None, None], kept, memory)
+
+        def enter(state: State, shared: tuple[Tensor, ...]) -> State:  # noqa: ARG001
+            (memory,) = state
+            return self.dropout(torch.cat([memory, self.embedding(tokens)], dim=1) + self.positions), memory
+
+        def through(index: int, state: State, shared: tuple[Tensor, ...]) -> State:
+            rows, memory = state
+            count = len(shared) // len(self.blocks)
+            return self.blocks[index](rows, valid, shared[index * count : (index + 1) * count]), memory
+
+        def leave(state: State, shared: tuple[Tensor, ...]) -> State:  # noqa: ARG001
+            rows, memory = self.final_norm(state[0]), state[1]
+            kept = rows[:, : self.memory_tokens] * retention[:, None, None].to(rows.dtype)
+            return (rows * valid[:, :, None]).sum(dim=1), torch.where(active[:, None, None], kept, memory)
+
+        stages: list[Stage] = [partial(through, index) for index in range(len(self.blocks))]
+        stages[0] = joined(enter, stages[0])
+        stages[-1] = joined(stages[-1], leave)
+        return stages
 
 
 class SegmentClassifier(nn.Module):

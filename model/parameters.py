@@ -84,14 +84,29 @@ class TrainingParameters(Record):
     gradient_clip: float = parameter(1.0, "largest norm of the gradient", low=1e-9, high=1e9)
     differentiation: str = parameter(
         "amrb",
-        "amrb replays segments from memory, bptt keeps every graph",
-        choices=("amrb", "bptt"),
+        "amrb replays segments from memory, layerwise replays each layer too, bptt keeps every graph, truncated stops "
+        "the gradient after some segments",
+        choices=("amrb", "layerwise", "bptt", "truncated"),
         source=Source.PAPER,
     )
     keep_graphs: int = parameter(1, "segments whose graph amrb keeps", unit="segments", low=0, high=2**16)
+    memory_budget: float = parameter(
+        0.0, "amrb keeps as many graphs as fit into this memory; 0 is keep_graphs", unit="MB", low=0, high=1e9
+    )
+    truncate_after: int = parameter(1, "segments that a truncated gradient reaches", unit="segments", low=1, high=2**16)
+    not_finite: str = parameter(
+        "stop",
+        "what a loss or gradient that is not finite does: stop the training, or skip the step, which is counted",
+        choices=("stop", "skip"),
+    )
     precision: str = parameter(
         "auto", "auto is bfloat16 on CUDA, else float32", choices=("auto", "float32", "bfloat16")
     )
     device: str = parameter("auto", "auto is CUDA where there is one, else the CPU", choices=("auto", "cpu", "cuda"))
+    parallel: str = parameter(
+        "replicate",
+        "processes that train together each hold the whole model (DDP), or shard it (FSDP2)",
+        choices=("replicate", "shard"),
+    )
     validate_every: int = parameter(200, "steps between validations and checkpoints", unit="steps", low=1, high=10**9)
     seed: int = parameter(0, "seed of weights, order and dropout", low=0, high=2**31 - 1)

@@ -34,6 +34,7 @@ COMMANDS = (
     "figures",
     "demo",
     "validate",
+    "plan",
 )
 """A command of two words, `rmaat distill show`, is the module `distill_show`."""
 

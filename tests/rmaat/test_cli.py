@@ -323,3 +323,13 @@ def test_an_interrupted_simulation_leaves_nothing():
     assert "rmaat: interrupted; files that were being written are not there" in error
     assert "Traceback" not in error
     assert files() == set()
+
+
+def test_the_plan_shows_every_model_and_way(capsys):
+    assert main(["plan", "--length", "100000", "--width", "32", "--segment-length", "512"]) == 0
+    shown = capsys.readouterr().out
+    for words in ("rmaat        amrb", "rmt          layerwise", "transformer  bptt", "196 segments of 512"):
+        assert words in shown
+    assert (
+        failure(capsys, "plan", "--length", 0)[1] == "rmaat: the model takes 1 to 50 tokens, not 0; set more segments"
+    )
