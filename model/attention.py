@@ -19,15 +19,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-
-def positive_features(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """phi(x) = elu(x) + 1, in float32 at least.
-
-    Written as exp(min(x, 0)) + max(x, 0), it keeps its relative accuracy for negative x, where `elu(x) + 1` cancels and
-    is all noise in bfloat16.
-    """
-    x = _at_least_float32(x)
-    return x.clamp(max=0).exp() + x.relu()
+from model.fused import LEAST_KEY_SUM, fused_attention, positive_features
 
 
 def decay_matrix(tokens: int, decay: Float[Tensor, ""]) -> Float[Tensor, "token token"]:
@@ -46,21 +38,22 @@ def astrocytic_features(
 
 
 def astromorphic_attention(
-    query: Float[Tensor, "batch head token feature"],
+    query: Float[Tensor, "batch head read feature"],
     key: Float[Tensor, "batch head token feature"],
     value: Float[Tensor, "batch head token value"],
     astrocytic: Float[Tensor, "head token feature"] | None,
     valid: Bool[Tensor, "batch token"],
     exponent: Float[Tensor, ""],
     scale: float,
-) -> Float[Tensor, "batch head token value"]:
+) -> Float[Tensor, "batch head read value"]:
     """The module's write and read, in O(token). `query` and `key` are features already; invalid rows write nothing.
 
-    Both writes share the values, so they are one product: K^T V + phi(R)^T V = (K + phi(R))^T V.
+    The plain form of `model.fused.fused_attention`, which the modules use. Both writes share the values, so they are
+    one product: K^T V + phi(R)^T V = (K + phi(R))^T V.
     """
     rows = valid[:, None, :, None]
     key = key * rows
-    plasticity = key.sum(dim=2, keepdim=True).pow(exponent)
+    plasticity = key.sum(dim=2, keepdim=True).clamp(min=LEAST_KEY_SUM).pow(exponent)
     normaliser = (query * plasticity).sum(dim=3, keepdim=True)
     if astrocytic is not None:
         key = key + astrocytic * rows
@@ -113,9 +106,7 @@ class AstromorphicAttention(Attention):
     ) -> Float[Tensor, "batch token width"]:
         """Attend over the valid rows; costs O(token width^2)."""
         query, key, value = split_heads(self.project_in(rows), self.heads)
-        read = astromorphic_attention(
-            positive_features(query), positive_features(key), value, shared[0], valid, self.exponent, self.scale
-        )
+        read = fused_attention(query, key, value, shared[0], valid, self.exponent, self.scale)
         return self.project_out(join_heads(read))
 
 
@@ -149,7 +140,3 @@ def split_heads(rows: Float[Tensor, "batch token joined"], heads: int) -> tuple[
 def join_heads(read: Float[Tensor, "batch head token feature"]) -> Float[Tensor, "batch token width"]:
     """The inverse of `split_heads` for one of its parts."""
     return read.transpose(1, 2).flatten(2)
-
-
-def _at_least_float32(x: Tensor) -> Tensor:
-    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
