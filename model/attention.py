@@ -14,27 +14,29 @@ With alpha = 1, scale = 1 and no phi(R) this is linear attention (Katharopoulos 
 Attention here returns the heads' outputs joined and projected; the residual is the block's.
 """
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.fused import LEAST_KEY_SUM, fused_attention, positive_features
+from model.fused import LEAST_KEY_SUM, fused_attention, positive_features, without_autocast
 
-
-def decay_matrix(tokens: int, decay: Float[Tensor, ""]) -> Float[Tensor, "token token"]:
-    """r_ij = exp(-decay |i - j|), the relative position matrix made from the astrocytes' spatial coupling."""
-    position = torch.arange(tokens, device=decay.device)
-    return torch.exp(-decay * (position[:, None] - position).abs())
+Kernel = Callable[[Tensor], Tensor]
+"""From rows x (..., token) to x r, with r_ij the strength between tokens i and j."""
 
 
 def astrocytic_features(
-    projection: Float[Tensor, "head feature token"], decay: Float[Tensor, ""]
+    projection: Float[Tensor, "head feature token"], kernel: Kernel
 ) -> Float[Tensor, "head token feature"]:
-    """phi(R) with R = W^T (W r W^T). It depends on parameters alone, so one is enough for all segments of a step."""
-    distances = decay_matrix(projection.shape[-1], decay).to(projection.dtype)
-    coupled = projection @ distances @ projection.mT
-    return positive_features(projection.mT @ coupled)
+    """phi(R) with R = W^T (W r W^T) and `kernel(x)` = x r, in float32 at least.
+
+    It depends on parameters alone, so one is enough for all segments of a step.
+    """
+    with without_autocast(projection):
+        coupled = kernel(projection) @ projection.mT
+        return positive_features(projection.mT @ coupled)
 
 
 def astromorphic_attention(
@@ -76,13 +78,14 @@ class Attention(nn.Module):
 class AstromorphicAttention(Attention):
     """RMAAT's attention with `heads` heads over segments of `tokens` rows, memory tokens included.
 
-    `exponent` (alpha) and `decay` (per token) come from the tables and are not learned.
+    `kernel` is one of `model.positions`; `exponent` is alpha, fixed.
     """
 
     exponent: Tensor
-    decay: Tensor
 
-    def __init__(self, width: int, heads: int, tokens: int, exponent: float, decay: float, scale: float | None = None):
+    def __init__(
+        self, width: int, heads: int, tokens: int, exponent: float, kernel: nn.Module, scale: float | None = None
+    ):
         super().__init__()
         features = width // heads
         self.heads = heads
@@ -91,12 +94,12 @@ class AstromorphicAttention(Attention):
         self.project_out = nn.Linear(width, width)
         # Rows of W have unit length at the start, so R is of order one whatever the segment length.
         self.position_projection = nn.Parameter(torch.randn(heads, features, tokens) / tokens**0.5)
+        self.kernel = kernel
         self.register_buffer("exponent", torch.tensor(exponent))
-        self.register_buffer("decay", torch.tensor(decay))
 
     def shared(self) -> tuple[Tensor, ...]:
         """phi(R), shape (head, token, feature)."""
-        return (astrocytic_features(self.position_projection, self.decay),)
+        return (astrocytic_features(self.position_projection, self.kernel),)
 
     def forward(
         self,

@@ -60,7 +60,7 @@ class _FusedAttention(torch.autograd.Function):
         exponent: Tensor,
         scale: float,
     ) -> Tensor:
-        with _without_autocast(query):
+        with without_autocast(query):
             features, rows = positive_features(query), valid[:, None, :, None]
             traces = positive_features(key) * rows
             key_sum = traces.sum(dim=2, keepdim=True).clamp(min=LEAST_KEY_SUM)
@@ -79,7 +79,7 @@ class _FusedAttention(torch.autograd.Function):
         ctx: Any, gradient: Tensor
     ) -> tuple[Tensor | None, ...]:
         query, key, value, astrocytic, valid, exponent, key_sum, memory = ctx.saved_tensors
-        with _without_autocast(query):
+        with without_autocast(query):
             features, rows = positive_features(query), valid[:, None, :, None]
             plasticity = key_sum.pow(exponent)
             normaliser = features @ plasticity.mT
@@ -113,5 +113,6 @@ class _FusedAttention(torch.autograd.Function):
         )
 
 
-def _without_autocast(x: Tensor) -> AbstractContextManager:
+def without_autocast(x: Tensor) -> AbstractContextManager:
+    """No autocast on the device of `x`."""
     return torch.autocast(x.device.type, enabled=False)

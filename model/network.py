@@ -19,6 +19,7 @@ from distill.tables import Tables
 from model.attention import AstromorphicAttention, Attention, SoftmaxAttention
 from model.errors import ModelError
 from model.parameters import ModelParameters
+from model.positions import ExponentialKernel
 from model.replay import Amrb, Differentiation, Segment, scan
 
 
@@ -192,5 +193,6 @@ def build_model(parameters: ModelParameters, tables: Tables) -> SegmentClassifie
 def _attention(parameters: ModelParameters, tables: Tables) -> Attention:
     if parameters.architecture == "rmaat":
         rows = parameters.memory_tokens + parameters.segment_length
-        return AstromorphicAttention(parameters.width, parameters.heads, rows, tables.exponent, tables.decay_per_token)
+        kernel = ExponentialKernel(tables.decay_per_token)
+        return AstromorphicAttention(parameters.width, parameters.heads, rows, tables.exponent, kernel)
     return SoftmaxAttention(parameters.width, parameters.heads)

@@ -14,4 +14,4 @@ settings.register_profile("search", deadline=None)
 settings.register_profile("seeded", deadline=None, derandomize=True)
 settings.load_profile("seeded")
 
-_HOOK = install_import_hook(["model.attention", "model.network"], "beartype.beartype")
+_HOOK = install_import_hook(["model.attention", "model.network", "model.positions"], "beartype.beartype")

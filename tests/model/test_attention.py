@@ -13,9 +13,9 @@ from model.attention import (
     SoftmaxAttention,
     astrocytic_features,
     astromorphic_attention,
-    decay_matrix,
     positive_features,
 )
+from model.positions import ExponentialKernel
 
 BATCH, HEADS, TOKENS, FEATURES = 2, 3, 7, 4
 
@@ -86,14 +86,14 @@ def test_exponent_one_without_astrocyte_is_linear_attention(parts):
 
 def test_astrocytic_features_equal_their_definition():
     projection = torch.randn(HEADS, FEATURES, TOKENS, dtype=torch.float64)
-    found = astrocytic_features(projection, torch.tensor(0.7, dtype=torch.float64))
+    found = astrocytic_features(projection, ExponentialKernel(0.75).double())
     for head in range(HEADS):
         for token in range(TOKENS):
             for feature in range(FEATURES):
                 total = sum(
                     projection[head, middle, token]
                     * projection[head, middle, i]
-                    * math.exp(-0.7 * abs(i - j))
+                    * math.exp(-0.75 * abs(i - j))
                     * projection[head, feature, j]
                     for middle in range(FEATURES)
                     for i in range(TOKENS)
@@ -101,15 +101,6 @@ def test_astrocytic_features_equal_their_definition():
                 )
                 expected = total + 1 if total > 0 else total.exp()
                 torch.testing.assert_close(found[head, token, feature], expected, rtol=1e-10, atol=1e-12)
-
-
-@given(tokens=st.integers(1, 30), decay=st.floats(0.01, 5))
-def test_decay_matrix_is_symmetric_one_on_its_diagonal_and_multiplies_along_distance(tokens, decay):
-    matrix = decay_matrix(tokens, torch.tensor(decay, dtype=torch.float64))
-    assert torch.equal(matrix, matrix.T)
-    assert torch.equal(matrix.diagonal(), torch.ones(tokens, dtype=torch.float64))
-    if tokens > 2:
-        torch.testing.assert_close(matrix[0, 1] * matrix[1, 2], matrix[0, 2], rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
@@ -126,7 +117,7 @@ def test_features_are_elu_plus_one_without_its_cancellation(dtype):
 @given(st.integers(0, 2**31))
 def test_what_stands_in_masked_rows_changes_nothing(seed):
     torch.manual_seed(seed)
-    for attention in (AstromorphicAttention(8, 2, 6, 0.4, 0.9), SoftmaxAttention(8, 2)):
+    for attention in (AstromorphicAttention(8, 2, 6, 0.4, ExponentialKernel(0.9)), SoftmaxAttention(8, 2)):
         rows = torch.randn(1, 6, 8)
         valid = torch.tensor([[True, True, False, True, False, False]])
         other = torch.where(valid[:, :, None], rows, 100 * torch.randn(1, 6, 8))

@@ -113,7 +113,7 @@ def test_every_parameter_of_every_architecture_learns(make_any, ragged_batch):
 def test_the_weights_of_a_run_hold_what_came_from_the_tables(make_any, tables):
     state = make_any("rmaat").state_dict()
     assert state["cell.blocks.0.attention.exponent"] == pytest.approx(tables.exponent)
-    assert state["cell.blocks.1.attention.decay"] == pytest.approx(tables.decay_per_token)
+    assert state["cell.blocks.1.attention.kernel.decay"] == pytest.approx(tables.decay_per_token)
 
 
 @pytest.mark.parametrize(
