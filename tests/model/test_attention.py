@@ -10,6 +10,8 @@ from torch.nn import functional
 
 from model.attention import (
     AstromorphicAttention,
+    LinearAttention,
+    RelativePositions,
     SoftmaxAttention,
     astrocytic_features,
     astromorphic_attention,
@@ -113,15 +115,46 @@ def test_features_are_elu_plus_one_without_its_cancellation(dtype):
         assert (cancelled[0] - exact[0]).abs() / exact[0] > 0.9
 
 
+def kinds_of_attention(tokens=6):
+    positions = RelativePositions(8, 2, tokens, ExponentialKernel(0.9))
+    return AstromorphicAttention(8, 2, positions, 0.4), LinearAttention(8, 2), SoftmaxAttention(8, 2)
+
+
+@pytest.mark.parametrize("wanted", [0, 1, 4])
+def test_the_rows_wanted_are_those_of_the_whole(wanted):
+    rows, valid = torch.randn(3, 6, 8, dtype=torch.float64), torch.ones(3, 6, dtype=torch.bool)
+    for kind in kinds_of_attention():
+        attention = kind.double()
+        whole, part = (attention(rows, valid, attention.shared(), count) for count in (6, wanted))
+        torch.testing.assert_close(part, whole[:, :wanted], rtol=1e-12, atol=1e-14)
+
+
+def test_linear_attention_is_its_definition_token_by_token():
+    attention, rows = LinearAttention(8, 2).double(), torch.randn(1, 5, 8, dtype=torch.float64)
+    valid = torch.tensor([[True, True, False, True, True]])
+    query, key, value = attention.project_in(rows)[0].split(8, dim=1)
+    expected = torch.zeros(5, 8, dtype=torch.float64)
+    for head in (slice(0, 4), slice(4, 8)):
+        for i in range(5):
+            weights = [
+                ((functional.elu(query[i, head]) + 1) @ (functional.elu(key[j, head]) + 1)) * valid[0, j]
+                for j in range(5)
+            ]
+            expected[i, head] = sum(weights[j] * value[j, head] for j in range(5)) / sum(weights)
+    torch.testing.assert_close(
+        attention(rows, valid, (), 5)[0], attention.project_out(expected), rtol=1e-12, atol=1e-14
+    )
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**31))
 def test_what_stands_in_masked_rows_changes_nothing(seed):
     torch.manual_seed(seed)
-    for attention in (AstromorphicAttention(8, 2, 6, 0.4, ExponentialKernel(0.9)), SoftmaxAttention(8, 2)):
+    for attention in kinds_of_attention():
         rows = torch.randn(1, 6, 8)
         valid = torch.tensor([[True, True, False, True, False, False]])
         other = torch.where(valid[:, :, None], rows, 100 * torch.randn(1, 6, 8))
-        first, second = (attention(x, valid, attention.shared())[valid] for x in (rows, other))
+        first, second = (attention(x, valid, attention.shared(), 6)[valid] for x in (rows, other))
         assert torch.equal(first, second)
 
 
@@ -135,5 +168,5 @@ def test_softmax_attention_equals_its_definition():
         scores = query[..., head] @ key[..., head].mT / 2
         weights = scores.masked_fill(~valid[:, None, :], -math.inf).softmax(-1)
         expected.append(weights @ value[..., head])
-    found = attention(rows, valid, ())
+    found = attention(rows, valid, (), 5)
     torch.testing.assert_close(found, attention.project_out(torch.cat(expected, 2)), rtol=1e-10, atol=1e-12)
