@@ -5,7 +5,7 @@ import json
 import numpy as np
 import xarray as xr
 
-from astro_sim.traces import content_digest
+from astro_sim.traces import content_digest, mean_over_synapses
 from distill.coupling import ExponentialKernel, fit_kernel
 from distill.exponent import PowerLaw, fit_power_law
 from distill.parameters import DistillParameters
@@ -17,15 +17,14 @@ from rmaat.versions import versions
 def distil(traces: xr.Dataset, parameters: DistillParameters = DistillParameters()) -> Tables:  # noqa: B008 (frozen)
     """Retention factors, coupling decay and presynaptic exponent from `traces` (see `astro_sim.traces`).
 
-    Nothing is simulated again, whatever the number of segments.
+    Nothing is simulated again, whatever the number of segments. Traces of `astro_sim.traces.open_traces` are read piece
+    by piece and may be larger than memory.
 
     Raises
     ------
     DistillError
         The traces do not determine a table: too few cycles, increments that grow, a layout with a single distance.
     """
-    # In one memory layout, so that traces from a file and from a simulation give the same last digit.
-    traces = traces.map(lambda array: array.copy(data=np.ascontiguousarray(array)), keep_attrs=True)
     curve = fit_curve(_long_term_curve(traces), parameters.segments)
     distance, put_in, measured = (_pairs(traces, name) for name in ("synapse_distance", "coupling", "influence"))
     coupling, influence = (fit_kernel(distance, strength) for strength in (put_in, measured))
@@ -33,9 +32,8 @@ def distil(traces: xr.Dataset, parameters: DistillParameters = DistillParameters
 
 
 def _long_term_curve(traces: xr.Dataset) -> np.ndarray:
-    mean = traces["long_term_process"].mean(("post", "pre"))
-    ends = mean.sel(time=traces["cycle_end"].values).values
-    return np.concatenate([[float(mean[0])], ends])
+    times = np.concatenate([traces["time"].values[:1], traces["cycle_end"].values])
+    return mean_over_synapses(traces["long_term_process"].sel(time=times))
 
 
 def _pairs(traces: xr.Dataset, name: str) -> np.ndarray:
@@ -58,7 +56,7 @@ def _exponent(traces: xr.Dataset, parameters: DistillParameters) -> PowerLaw:
     return fit_power_law(
         driven["time"].values,
         xr.apply_ufunc(np.tanh, driven["presynaptic_activity"]).mean("pre").values,
-        driven["short_term_process"].mean(("post", "pre")).values,
+        mean_over_synapses(driven["short_term_process"]),
         parameters.exponent_range_start,
     )
 

@@ -32,12 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Distil traces into tables."""
-    from astro_sim import read_traces
+    from astro_sim import open_traces
     from distill import DistillParameters, distil, write_tables
 
     parameters = DistillParameters(options.segments, options.token_spacing, options.exponent_range_start)
     out = new_file(options.out, options)
-    tables = distil(read_traces(options.traces), parameters)
+    with open_traces(options.traces) as traces:
+        tables = distil(traces, parameters)
     write_tables(tables, out)
     values = tables.dataset
     print(f"{out}: tables for 1 to {tables.longest} segments")
