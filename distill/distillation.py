@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from astro_sim.traces import mean_over_synapses
 from distill.coupling import Anisotropy, ExponentialKernel, fit_kernel, measure_anisotropy
 from distill.exponent import PowerLaw, fit_power_law
 from distill.law import cycles_to_reach
@@ -22,7 +23,8 @@ def distil(traces: xr.Dataset, parameters: DistillParameters = DistillParameters
     """Retention factors, coupling decay and presynaptic exponent from `traces` (see `astro_sim.traces`).
 
     Nothing is simulated again, whatever the number of segments. Where traces hold several trials, along the axis
-    `trial`, the tables are those of their mean.
+    `trial`, the tables are those of their mean. Traces of `astro_sim.traces.open_traces` are read piece by piece and
+    may be larger than memory.
 
     Raises
     ------
@@ -30,8 +32,6 @@ def distil(traces: xr.Dataset, parameters: DistillParameters = DistillParameters
         The traces do not determine a table: too few cycles, a curve that no law follows, a layout with a single
         distance.
     """
-    # In one memory layout, so that traces from a file and from a simulation give the same last digit.
-    traces = traces.map(lambda array: array.copy(data=np.ascontiguousarray(array)), keep_attrs=True)
     curve = fit_curve(
         _long_term_curves(traces),
         parameters.segments,
@@ -53,11 +53,9 @@ def distil(traces: xr.Dataset, parameters: DistillParameters = DistillParameters
 
 
 def _long_term_curves(traces: xr.Dataset) -> np.ndarray:
-    """The mean over synapses at the start and at each cycle's end, (trial, cycle)."""
-    mean = traces["long_term_process"].mean(("post", "pre"))
-    ends = mean.sel(time=traces["cycle_end"].values)
-    curve = xr.concat([mean.isel(time=[0]), ends], "time")
-    return curve.transpose(..., "time").values
+    """The mean over synapses at the start and at each cycle's end, (cycle,) or (trial, cycle)."""
+    times = np.concatenate([traces["time"].values[:1], traces["cycle_end"].values])
+    return mean_over_synapses(traces["long_term_process"].sel(time=times))
 
 
 def _draws_random_numbers(traces: xr.Dataset) -> bool:
@@ -94,15 +92,15 @@ def _exponent(traces: xr.Dataset, parameters: DistillParameters) -> PowerLaw:
     driven = first.isel(time=np.flatnonzero((first["presynaptic_drive"] > 0).any("pre").values))
     return fit_power_law(
         driven["time"].values,
-        _over_time(xr.apply_ufunc(np.tanh, driven["presynaptic_activity"])),
-        _over_time(driven["short_term_process"]),
+        _over_trials(np.tanh(driven["presynaptic_activity"].values).mean(axis=-1)),
+        _over_trials(mean_over_synapses(driven["short_term_process"])),
         parameters.exponent_range_start,
     )
 
 
-def _over_time(array: xr.DataArray) -> np.ndarray:
-    """The mean over all other axes, neurons, synapses and trials."""
-    return array.mean([dimension for dimension in array.dims if dimension != "time"]).values
+def _over_trials(values: np.ndarray) -> np.ndarray:
+    """The mean (time,) of values (time,) or (trial, time)."""
+    return np.atleast_2d(values).mean(axis=0)
 
 
 def _retention_values(curve: LongTermCurve, parameters: DistillParameters) -> dict[str, Any]:
