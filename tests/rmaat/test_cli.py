@@ -169,7 +169,7 @@ USAGE = [
     (["distill", "x.nc", "--segments", "0"], "segments is 0 segments; it must lie between 1 and 4096"),
     (["train", "listops", "--out", "run", "--heads", "3"], "3 heads do not divide a width of 64"),
     (["train", "listops", "--out", "run", "--width", "wide"], "width is 'wide'; it must be a whole number"),
-    (["train", "listops", "--out", "run", "--architecture", "lstm"], "architecture is 'lstm'; it must be one of"),
+    (["train", "listops", "--out", "run", "--architecture", "lstm"], "unknown architecture 'lstm'; known are"),
     (["train", "chess", "--out", "run"], "invalid choice: 'chess'"),
     ([], "arguments are required: COMMAND"),
 ]
