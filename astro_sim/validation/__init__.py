@@ -8,10 +8,10 @@ A check is a value: add one to the `CHECKS` of a file here, and it stands in the
 
 from collections.abc import Callable, Sequence
 
-from astro_sim.validation import calcium, rate_model, release
+from astro_sim.validation import calcium, plasticity, rate_model, release, waves
 from astro_sim.validation.check import HEADER, Check, Outcome
 
-CHECKS = (*calcium.CHECKS, *release.CHECKS, *rate_model.CHECKS)
+CHECKS = (*calcium.CHECKS, *waves.CHECKS, *release.CHECKS, *plasticity.CHECKS, *rate_model.CHECKS)
 """Every check, in the order of the table."""
 
 __all__ = ["CHECKS", "HEADER", "Check", "Outcome", "as_markdown", "validate"]
