@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.tasks import listops
+from model.tasks import diagnostics, image, listops, pairs, pathfinder, text
 from model.tasks.dataset import TaskData, TaskError
 from model.tasks.settings import TaskParameters
-from model.tasks.store import MANIFEST, read_task, write_task
+from model.tasks.store import MANIFEST, read_manifest, read_task, write_task
 from rmaat.files import refuse_existing
 
 Progress = Callable[[float], None]
@@ -49,6 +49,21 @@ TASKS: dict[str, Task] = {
             listops.read_official,
             "the folder listops-1000 of LRA's lra_release.gz (github.com/google-research/long-range-arena)",
         ),
+        Task("Text", text.TextParameters(), 1, None, text.read, text.SOURCES),
+        Task("Retrieval", pairs.RetrievalParameters(), 1, None, pairs.read_retrieval, pairs.RETRIEVAL_SOURCES),
+        Task("Same film", pairs.SameFilmParameters(), 1, None, pairs.read_same_film, pairs.SAME_FILM_SOURCES),
+        Task("Image", image.ImageParameters(), 1, None, image.read, image.SOURCES),
+        Task(
+            "Pathfinder",
+            pathfinder.PathfinderParameters(),
+            1,
+            pathfinder.generate,
+            pathfinder.read_official,
+            "the folder pathfinder32 (64, 128) of LRA's lra_release.gz (github.com/google-research/long-range-arena)",
+        ),
+        Task("Copy", diagnostics.CopyParameters(), 1, diagnostics.generate),
+        Task("Recall", diagnostics.RecallParameters(), 1, diagnostics.generate),
+        Task("Needle", diagnostics.NeedleParameters(), 1, diagnostics.generate),
     )
 }
 
@@ -119,3 +134,28 @@ def _read_files(task: Task, parameters: TaskParameters, source: Path, progress: 
     if task.read is None:
         raise TaskError(f"{task.name} is generated and reads no files; leave --source out")
     return task.read(parameters, source, progress)
+
+
+@dataclass(frozen=True)
+class StoredTask:
+    """What lies in one folder of data."""
+
+    path: Path
+    origin: str
+    sequences: int
+    longest: int
+
+
+def stored_tasks(data_folder: Path) -> dict[str, list[StoredTask]]:
+    """What `data_folder` holds, by task; a folder that says nothing of itself is listed as damaged."""
+    return {name: [_stored(path) for path in sorted(data_folder.glob(f"{name}-*")) if path.is_dir()] for name in TASKS}
+
+
+def _stored(path: Path) -> StoredTask:
+    try:
+        manifest = read_manifest(path)
+        splits = manifest["splits"].values()
+        counts = sum(split["sequences"] for split in splits), max(split["longest"] for split in splits)
+        return StoredTask(path, str(manifest["origin"]), *counts)
+    except (TaskError, KeyError, TypeError, AttributeError, ValueError) as error:
+        return StoredTask(path, f"damaged ({error}); delete it", 0, 0)
