@@ -23,7 +23,7 @@ From simulated astrocyte dynamics to long-context sequence models.
 
 or all of it at once:  rmaat demo --out runs/demo"""
 
-COMMANDS = ("simulate", "distill", "train", "evaluate", "figures", "demo", "validate")
+COMMANDS = ("simulate", "distill", "train", "evaluate", "figures", "demo", "validate", "data prepare", "data list")
 """A command of two words, `rmaat distill show`, is the module `distill_show`."""
 
 

@@ -1,6 +1,7 @@
 """The command: what a user types, what comes out, and how bad input ends."""
 
 import json
+import lzma
 import os
 import re
 import resource
@@ -321,3 +322,86 @@ def test_an_interrupted_simulation_leaves_nothing():
     assert "rmaat: interrupted; files that were being written are not there" in error
     assert "Traceback" not in error
     assert files() == set()
+
+
+SMALLER = {
+    "text": ["--validation-size", "4"],
+    "image": ["--validation-size", "4"],
+    "same_film": ["--train-size", "12", "--validation-size", "4", "--test-size", "4", "--longest-document", "60"],
+    "pathfinder": ["--train-size", "12", "--validation-size", "4", "--test-size", "4"],
+    **{
+        name: ["--train-size", "12", "--validation-size", "4", "--test-size", "4", "--length", "40", "--gap", "12"]
+        for name in ("copy", "recall", "needle")
+    },
+}
+
+
+def make_source(task: str) -> list[str]:
+    """Small files of the task, where it needs some; the option that names them."""
+    random = np.random.default_rng(0)
+    if task in ("copy", "recall", "needle", "pathfinder"):
+        return []
+    Path("source").mkdir()
+    if task == "image":
+        for split in ("train", "test"):
+            content = random.integers(0, 256, (12, 32, 32), dtype=np.uint8).tobytes()
+            Path(f"source/{split}_images.xz").write_bytes(lzma.compress(content))
+        np.savez("source/labels.npz", train=np.arange(12) % 10, test=np.arange(12) % 10)
+    elif task == "retrieval":
+        for split in ("train", "eval", "test"):
+            rows = "".join(f"{row % 2}\t{row}\t{row}\tone {row}\ttwo {row}\n" for row in range(12))
+            Path(f"source/new_aan_pairs.{split}.tsv").write_text(rows)
+    else:
+        for split in ("train", "test"):
+            rows = "".join(f"{row % 2}\t5\t{row}\tfilm {row // 4}\n" for row in range(80))
+            Path(f"source/{split}.tsv.xz").write_bytes(lzma.compress(rows.encode()))
+        np.savez("source/movies.npz", train=np.arange(80) // 4, test=np.arange(80) // 4)
+    return ["--source", "source"]
+
+
+@pytest.mark.parametrize("task", ["text", "image", "retrieval", "same_film", "pathfinder", "copy", "recall", "needle"])
+def test_every_task_is_prepared_listed_trained_and_scored(capsys, task):
+    if task == "pathfinder":
+        pytest.importorskip("numba")
+    settings = SMALLER.get(task, [])
+    assert main(["data", "prepare", task, *make_source(task), *settings]) == 0
+    assert "without a model: commonest label" in capsys.readouterr().out
+    status, line = failure(
+        capsys, "data", "prepare", task, *(["--source", "source"] if Path("source").exists() else []), *settings
+    )
+    assert (status, "exists already; delete it to prepare the data anew" in line) == (1, True)
+    assert main(["data", "list"]) == 0
+    listed = capsys.readouterr().out
+    assert re.search(rf"^{task} +{task}-", listed, re.MULTILINE)
+    assert f"missing: {task} " not in listed
+    assert "missing: listops is generated when it is first used" in listed
+    tiny = [
+        "--steps",
+        "2",
+        "--validate-every",
+        "2",
+        "--width",
+        "8",
+        "--heads",
+        "2",
+        "--layers",
+        "1",
+        "--batch-size",
+        "4",
+    ]
+    assert main(["train", task, "--preset", "small", "--out", "run", *settings, *tiny]) == 0
+    assert main(["evaluate", "run"]) == 0
+    assert re.search(r"commonest label +\d+\.\d%", capsys.readouterr().out)
+
+
+def test_data_that_are_not_there_name_the_command_and_the_place_to_get_them(capsys):
+    status, line = failure(capsys, "train", "text", "--out", "run")
+    assert status == 1
+    assert "ai.stanford.edu/~amaas" in line
+    assert line.endswith("then: rmaat data prepare text --source PATH")
+    status, line = failure(capsys, "train", "text", "--out", "run", "--max-depth", "3")
+    assert (status, "unknown parameter 'max_depth'" in line) == (2, True)
+    status, line = failure(capsys, "train", "copy", "--out", "run", "--preset", "smal")
+    assert (status, "unknown preset of copy 'smal'; perhaps you meant small" in line) == (2, True)
+    status, line = failure(capsys, "data", "prepare", "copy", "--source", "x")
+    assert (status, "copy is generated" in line.lower()) == (1, True)
