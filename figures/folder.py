@@ -21,7 +21,7 @@ from figures.errors import FigureError
 from figures.retention import draw_retention
 from figures.save import save_figure
 from figures.sensitivity import draw_sensitivity
-from figures.training import EVALUATION, draw_training
+from figures.training import HeldOutScore, draw_training
 from model.run_folder import RunFolder
 from rmaat.files import read_text
 
@@ -109,14 +109,15 @@ def _run_drawing(run: RunFolder) -> Drawing:
     return lambda: draw_training(metrics, evaluation, title)
 
 
-def _read_evaluation(run: RunFolder) -> dict[str, float] | None:
+def _read_evaluation(run: RunFolder) -> HeldOutScore | None:
     """Read here, as the module that writes it needs torch."""
     if not run.evaluation.exists():
         return None
     try:
         values = json.loads(read_text(run.evaluation))
-        return {name: float(values[name]) for name in EVALUATION}
-    except (ValueError, KeyError, TypeError) as error:
+        levels = {str(name): float(level) for name, level in values["trivial_levels"].items()}
+        return HeldOutScore(float(values["accuracy"]), float(values["standard_error"]), levels)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FigureError(
             f"{run.evaluation} is damaged ({error}); score the run again with: rmaat evaluate {run.path}"
         ) from error

@@ -35,6 +35,8 @@ COMMANDS = (
     "demo",
     "validate",
     "plan",
+    "data prepare",
+    "data list",
 )
 """A command of two words, `rmaat distill show`, is the module `distill_show`."""
 
