@@ -56,7 +56,7 @@ def difference(parameters: SimulationParameters, name: str, labels: list[str]) -
 def test_derivatives_are_those_of_separate_runs_to_a_millionth(case):
     parameters, names = CASES[case]
     found = measure_sensitivities(parameters, names, TIMES)
-    tight = parameters.override({"relative_tolerance": 1e-11})
+    tight = parameters.override({"relative_tolerance": 1e-12})
     for place, name in enumerate(names):
         for label, expected in difference(tight, name, ["long_term_process", "short_term_process"]).items():
             error = np.abs(found.slopes[label][..., place] - expected).max()
