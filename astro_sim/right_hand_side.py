@@ -46,7 +46,7 @@ class RightHandSide:
 
     def __call__(self, state: Array, presynaptic_drive: Array, postsynaptic_drive: Array) -> Array:
         """d state / dt in 1/s for drives of shape (pre,) and (post,)."""
-        derivative = np.empty(self.size)
+        derivative = np.empty_like(state)
         values = [state[place].reshape(shape) for place, shape in self._places.values()]
         rates = self._rates(*values, presynaptic_drive, postsynaptic_drive)
         for (place, shape), rate in zip(self._places.values(), rates, strict=True):

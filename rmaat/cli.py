@@ -29,6 +29,7 @@ COMMANDS = (
     "distill show",
     "distill diff",
     "distill sweep",
+    "fit",
     "train",
     "evaluate",
     "figures",
