@@ -1,4 +1,4 @@
-"""What a distillation reads from traces, as plain arrays: the long-term curves, the pairs of synapses, the first stimulus.
+"""What a distillation reads from traces, as arrays: the long-term curves, the pairs of synapses, the first stimulus.
 
 `distil` and every point of a sweep begin here, so that they give the same numbers to the bit. Nothing here is xarray's
 arithmetic, whose cost per call is that of a whole point.
@@ -6,9 +6,11 @@ arithmetic, whose cost per call is that of a whole point.
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from distill.law import Array
 
@@ -88,7 +90,7 @@ def _over_time(values: Array, places: int) -> Array:
     return values.mean(axis=tuple(other for other in range(values.ndim) if other != axis))
 
 
-def _array(traces: xr.Dataset, name: str, *dims: str) -> Array:
+def _array(traces: xr.Dataset, name: str, *dims: str) -> NDArray[Any]:
     """The values with their axes in the order of `dims`, of which the traces may lack the first, that of trials.
 
     In one memory layout, so that traces from a file and from a simulation give the same last digit.

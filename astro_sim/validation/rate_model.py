@@ -8,7 +8,7 @@ import xarray as xr
 
 from astro_sim.arrays import Array
 from astro_sim.parameters import SimulationParameters
-from astro_sim.simulate import simulate
+from astro_sim.simulation import simulate
 from astro_sim.validation.check import Check
 from rmaat.records import ParameterError
 
