@@ -8,6 +8,9 @@ from .parameters import PRESETS as PRESETS
 from .parameters import SimulationParameters as SimulationParameters
 from .parameters import load_preset as load_preset
 from .simulation import simulate as simulate
+from .streaming import has_checkpoint as has_checkpoint
+from .streaming import simulate_to_file as simulate_to_file
 from .traces import content_digest as content_digest
+from .traces import open_traces as open_traces
 from .traces import read_traces as read_traces
 from .traces import write_traces as write_traces

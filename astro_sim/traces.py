@@ -20,7 +20,8 @@ equal content.
 import errno
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ from astro_sim.arrays import Array
 from astro_sim.durations import multiples
 from astro_sim.errors import SimulationError
 from astro_sim.protocol import presynaptic_drive
+from rmaat.digest import blocks
 from rmaat.digest import content_digest as content_digest
 from rmaat.files import atomic_file
 from rmaat.versions import versions
@@ -38,6 +40,7 @@ from rmaat.versions import versions
 if TYPE_CHECKING:
     # Readers of traces need no solvers.
     from astro_sim.engines.job import Job, Solution
+    from astro_sim.equations import Variable
     from astro_sim.geometry import Geometry
     from astro_sim.parameters import SimulationParameters
 
@@ -95,6 +98,24 @@ def build_traces(
 
     `influence` (source, post, pre) is that of `sources`; distance and coupling are stored for the same.
     """
+    frame = build_frame(parameters, engine, geometry, job, solution, sources, influence)
+    states = {
+        variable.label: (("time", *variable.dims), solution.values[variable.label], describe_state(variable))
+        for variable in job.model.variables
+    }
+    return frame.assign(states)
+
+
+def build_frame(
+    parameters: "SimulationParameters",
+    engine: str,
+    geometry: "Geometry",
+    job: "Job",
+    solution: "Solution",
+    sources: Sequence[tuple[int, int]],
+    influence: Array,
+) -> xr.Dataset:
+    """All of a traces dataset but the states, of which `solution` needs none."""
     protocol = parameters.protocol
     arrays = {
         "presynaptic_drive": presynaptic_drive(job.intervals, solution.times),
@@ -104,15 +125,7 @@ def build_traces(
         "coupling": np.stack([job.coupling.between(source) for source in sources]),
         "influence": influence,
     }
-    data = {
-        variable.label: (
-            ("time", *variable.dims),
-            solution.values[variable.label],
-            _describe("1", variable.meaning, variable.symbol),
-        )
-        for variable in job.model.variables
-    }
-    data |= {name: (DIMS[name], arrays[name], _describe(*_INPUTS[name])) for name in arrays}
+    data = {name: (DIMS[name], arrays[name], _describe(*_INPUTS[name])) for name in arrays}
     attributes = _attributes(parameters, engine, solution)
     return xr.Dataset(data, _coordinates(solution.times, protocol.cycles, job.coupling.shape, sources), attributes)
 
@@ -129,17 +142,37 @@ def stack_trials(trials: Sequence[xr.Dataset], names: Sequence[str], seeds: Sequ
     )
 
 
+def describe_state(variable: "Variable") -> dict[str, str]:
+    """The attributes of a state variable in the file."""
+    return _describe("1", variable.meaning, variable.symbol)
+
+
 def write_traces(dataset: xr.Dataset, path: Path) -> None:
     """Write `dataset` to `path` as NetCDF 4, whole or not at all; raises `rmaat.files.FileError`."""
-    with atomic_file(path) as temporary:
-        try:
-            dataset.to_netcdf(temporary, engine="netcdf4", format="NETCDF4")
-        except RuntimeError as error:  # the HDF5 library's word for a write that the system refused
-            raise OSError(errno.EIO, f"{error} (is the disk full?)") from error
+    with atomic_file(path) as temporary, refused_writes():
+        dataset.to_netcdf(temporary, engine="netcdf4", format="NETCDF4")
+
+
+@contextmanager
+def refused_writes() -> Iterator[None]:
+    """Turn the HDF5 library's word for a write that the system refused into the system's own."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("NetCDF"):
+            raise
+        raise OSError(errno.EIO, f"{error} (is the disk full?)") from error
 
 
 def read_traces(path: Path) -> xr.Dataset:
-    """Read and check a traces file; it is in memory and the file closed when this returns.
+    """Read and check a traces file; it is in memory and the file closed when this returns; raises as `open_traces`."""
+    with open_traces(path) as dataset:
+        return dataset.load()
+
+
+@contextmanager
+def open_traces(path: Path) -> Iterator[xr.Dataset]:
+    """Yield a checked traces file whose values are read when they are used, so that it may be larger than memory.
 
     Raises
     ------
@@ -147,11 +180,21 @@ def read_traces(path: Path) -> xr.Dataset:
         The file is missing, is no NetCDF file, has another schema or version, lacks a variable, has other axes, or
         holds a value that is not finite or times that do not increase.
     """
-    dataset = _load(path)
-    problem = _problem(dataset)
-    if problem:
-        raise SimulationError(f"{path} {problem}")
-    return dataset
+    with _opened(path) as dataset:
+        problem = _problem(dataset)
+        if problem:
+            raise SimulationError(f"{path} {problem}")
+        yield dataset
+
+
+def mean_over_synapses(array: xr.DataArray) -> Array:
+    """The means (time,), or (trial, time), of values (..., time, post, pre).
+
+    They are the same to the bit for values in memory and in a file, of which only pieces are read at a time.
+    """
+    if TRIAL in array.dims:
+        return np.stack([mean_over_synapses(array.isel({TRIAL: trial})) for trial in range(array.sizes[TRIAL])])
+    return np.concatenate([np.empty(0), *(block.mean(axis=(1, 2)) for block in blocks(array))])
 
 
 def _describe(units: str, long_name: str, symbol: str) -> dict[str, str]:
@@ -201,15 +244,25 @@ def _attributes(parameters: "SimulationParameters", engine: str, solution: "Solu
     }
 
 
-def _load(path: Path) -> xr.Dataset:
+@contextmanager
+def _opened(path: Path) -> Iterator[xr.Dataset]:
     if not path.is_file():
         raise SimulationError(f"{path} is not there; make it with rmaat simulate")
     try:
-        with xr.open_dataset(path, engine="netcdf4", decode_times=False) as dataset:
-            return dataset.load()
+        dataset = xr.open_dataset(path, engine="netcdf4", decode_times=False, cache=False)
     except (OSError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise SimulationError(f"{path} is not a NetCDF file that can be read ({reason}); {_REMEDY}") from error
+        raise _unreadable(path, error) from error
+    with dataset:
+        try:
+            yield dataset
+        except (OSError, RuntimeError, ValueError) as error:
+            if not str(error).startswith("NetCDF"):
+                raise
+            raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> SimulationError:
+    return SimulationError(f"{path} is not a NetCDF file that can be read ({' '.join(str(error).split())}); {_REMEDY}")
 
 
 def _problem(dataset: xr.Dataset) -> str | None:
@@ -232,7 +285,7 @@ def _problem(dataset: xr.Dataset) -> str | None:
         wanted, kind = ("whole", "i") if name in _INDICES else ("floating-point", "f")
         if dataset[name].dtype.kind != kind:
             return f"has {name} as {dataset[name].dtype}, not as {wanted} numbers; {_REMEDY}"
-        if not np.isfinite(dataset[name].values).all():
+        if not all(np.isfinite(block).all() for block in blocks(dataset[name])):
             return f"has {_first_gap(dataset[name])}; {_REMEDY}"
     steps = np.diff(dataset["time"].values)
     if (steps <= 0).any():

@@ -20,8 +20,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from astro_sim import simulate
 from benchmarks.report import RESULTS, processor, write_report
-from distill import Tables, default_tables
+from distill import DistillParameters, distil
 from model.network import build_model
 from model.parameters import ModelParameters
 from model.replay import Amrb
@@ -71,7 +72,7 @@ def measure(tokens: int) -> dict[str, Any]:
     torch.manual_seed(0)
     segments = tokens // SEGMENT_LENGTH
     parameters = SIZE | {"segment_length": SEGMENT_LENGTH, "segments": segments, "retention": "none"}
-    model = build_model(ModelParameters.from_dict(parameters), _tables(segments))
+    model = build_model(ModelParameters.from_dict(parameters), distil(simulate(), DistillParameters(segments=segments)))
     optimizer = torch.optim.AdamW(model.parameters())
     sequence, label = torch.randint(1, 16, (1, tokens), dtype=torch.int32), torch.zeros(1, dtype=torch.int64)
     seconds = []
@@ -93,13 +94,6 @@ def fit_exponent(seconds: dict[int, float]) -> float:
     if len(seconds) < 2:
         return math.nan
     return float(np.polyfit(np.log(list(seconds)), np.log(list(seconds.values())), 1)[0])
-
-
-def _tables(segments: int) -> Tables:
-    """The default tables for any number of segments, with a retention factor of 1: its value costs nothing."""
-    dataset = default_tables().dataset.sel(variant=["none"])
-    missing = max(0, segments - dataset.sizes["segment"])
-    return Tables(dataset.pad(segment=(0, missing), length=(0, missing), mode="edge"))
 
 
 def _in_a_process(tokens: int) -> dict[str, Any]:

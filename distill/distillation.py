@@ -24,7 +24,8 @@ def distil(traces: xr.Dataset, parameters: DistillParameters = DistillParameters
     """Retention factors, coupling decay and presynaptic exponent from `traces` (see `astro_sim.traces`).
 
     Nothing is simulated again, whatever the number of segments. Where traces hold several trials, along the axis
-    `trial`, the tables are those of their mean.
+    `trial`, the tables are those of their mean. Traces of `astro_sim.traces.open_traces` are read piece by piece and
+    may be larger than memory.
 
     Raises
     ------

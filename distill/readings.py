@@ -1,7 +1,8 @@
 """What a distillation reads from traces, as arrays: the long-term curves, the pairs of synapses, the first stimulus.
 
-`distil` and every point of a sweep begin here, so that they give the same numbers to the bit. Nothing here is xarray's
-arithmetic, whose cost per call is that of a whole point.
+`distil` and every point of a sweep begin here, so that they give the same numbers to the bit. There is no arithmetic of
+xarray's, a call of which costs as much as a whole fit. Of traces that lie in a file (`astro_sim.traces.open_traces`),
+only what is wanted is read, in pieces.
 """
 
 import json
@@ -12,9 +13,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from astro_sim.traces import mean_over_synapses
 from distill.law import Array
 
-_TRIAL = "trial"
 _SYNAPSE = ("post", "pre")
 
 
@@ -49,9 +50,8 @@ class FirstStimulus:
 
 def long_term_curves(traces: xr.Dataset) -> Array:
     """The mean over synapses at the start and at each cycle's end, (trial, cycle + 1); one trial where none is told."""
-    mean = _array(traces, "long_term_process", _TRIAL, "time", *_SYNAPSE).mean(axis=(-2, -1))
     ends = np.searchsorted(_array(traces, "time"), _array(traces, "cycle_end"))
-    return np.ascontiguousarray(np.atleast_2d(mean)[:, [0, *ends]])
+    return np.atleast_2d(mean_over_synapses(traces["long_term_process"].isel(time=[0, *ends])))
 
 
 def draws_random_numbers(traces: xr.Dataset) -> bool:
@@ -77,25 +77,24 @@ def pairs(traces: xr.Dataset) -> Pairs:
 def first_stimulus(traces: xr.Dataset) -> FirstStimulus:
     """Time, activity and response while the drive is first on."""
     time = _array(traces, "time")
-    first = time <= _array(traces, "cycle_end")[0]
-    driven = first & (_array(traces, "presynaptic_drive", "time", "pre") > 0).any(axis=1)
-    activity = np.tanh(_array(traces, "presynaptic_activity", _TRIAL, "time", "pre")[..., driven, :])
-    response = _array(traces, "short_term_process", _TRIAL, "time", *_SYNAPSE)[..., driven, :, :]
-    return FirstStimulus(time[driven], _over_time(activity, 1), _over_time(response, 2))
+    first = traces["presynaptic_drive"].isel(time=slice(np.searchsorted(time, _array(traces, "cycle_end")[0], "right")))
+    driven = np.flatnonzero((first.values > 0).any(axis=1))
+    activity = np.tanh(_contiguous(traces["presynaptic_activity"].isel(time=driven))).mean(axis=-1)
+    response = mean_over_synapses(traces["short_term_process"].isel(time=driven))
+    return FirstStimulus(time[driven], _over_trials(activity), _over_trials(response))
 
 
-def _over_time(values: Array, places: int) -> Array:
-    """The mean (time,) over trials before the axis of time and over `places` axes after it."""
-    axis = values.ndim - places - 1
-    return values.mean(axis=tuple(other for other in range(values.ndim) if other != axis))
+def _over_trials(values: Array) -> Array:
+    """The mean (time,) of values (time,) or (trial, time)."""
+    return np.atleast_2d(values).mean(axis=0)
 
 
 def _array(traces: xr.Dataset, name: str, *dims: str) -> NDArray[Any]:
-    """The values with their axes in the order of `dims`, of which the traces may lack the first, that of trials.
-
-    In one memory layout, so that traces from a file and from a simulation give the same last digit.
-    """
+    """All values of one variable, with its axes in the order of `dims`."""
     variable = traces.variables[name]
-    if dims:
-        variable = variable.transpose(*(dim for dim in dims if dim in variable.dims))
-    return np.ascontiguousarray(variable.values)
+    return _contiguous(variable.transpose(*dims) if dims else variable)
+
+
+def _contiguous(values: xr.DataArray | xr.Variable) -> NDArray[Any]:
+    """In one memory layout, so that traces from a file and from a simulation give the same last digit."""
+    return np.ascontiguousarray(values.values)

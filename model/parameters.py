@@ -2,10 +2,33 @@
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
-from rmaat.records import ParameterError, Record, Source, parameter
+from rmaat.records import ParameterError, Record, Source, parameter, unknown_name
 
-ARCHITECTURES = ("rmaat", "rmt", "transformer")
+
+@dataclass(frozen=True)
+class Family:
+    """What tells one architecture from the others; all else is the same code and size."""
+
+    attention: str
+    """astromorphic, linear or softmax"""
+    recurrent: bool
+    """segments with memory tokens, rather than the whole sequence at once"""
+    retains: bool
+    """the memory is multiplied by a retention factor"""
+
+
+ARCHITECTURES = {
+    "rmaat": Family("astromorphic", recurrent=True, retains=True),
+    "rmt": Family("softmax", recurrent=True, retains=False),
+    "rlt": Family("linear", recurrent=True, retains=False),
+    "astromorphic_transformer": Family("astromorphic", recurrent=False, retains=False),
+    "linear_transformer": Family("linear", recurrent=False, retains=False),
+    "transformer": Family("softmax", recurrent=False, retains=False),
+}
+ASTROCYTIC = ("exponent", "relative_positions", "write_scale")
+"""The settings that astromorphic attention alone has."""
 
 
 @dataclass(frozen=True)
@@ -14,8 +37,9 @@ class ModelParameters(Record):
 
     architecture: str = parameter(
         "rmaat",
-        "rmaat, or a baseline: rmt (softmax attention, memory tokens), transformer (softmax over the whole sequence)",
-        choices=ARCHITECTURES,
+        "rmaat, or a baseline: rmt, rlt (softmax or linear attention, memory tokens), transformer, linear_transformer, "
+        "astromorphic_transformer (the whole sequence at once)",
+        choices=tuple(ARCHITECTURES),
         source=Source.PAPER,
     )
     vocabulary: int = parameter(16, "token ids, padding (0) included", unit="tokens", low=2, high=2**20)
@@ -36,6 +60,25 @@ class ModelParameters(Record):
     retention: str = parameter(
         "increment", "variant of the retention factor, as the tables name it; none keeps all", source=Source.READER
     )
+    exponent: str = parameter(
+        "tables",
+        "presynaptic exponent: the tables' one, one (no plasticity), or learned from the tables' one on",
+        choices=("tables", "one", "learned"),
+        source=Source.PARENT,
+        symbol="alpha",
+    )
+    relative_positions: str = parameter(
+        "decaying",
+        "strength between positions in the astrocytes' write: exp(-scale distance) with the tables' scale, with a "
+        "learned scale, the whole measured influence, or none (no astrocytic write)",
+        choices=("decaying", "learned", "measured", "none"),
+        source=Source.READER,
+    )
+    write_scale: str = parameter(
+        "features",
+        "what is written is divided by the features of a head, or by one as in linear attention",
+        choices=("features", "one"),
+    )
     dropout: float = parameter(0.0, "share of features dropped in training", low=0, high=0.9)
     norm: str = parameter(
         "post",
@@ -51,11 +94,22 @@ class ModelParameters(Record):
         super().__post_init__()
         if self.width % self.heads:
             raise ParameterError(f"{self.heads} heads do not divide a width of {self.width}; choose a multiple")
-        if self.architecture == "transformer" and (self.segments, self.memory_tokens) != (1, 0):
+        if not self.family.recurrent and (self.segments, self.memory_tokens) != (1, 0):
             raise ParameterError(
-                f"a transformer sees the whole sequence as one segment without memory, not {self.segments} segments "
-                f"and {self.memory_tokens} memory tokens; use ModelParameters.as_architecture"
+                f"a {self.architecture} sees the whole sequence as one segment without memory, not {self.segments} "
+                f"segments and {self.memory_tokens} memory tokens; use ModelParameters.as_architecture"
             )
+        for name in _foreign(self.architecture):
+            if getattr(self, name) != _default(name):
+                raise ParameterError(
+                    f"{name} is {getattr(self, name)}, which means nothing to a {self.architecture}; "
+                    f"leave it at {_default(name)}"
+                )
+
+    @property
+    def family(self) -> Family:
+        """What tells the architecture from the others."""
+        return ARCHITECTURES[self.architecture]
 
     @property
     def longest_sequence(self) -> int:
@@ -63,12 +117,26 @@ class ModelParameters(Record):
         return self.segment_length * self.segments
 
     def as_architecture(self, architecture: str) -> "ModelParameters":
-        """The same size with another architecture; the transformer sees the whole sequence as one segment."""
-        if architecture != "transformer":
-            return dataclasses.replace(self, architecture=architecture)
-        return dataclasses.replace(
-            self, architecture=architecture, segments=1, segment_length=self.longest_sequence, memory_tokens=0
-        )
+        """The same size with another architecture, without the settings that it lacks.
+
+        One that is not recurrent sees the whole sequence as one segment.
+        """
+        if architecture not in ARCHITECTURES:
+            raise ParameterError(unknown_name("architecture", architecture, ARCHITECTURES))
+        changes: dict[str, Any] = {name: _default(name) for name in _foreign(architecture)}
+        if not ARCHITECTURES[architecture].recurrent:
+            changes |= {"segments": 1, "segment_length": self.longest_sequence, "memory_tokens": 0}
+        return dataclasses.replace(self, architecture=architecture, **changes)
+
+
+def _foreign(architecture: str) -> tuple[str, ...]:
+    """The settings that an architecture lacks; in its records they stay at their defaults."""
+    family = ARCHITECTURES[architecture]
+    return (() if family.retains else ("retention",)) + (() if family.attention == "astromorphic" else ASTROCYTIC)
+
+
+def _default(name: str) -> Any:
+    return next(entry.default for entry in dataclasses.fields(ModelParameters) if entry.name == name)
 
 
 @dataclass(frozen=True)

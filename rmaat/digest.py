@@ -1,13 +1,18 @@
-"""A digest of what a dataset holds."""
+"""A digest of what a dataset holds, and reading it piece by piece."""
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import xarray as xr
+
+# In bytes; what is read of a large file at once.
+BLOCK = 2**24
 
 
 def content_digest(dataset: "xr.Dataset") -> str:
@@ -20,14 +25,21 @@ def content_digest(dataset: "xr.Dataset") -> str:
     take(dataset.attrs)
     for name in sorted(map(str, dataset.variables)):
         variable = dataset[name].variable
-        values = np.asarray(variable.values)
-        if values.dtype.kind in "OUT":
-            take(name, variable.dims, "text", values.astype(str).tolist(), variable.attrs)
+        if variable.dtype.kind in "OUT":
+            take(name, variable.dims, "text", np.asarray(variable.values).astype(str).tolist(), variable.attrs)
         else:
-            values = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
-            take(name, variable.dims, values.dtype.str, values.shape, variable.attrs)
-            digest.update(values.tobytes())
+            kind = variable.dtype.newbyteorder("<")
+            take(name, variable.dims, kind.str, variable.shape, variable.attrs)
+            for block in blocks(dataset[name]):
+                digest.update(block.astype(kind, copy=False).tobytes())
     return digest.hexdigest()
+
+
+def blocks(array: "xr.DataArray") -> "Iterator[NDArray]":
+    """The values of `array` in pieces along its first axis, each small and in memory in the order of the axes."""
+    rows = max(1, BLOCK // max(1, array[:1].nbytes)) if array.ndim else 1
+    for start in range(0, array.shape[0] if array.ndim else 1, rows):
+        yield np.ascontiguousarray(array[start : start + rows].values if array.ndim else array.values)
 
 
 def _plain(value: Any) -> Any:

@@ -88,7 +88,6 @@ def test_the_benchmark_of_length_measures_a_step_and_fits_the_power(monkeypatch)
     monkeypatch.setattr(length, "SIZE", length.SIZE | {"width": 16, "layers": 1, "feed_forward_width": 16})
     monkeypatch.setattr(length, "LEAST_SECONDS", 0)
     monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
-    # More segments than the default tables have.
     result = length.measure(16 * 70)
     assert result["tokens"] == 1120
     assert result["resident_bytes"] > 1e7

@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Distil traces into tables."""
-    from astro_sim import read_traces
+    from astro_sim import open_traces
     from distill import DistillParameters, distil, write_tables
     from distill.summary import summarize
 
@@ -61,7 +61,8 @@ def run(options: argparse.Namespace) -> None:
         seed=options.seed,
     )
     out = new_file(options.out, options)
-    tables = distil(read_traces(options.traces), parameters)
+    with open_traces(options.traces) as traces:
+        tables = distil(traces, parameters)
     summary = summarize(tables, tables.longest, options.variant)
     write_tables(tables, out)
     print(f"{out}: tables for 1 to {tables.longest} segments, variants {', '.join(tables.variants)}")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from astro_sim import open_traces, write_traces
 from distill.readings import draws_random_numbers, first_stimulus, long_term_curves, pairs
 
 
@@ -64,12 +65,16 @@ def test_the_first_stimulus_is_the_driven_part_of_the_first_cycle(traces, trials
     np.testing.assert_allclose(found.response, response, rtol=1e-13)
 
 
-def test_the_order_of_axes_and_the_layout_in_memory_do_not_matter(traces):
-    turned = traces.transpose(..., "time", "source")
-    np.testing.assert_array_equal(long_term_curves(turned), long_term_curves(traces))
-    for one, other in ((pairs(turned), pairs(traces)), (first_stimulus(turned), first_stimulus(traces))):
-        for name, values in vars(one).items():
-            np.testing.assert_array_equal(values, getattr(other, name))
+def test_the_layout_in_memory_and_the_place_do_not_matter(traces, tmp_path):
+    write_traces(traces, tmp_path / "traces.nc")
+    turned = traces.map(lambda array: array.copy(data=np.asfortranarray(array)), keep_attrs=True)
+    with open_traces(tmp_path / "traces.nc") as stored:
+        for other in (turned, stored):
+            np.testing.assert_array_equal(long_term_curves(other), long_term_curves(traces))
+            for read in (pairs, first_stimulus):
+                wanted = vars(read(traces))
+                for name, values in vars(read(other)).items():
+                    np.testing.assert_array_equal(values, wanted[name])
 
 
 def test_only_the_model_with_noise_of_its_own_draws_random_numbers(traces, biophysical_traces):
