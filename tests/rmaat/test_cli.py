@@ -98,8 +98,8 @@ def test_the_chain_of_commands_leaves_traces_tables_a_run_and_figures(capsys):
     assert "increment   0.455  0.276  0.167  0.102" in shown
     assert re.search(r"commonest label +\d+\.\d%", shown)
     assert read_tables(Path("runs/listops/tables.nc")).longest == 16
-    assert len(list(Path("runs/figures").glob("*.png"))) == 4
-    assert len(list(Path("runs/figures").glob("*.svg"))) == 4
+    assert len(list(Path("runs/figures").glob("*.png"))) == 5
+    assert len(list(Path("runs/figures").glob("*.svg"))) == 5
 
 
 def test_parameters_come_from_a_file_and_single_ones_from_the_command_line(capsys):
