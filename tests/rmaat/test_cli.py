@@ -87,6 +87,16 @@ def test_help_loads_neither_torch_nor_the_simulator():
     assert found.stdout.splitlines()[-1] == "[]"
 
 
+def test_distilling_loads_neither_solvers_nor_models_nor_dask(stored_traces):
+    code = (
+        "import sys, rmaat.cli\n"
+        f"assert rmaat.cli.main(['distill', {str(stored_traces)!r}, '--out', 'tables.nc']) == 0\n"
+        "print(sorted({'torch', 'model', 'scipy.integrate', 'astro_sim.engines', 'distributed'} & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines()[-1] == "[]"
+
+
 def test_the_chain_of_commands_leaves_traces_tables_a_run_and_figures(capsys):
     assert main(["simulate", "--cycles", "4", "--out", "runs/sim.nc"]) == 0
     assert main(["distill", "runs/sim.nc", "--segments", "16", "--out", "runs/tables.nc"]) == 0
