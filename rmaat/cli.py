@@ -44,7 +44,8 @@ COMMANDS = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
-    options = _parser().parse_args(_joined(list(sys.argv[1:] if arguments is None else arguments)))
+    words = _joined(list(sys.argv[1:] if arguments is None else arguments))
+    options = _parser(words[0] if words else "").parse_args(words)
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: print(f"rmaat: warning: {message}", file=sys.stderr)
         try:
@@ -81,7 +82,8 @@ def _out_of_memory(error: MemoryError | RuntimeError) -> bool:
     return isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(meant: str) -> argparse.ArgumentParser:
+    """All commands with their summaries, and the arguments of the command `meant`: those of others may need imports."""
     parser = argparse.ArgumentParser(
         prog="rmaat", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -95,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
             epilog=f"example:\n{module.EXAMPLE}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        module.add_arguments(command)
+        if name == meant:
+            module.add_arguments(command)
         command.set_defaults(run=module.run)
     return parser

@@ -12,7 +12,7 @@ from astro_sim.geometry import build_geometry
 from astro_sim.influence import measure_influence
 from astro_sim.parameters import NetworkParameters, RateModelParameters, SimulationParameters, load_preset
 from astro_sim.rate_model import RATE_MODEL
-from astro_sim.simulate import simulate
+from astro_sim.simulation import simulate
 from astro_sim.validation.check import Check
 from rmaat.records import ParameterError
 

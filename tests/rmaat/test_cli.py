@@ -88,6 +88,16 @@ def test_help_loads_neither_torch_nor_the_simulator():
     assert found.stdout.splitlines()[-1] == "[]"
 
 
+def test_distilling_loads_neither_solvers_nor_models_nor_dask(stored_traces):
+    code = (
+        "import sys, rmaat.cli\n"
+        f"assert rmaat.cli.main(['distill', {str(stored_traces)!r}, '--out', 'tables.nc']) == 0\n"
+        "print(sorted({'torch', 'model', 'scipy.integrate', 'astro_sim.engines', 'distributed'} & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines()[-1] == "[]"
+
+
 def test_the_chain_of_commands_leaves_traces_tables_a_run_and_figures(capsys):
     assert main(["simulate", "--cycles", "4", "--out", "runs/sim.nc"]) == 0
     assert main(["distill", "runs/sim.nc", "--segments", "16", "--out", "runs/tables.nc"]) == 0
@@ -99,8 +109,8 @@ def test_the_chain_of_commands_leaves_traces_tables_a_run_and_figures(capsys):
     assert "increment   0.455  0.276  0.167  0.102" in shown
     assert re.search(r"commonest label +\d+\.\d%", shown)
     assert read_tables(Path("runs/listops/tables.nc")).longest == 16
-    assert len(list(Path("runs/figures").glob("*.png"))) == 4
-    assert len(list(Path("runs/figures").glob("*.svg"))) == 4
+    assert len(list(Path("runs/figures").glob("*.png"))) == 5
+    assert len(list(Path("runs/figures").glob("*.svg"))) == 5
 
 
 def test_parameters_come_from_a_file_and_single_ones_from_the_command_line(capsys):
