@@ -25,15 +25,30 @@ def positive_features(x: Tensor) -> Tensor:
     """phi(x) = elu(x) + 1, in float32 at least, of the shape of `x`.
 
     Written as exp(min(x, 0)) + max(x, 0), it keeps its relative accuracy for negative x, where `elu(x) + 1` cancels and
-    is all noise in bfloat16.
+    is all noise in bfloat16. Its graph holds the features alone.
     """
-    x = at_least_float32(x)
-    return x.clamp(max=0).exp() + x.relu()
+    return _PositiveFeatures.apply(at_least_float32(x))
 
 
 def at_least_float32(x: Tensor) -> Tensor:
     """`x`, widened where it has half precision."""
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
+class _PositiveFeatures(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        features = x.clamp(max=0).exp() + x.relu()
+        ctx.save_for_backward(features)
+        return features
+
+    @staticmethod
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride] (torch passes the gradients one by one)
+        ctx: Any, gradient: Tensor
+    ) -> Tensor:
+        (features,) = ctx.saved_tensors
+        # The slope of phi is exp(x) below zero and 1 above, so min(phi, 1).
+        return gradient * features.clamp(max=1)
 
 
 def fused_attention(
