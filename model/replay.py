@@ -311,8 +311,9 @@ def _first_step(
     random = _RandomState.now(memory.device)
     with _saved_bytes({_place(tensor) for tensor in (memory, *tensors)}) as saved:
         step = plan.step(0, memory, tensors, surroundings)
-    # The memories, and each parameter's gradient twice: AAA
-    others = len(plan.segments) * memory.nbytes + 2 * sum(tensor.nbytes for tensor in tensors)
+    # The memories, the sum of each parameter's gradient, and one part of a sum.
+    sums = [tensor.nbytes for tensor in tensors if tensor.requires_grad]
+    others = len(plan.segments) * memory.nbytes + sum(sums) + max(sums, default=0)
     keep = plan.way.keep(sum(saved.values()), others, len(plan.segments))
     if keep == len(plan.segments):
         return step, keep
