@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from model.fused import LEAST_KEY_SUM, fused_attention, positive_features, without_autocast
 
@@ -35,8 +36,13 @@ def astrocytic_features(
     It depends on parameters alone, so one is enough for all segments of a step.
     """
     with without_autocast(projection):
-        coupled = kernel(projection) @ projection.mT
+        # Made again in backward: W r is as large as W.
+        coupled = checkpoint(_coupled, projection, kernel, use_reentrant=False, preserve_rng_state=False)
         return positive_features(projection.mT @ coupled)
+
+
+def _coupled(projection: Tensor, kernel: Kernel) -> Tensor:
+    return kernel(projection) @ projection.mT
 
 
 def astromorphic_attention(
