@@ -179,10 +179,10 @@ class FourierCoupling(KernelCoupling):
         post, pre = self.shape
         rows, columns = _offsets(2 * post - 1), _offsets(2 * pre - 1)
         whole = _kernel(geometry, scale, rows, columns)
-        seen = whole > NEGLIGIBLE * whole.max()
+        least = NEGLIGIBLE * whole.max()
         self._padded = (
-            fft.next_fast_len(post + _reach(rows, seen.any(axis=1))),
-            fft.next_fast_len(pre + _reach(columns, seen.any(axis=0)), real=True),
+            fft.next_fast_len(post + _reach(rows, whole.max(axis=1), least)),
+            fft.next_fast_len(pre + _reach(columns, whole.max(axis=0), least), real=True),
         )
         kernel = strength * _kernel(geometry, scale, *map(_offsets, self._padded))
         # T is symmetric, so that the kernel's transform is real but for rounding.
@@ -200,7 +200,8 @@ class FourierCoupling(KernelCoupling):
 
 def _offsets(size: int) -> Array:
     """Steps from one synapse to the others along an axis that wraps round after `size`, in the order of a transform."""
-    return np.fft.fftfreq(size, 1 / size)
+    offsets: Any = np.fft.fftfreq(size, 1 / size)
+    return offsets
 
 
 def _kernel(geometry: Geometry, scale: float, rows: Array, columns: Array) -> Array:
@@ -211,9 +212,9 @@ def _kernel(geometry: Geometry, scale: float, rows: Array, columns: Array) -> Ar
     return kernel
 
 
-def _reach(offsets: Array, seen: Array) -> int:
-    """The farthest of the `offsets` that are seen."""
-    return int(np.abs(offsets[seen]).max(initial=0))
+def _reach(offsets: Array, strengths: Array, least: float) -> int:
+    """The farthest of the `offsets` whose strength is more than `least`."""
+    return int(np.abs(offsets[strengths > least]).max(initial=0))
 
 
 def build_coupling(geometry: Geometry, network: NetworkParameters) -> Coupling:

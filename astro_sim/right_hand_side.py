@@ -12,7 +12,6 @@ from astro_sim.equations import FUNCTIONS, Model, Place
 from rmaat.errors import UsageError
 from rmaat.records import unknown_name
 
-
 OPERATIONS: Mapping[type[ast.operator], Any] = {
     ast.Add: np.add,
     ast.Sub: np.subtract,
