@@ -38,7 +38,7 @@ from astro_sim.engines import integrate
 from astro_sim.engines.job import Solution
 from astro_sim.geometry import build_geometry
 from astro_sim.parameters import NetworkParameters
-from astro_sim.simulate import prepare
+from astro_sim.simulation import prepare
 from benchmarks.outside import OutsideRun, beside_brian2, beside_nest
 from benchmarks.report import RESULTS, processor, write_report
 from rmaat.text import table
