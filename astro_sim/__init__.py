@@ -7,12 +7,14 @@
 the programs that integrate; `traces` the file.
 """
 
+from astro_sim.batch import simulate_batch
 from astro_sim.engines import ENGINES
 from astro_sim.equations import Model, Place, Variable
 from astro_sim.errors import SimulationError
 from astro_sim.parameters import PRESETS, SimulationParameters, load_preset
 from astro_sim.simulate import simulate
-from astro_sim.traces import content_digest, read_traces, write_traces
+from astro_sim.streaming import has_checkpoint, simulate_to_file
+from astro_sim.traces import content_digest, open_traces, read_traces, write_traces
 
 __all__ = [
     "ENGINES",
@@ -23,8 +25,12 @@ __all__ = [
     "SimulationParameters",
     "Variable",
     "content_digest",
+    "has_checkpoint",
     "load_preset",
+    "open_traces",
     "read_traces",
     "simulate",
+    "simulate_batch",
+    "simulate_to_file",
     "write_traces",
 ]

@@ -47,9 +47,12 @@ class Coupling(ABC):
     ----------
     shape : (post, pre)
         Of the signals.
+    points : tuple of int
+        Sizes of the axes that signals have after those, where several networks are solved as one.
     """
 
     shape: tuple[int, int]
+    points: tuple[int, ...] = ()
 
     @abstractmethod
     def apply(self, signal: Array) -> Array:

@@ -130,16 +130,31 @@ class RecordingParameters(Record):
     )
 
 
+def brian2_target() -> Any:
+    """What Brian2 makes of a network, a parameter of every model that runs in it."""
+    return parameter(
+        "automatic",
+        "what Brian2 makes of the network; automatic: C++ where there are compiler and make, else NumPy",
+        choices=("automatic", "numpy", "cython", "cpp_standalone"),
+    )
+
+
 @dataclass(frozen=True)
 class SolverParameters(Record):
-    """How finely the engines solve; the first two are SciPy's, the last is Brian2's."""
+    """How finely the engines solve; the last two are Brian2's, the others are SciPy's."""
 
+    method: str = parameter(
+        "lsoda",
+        "solver of SciPy; dop853: explicit, of order 8, the second opinion, and of large networks the faster one",
+        choices=("lsoda", "dop853"),
+    )
     relative_tolerance: float = parameter(1e-8, "relative error allowed per step of SciPy", low=1e-13, high=1e-2)
     # Far below 1e-14, a sum that cancels to rounding error would be followed step by tiny step, and SciPy gives up.
     absolute_tolerance: float = parameter(1e-30, "absolute error allowed per step of SciPy", low=1e-100, high=1e-2)
     time_step: float = parameter(
         0.0002, "fixed step of Brian2; it divides recording_interval", unit="s", low=1e-6, high=0.1, symbol="dt"
     )
+    brian2_target: str = brian2_target()
 
 
 @dataclass(frozen=True)

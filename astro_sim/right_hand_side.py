@@ -23,7 +23,7 @@ class RightHandSide:
     parameters : mapping of names to numbers or arrays
         What the equations name; arrays broadcast against the variable's own shape.
     coupling : Coupling
-        The operator T.
+        The operator T; every variable has its axes of points after its own.
 
     Raises
     ------
@@ -34,7 +34,7 @@ class RightHandSide:
     def __init__(self, model: Model, parameters: Mapping[str, Any], coupling: Coupling) -> None:
         sizes: dict[str, int] = dict(zip(("post", "pre"), coupling.shape, strict=True))
         self.model = model
-        shapes = {v.label: tuple(sizes[dim] for dim in v.dims) for v in model.variables}
+        shapes = {v.label: (*(sizes[dim] for dim in v.dims), *coupling.points) for v in model.variables}
         ends = np.cumsum([int(np.prod(shape)) for shape in shapes.values()])
         starts = [0, *map(int, ends[:-1])]
         self.size = int(ends[-1])
@@ -74,7 +74,7 @@ def _compile(model: Model, parameters: Mapping[str, Any], coupling: Coupling) ->
     What the equations share is evaluated once: most of the time goes into tanh, which several of them take of the same
     variable. Every name but those of functions and parameters starts with an underscore, so that none can collide.
     """
-    shape = coupling.shape
+    shape = (*coupling.shape, *coupling.points)
     body = _Body({*FUNCTIONS, *parameters})
     at_synapse = _names_at_synapses(model)
     own = {variable.name: f"_{variable.label}" for variable in model.at(Place.SYNAPSE)}

@@ -6,7 +6,7 @@ from astro_sim.coupling import build_coupling, sources_to_store
 from astro_sim.engines import integrate
 from astro_sim.engines.job import Job, Progress
 from astro_sim.equations import Model
-from astro_sim.geometry import build_geometry
+from astro_sim.geometry import Geometry, build_geometry
 from astro_sim.influence import measure_influence
 from astro_sim.parameters import SimulationParameters
 from astro_sim.protocol import build_intervals
@@ -48,23 +48,23 @@ def simulate(
         process did not decrease from cycle to cycle.
     """
     parameters = parameters or SimulationParameters()
+    geometry, job = prepare(parameters, model)
+    solution = integrate(job, engine, progress or (lambda _: None))
+    sources = sources_to_store(geometry.shape)
+    influence = measure_influence(job.model, parameters.model, job.coupling, sources)
+    traces = build_traces(parameters, engine, geometry, job, solution, sources, influence)
+    check_increments(traces)
+    return traces
+
+
+def prepare(parameters: SimulationParameters, model: Model | None = None) -> tuple[Geometry, Job]:
+    """What an engine needs to run `model`, or else the form that `parameters` give; raises and warns as `simulate`."""
     network = parameters.network
     geometry = build_geometry(network)
     coupling = build_coupling(geometry, network)
     if model is None:
         model = parameters.form.model(network.presynaptic_neurons)
         check_stability(parameters, coupling)
-    job = Job(
-        model,
-        parameters.model,
-        coupling,
-        build_intervals(parameters.protocol, network),
-        parameters.recording.recording_interval,
-        parameters.solver,
-    )
-    solution = integrate(job, engine, progress or (lambda _: None))
-    sources = sources_to_store(geometry.shape)
-    influence = measure_influence(model, parameters.model, coupling, sources)
-    traces = build_traces(parameters, engine, geometry, job, solution, sources, influence)
-    check_increments(traces)
-    return traces
+    intervals = build_intervals(parameters.protocol, network)
+    interval = parameters.recording.recording_interval
+    return geometry, Job(model, parameters.model, coupling, intervals, interval, parameters.solver)

@@ -14,6 +14,7 @@ import xarray as xr
 
 from astro_sim.coupling import Coupling
 from astro_sim.parameters import SimulationParameters
+from astro_sim.traces import mean_over_synapses
 from rmaat.records import ParameterError
 
 DECAY_TIMES_PER_CYCLE = 4
@@ -51,7 +52,7 @@ def check_stability(parameters: SimulationParameters, coupling: Coupling) -> Non
 
 def check_increments(traces: xr.Dataset) -> None:
     """Warn where the mean long-term process grew more in a cycle than in the one before."""
-    ends = traces["long_term_process"].sel(time=traces["cycle_end"].values).mean(("post", "pre")).values
+    ends = mean_over_synapses(traces["long_term_process"].sel(time=traces["cycle_end"].values))
     increments = np.diff(ends, prepend=0.0)
     grown = np.flatnonzero(np.diff(increments) > NEGLIGIBLE * np.abs(increments).max())
     if grown.size:

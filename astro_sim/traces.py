@@ -10,16 +10,18 @@
 | `synapse_distance`, `coupling`, `influence` | source, post, pre |
 | `source_post`, `source_pre` | source |
 
-Sources are all synapses of a small network and the one at the centre of a large one; `source_post` and `source_pre`
-tell which. A value stored at the edge of two cycles is the one before the restart. Global attributes tell engine,
-solver, parameters, seed and versions; there is no time stamp, so that equal input gives equal content.
+A file of several trials, which differ in their noise only, has `trial` as the first axis of activity, facilitation and
+processes, and `noise_seed` (trial). Sources are all synapses of a small network and the one at the centre of a large
+one; `source_post` and `source_pre` tell which. A value stored at the edge of two cycles is the one before the restart.
+Global attributes tell engine, solver, parameters, seed and versions; there is no time stamp, so that equal input gives
+equal content.
 """
 
 import errno
-import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +31,21 @@ import xarray as xr
 from astro_sim.arrays import Array
 from astro_sim.durations import multiples
 from astro_sim.engines.job import Job, Solution
+from astro_sim.equations import Variable
 from astro_sim.errors import SimulationError
 from astro_sim.geometry import Geometry
 from astro_sim.parameters import SimulationParameters
 from astro_sim.protocol import presynaptic_drive
+from rmaat.digest import blocks
+from rmaat.digest import content_digest as content_digest
 from rmaat.files import atomic_file
 from rmaat.versions import versions
 
 SCHEMA = "rmaat-traces"
 SCHEMA_VERSION = 2
+TRIALS_VERSION = 3
+"""Of files with the axis `trial`; one without it is as it was, so that what reads version 2 reads it."""
+TRIAL = "trial"
 
 _SYNAPSE = ("post", "pre")
 _PAIR = ("source", *_SYNAPSE)
@@ -58,6 +66,8 @@ DIMS: Mapping[str, tuple[str, ...]] = {
     "source_pre": ("source",),
 }
 """Every variable of numbers that a traces file must have, with its axes in order."""
+VARIED = tuple(name for name, dims in DIMS.items() if dims[0] == "time" and name not in ("time", "presynaptic_drive"))
+"""What noise changes: in a file of trials these have `trial` as their first axis."""
 _INDICES = ("source_post", "source_pre")
 
 _INPUTS = {
@@ -85,6 +95,24 @@ def build_traces(
 
     `influence` (source, post, pre) is that of `sources`; distance and coupling are stored for the same.
     """
+    frame = build_frame(parameters, engine, geometry, job, solution, sources, influence)
+    states = {
+        variable.label: (("time", *variable.dims), solution.values[variable.label], describe_state(variable))
+        for variable in job.model.variables
+    }
+    return frame.assign(states)
+
+
+def build_frame(
+    parameters: SimulationParameters,
+    engine: str,
+    geometry: Geometry,
+    job: Job,
+    solution: Solution,
+    sources: Sequence[tuple[int, int]],
+    influence: Array,
+) -> xr.Dataset:
+    """All of a traces dataset but the states, of which `solution` needs none."""
     protocol = parameters.protocol
     arrays = {
         "presynaptic_drive": presynaptic_drive(job.intervals, solution.times),
@@ -94,30 +122,54 @@ def build_traces(
         "coupling": np.stack([job.coupling.between(source) for source in sources]),
         "influence": influence,
     }
-    data = {
-        variable.label: (
-            ("time", *variable.dims),
-            solution.values[variable.label],
-            _describe("1", variable.meaning, variable.symbol),
-        )
-        for variable in job.model.variables
-    }
-    data |= {name: (DIMS[name], arrays[name], _describe(*_INPUTS[name])) for name in arrays}
+    data = {name: (DIMS[name], arrays[name], _describe(*_INPUTS[name])) for name in arrays}
     attributes = _attributes(parameters, engine, solution)
     return xr.Dataset(data, _coordinates(solution.times, protocol.cycles, job.coupling.shape, sources), attributes)
 
 
+def stack_trials(trials: Sequence[xr.Dataset], names: Sequence[str], seeds: Sequence[int]) -> xr.Dataset:
+    """Traces that differ in the variables `names` only as one dataset, in which these have `trial` as first axis."""
+    varied = xr.concat([trial[list(names)] for trial in trials], TRIAL, combine_attrs="override")
+    stacked = trials[0].assign({name: varied[name] for name in names}).assign_attrs(schema_version=TRIALS_VERSION)
+    return stacked.assign_coords(
+        {
+            TRIAL: (TRIAL, np.arange(1, len(trials) + 1), {"long_name": "number of the trial, from 1"}),
+            "noise_seed": (TRIAL, np.asarray(seeds), {"long_name": "seed of the noise of the trial"}),
+        }
+    )
+
+
+def describe_state(variable: Variable) -> dict[str, str]:
+    """The attributes of a state variable in the file."""
+    return _describe("1", variable.meaning, variable.symbol)
+
+
 def write_traces(dataset: xr.Dataset, path: Path) -> None:
     """Write `dataset` to `path` as NetCDF 4, whole or not at all; raises `rmaat.files.FileError`."""
-    with atomic_file(path) as temporary:
-        try:
-            dataset.to_netcdf(temporary, engine="netcdf4", format="NETCDF4")
-        except RuntimeError as error:  # the HDF5 library's word for a write that the system refused
-            raise OSError(errno.EIO, f"{error} (is the disk full?)") from error
+    with atomic_file(path) as temporary, refused_writes():
+        dataset.to_netcdf(temporary, engine="netcdf4", format="NETCDF4")
+
+
+@contextmanager
+def refused_writes() -> Iterator[None]:
+    """Turn the HDF5 library's word for a write that the system refused into the system's own."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("NetCDF"):
+            raise
+        raise OSError(errno.EIO, f"{error} (is the disk full?)") from error
 
 
 def read_traces(path: Path) -> xr.Dataset:
-    """Read and check a traces file; it is in memory and the file closed when this returns.
+    """Read and check a traces file; it is in memory and the file closed when this returns; raises as `open_traces`."""
+    with open_traces(path) as dataset:
+        return dataset.load()
+
+
+@contextmanager
+def open_traces(path: Path) -> Iterator[xr.Dataset]:
+    """Yield a checked traces file whose values are read when they are used, so that it may be larger than memory.
 
     Raises
     ------
@@ -125,31 +177,21 @@ def read_traces(path: Path) -> xr.Dataset:
         The file is missing, is no NetCDF file, has another schema or version, lacks a variable, has other axes, or
         holds a value that is not finite or times that do not increase.
     """
-    dataset = _load(path)
-    problem = _problem(dataset)
-    if problem:
-        raise SimulationError(f"{path} {problem}")
-    return dataset
+    with _opened(path) as dataset:
+        problem = _problem(dataset)
+        if problem:
+            raise SimulationError(f"{path} {problem}")
+        yield dataset
 
 
-def content_digest(dataset: xr.Dataset) -> str:
-    """SHA-256 of names, axes, types, values and attributes, however a file may order or compress them."""
-    digest = hashlib.sha256()
+def mean_over_synapses(array: xr.DataArray) -> Array:
+    """The means (time,), or (trial, time), of values (..., time, post, pre).
 
-    def take(*parts: Any) -> None:
-        digest.update((json.dumps(parts, sort_keys=True, default=_plain) + "\n").encode())
-
-    take(dataset.attrs)
-    for name in sorted(map(str, dataset.variables)):
-        variable = dataset[name].variable
-        values = np.asarray(variable.values)
-        if values.dtype.kind in "OUT":
-            take(name, variable.dims, "text", values.astype(str).tolist(), variable.attrs)
-        else:
-            values = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
-            take(name, variable.dims, values.dtype.str, values.shape, variable.attrs)
-            digest.update(values.tobytes())
-    return digest.hexdigest()
+    They are the same to the bit for values in memory and in a file, of which only pieces are read at a time.
+    """
+    if TRIAL in array.dims:
+        return np.stack([mean_over_synapses(array.isel({TRIAL: trial})) for trial in range(array.sizes[TRIAL])])
+    return np.concatenate([np.empty(0), *(block.mean(axis=(1, 2)) for block in blocks(array))])
 
 
 def _describe(units: str, long_name: str, symbol: str) -> dict[str, str]:
@@ -199,27 +241,40 @@ def _attributes(parameters: SimulationParameters, engine: str, solution: Solutio
     }
 
 
-def _load(path: Path) -> xr.Dataset:
+@contextmanager
+def _opened(path: Path) -> Iterator[xr.Dataset]:
     if not path.is_file():
         raise SimulationError(f"{path} is not there; make it with rmaat simulate")
     try:
-        with xr.open_dataset(path, engine="netcdf4", decode_times=False) as dataset:
-            return dataset.load()
+        dataset = xr.open_dataset(path, engine="netcdf4", decode_times=False, cache=False)
     except (OSError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise SimulationError(f"{path} is not a NetCDF file that can be read ({reason}); {_REMEDY}") from error
+        raise _unreadable(path, error) from error
+    with dataset:
+        try:
+            yield dataset
+        except (OSError, RuntimeError, ValueError) as error:
+            if not str(error).startswith("NetCDF"):
+                raise
+            raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> SimulationError:
+    return SimulationError(f"{path} is not a NetCDF file that can be read ({' '.join(str(error).split())}); {_REMEDY}")
 
 
 def _problem(dataset: xr.Dataset) -> str | None:
     """What is wrong with a traces dataset, as the rest of a sentence that starts with its path."""
     if dataset.attrs.get("schema") != SCHEMA:
         return f"is not a traces file (schema {dataset.attrs.get('schema')!r}, not {SCHEMA!r}); {_REMEDY}"
-    if (found := dataset.attrs.get("schema_version")) != SCHEMA_VERSION:
-        return f"has schema version {found}, and this toolkit reads {SCHEMA_VERSION}; {_REMEDY}"
+    wanted_version = TRIALS_VERSION if TRIAL in dataset.dims else SCHEMA_VERSION
+    if (found := dataset.attrs.get("schema_version")) != wanted_version:
+        return f"has schema version {found}, and this toolkit reads {wanted_version}; {_REMEDY}"
     for name in _ATTRIBUTES:
         if name not in dataset.attrs:
             return f"lacks the attribute {name}; {_REMEDY}"
     for name, dims in DIMS.items():
+        if TRIAL in dataset.dims and name in VARIED:
+            dims = (TRIAL, *dims)
         if name not in dataset.variables:
             return f"lacks the variable {name}; {_REMEDY}"
         if dataset[name].dims != dims:
@@ -227,7 +282,7 @@ def _problem(dataset: xr.Dataset) -> str | None:
         wanted, kind = ("whole", "i") if name in _INDICES else ("floating-point", "f")
         if dataset[name].dtype.kind != kind:
             return f"has {name} as {dataset[name].dtype}, not as {wanted} numbers; {_REMEDY}"
-        if not np.isfinite(dataset[name].values).all():
+        if not all(np.isfinite(block).all() for block in blocks(dataset[name])):
             return f"has {_first_gap(dataset[name])}; {_REMEDY}"
     steps = np.diff(dataset["time"].values)
     if (steps <= 0).any():
@@ -247,8 +302,3 @@ def _first_gap(array: xr.DataArray) -> str:
         for dim, place in zip(array.dims, index, strict=True)
     ]
     return f"{array.values[tuple(index)]} in {array.name} at {', '.join(places)}"
-
-
-def _plain(value: Any) -> Any:
-    """NumPy's numbers and arrays, which files turn attributes into, as plain ones."""
-    return value.tolist()

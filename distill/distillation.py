@@ -1,41 +1,66 @@
 """From traces to tables."""
 
 import json
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from astro_sim.traces import content_digest
-from distill.coupling import ExponentialKernel, fit_kernel
+from astro_sim.traces import mean_over_synapses
+from distill.coupling import Anisotropy, ExponentialKernel, fit_kernel, measure_anisotropy
 from distill.exponent import PowerLaw, fit_power_law
+from distill.law import cycles_to_reach
+from distill.law_fit import EXACT
 from distill.parameters import DistillParameters
-from distill.retention import VARIANTS, LongTermCurve, fit_curve, retention_parts
-from distill.tables import SCHEMA, SCHEMA_VERSION, Tables
+from distill.retention import LongTermCurve, fit_curve, retention_parts, shuffled_order
+from distill.schema import FORMS, SCHEMA, SCHEMA_VERSION, VARIABLES, VARIANTS, sealed
+from distill.tables import Tables
+from rmaat.digest import content_digest
 from rmaat.versions import versions
 
 
 def distil(traces: xr.Dataset, parameters: DistillParameters = DistillParameters()) -> Tables:  # noqa: B008 (frozen)
     """Retention factors, coupling decay and presynaptic exponent from `traces` (see `astro_sim.traces`).
 
-    Nothing is simulated again, whatever the number of segments.
+    Nothing is simulated again, whatever the number of segments. Where traces hold several trials, along the axis
+    `trial`, the tables are those of their mean. Traces of `astro_sim.traces.open_traces` are read piece by piece and
+    may be larger than memory.
 
     Raises
     ------
     DistillError
-        The traces do not determine a table: too few cycles, increments that grow, a layout with a single distance.
+        The traces do not determine a table: too few cycles, a curve that no law follows, a layout with a single
+        distance.
     """
-    # In one memory layout, so that traces from a file and from a simulation give the same last digit.
-    traces = traces.map(lambda array: array.copy(data=np.ascontiguousarray(array)), keep_attrs=True)
-    curve = fit_curve(_long_term_curve(traces), parameters.segments)
+    curve = fit_curve(
+        _long_term_curves(traces),
+        parameters.segments,
+        stochastic=_draws_random_numbers(traces),
+        resamples=parameters.bootstrap_resamples,
+        seed=parameters.seed,
+    )
     distance, put_in, measured = (_pairs(traces, name) for name in ("synapse_distance", "coupling", "influence"))
-    coupling, influence = (fit_kernel(distance, strength) for strength in (put_in, measured))
-    return Tables(_dataset(traces, parameters, curve, coupling, influence, _exponent(traces, parameters)))
+    values = {
+        **_retention_values(curve, parameters),
+        "distance": np.unique(distance.round(9)),
+        **_kernel_values("coupling", fit_kernel(distance, put_in)),
+        **_kernel_values("influence", fit_kernel(distance, measured)),
+        **_anisotropy_values(measure_anisotropy(_offsets(traces), distance, measured)),
+        "token_spacing": parameters.token_spacing,
+        **_exponent_values(_exponent(traces, parameters)),
+    }
+    return Tables(sealed(_dataset(values, curve, traces, parameters)))
 
 
-def _long_term_curve(traces: xr.Dataset) -> np.ndarray:
-    mean = traces["long_term_process"].mean(("post", "pre"))
-    ends = mean.sel(time=traces["cycle_end"].values).values
-    return np.concatenate([[float(mean[0])], ends])
+def _long_term_curves(traces: xr.Dataset) -> np.ndarray:
+    """The mean over synapses at the start and at each cycle's end, (cycle,) or (trial, cycle)."""
+    times = np.concatenate([traces["time"].values[:1], traces["cycle_end"].values])
+    return mean_over_synapses(traces["long_term_process"].sel(time=times))
+
+
+def _draws_random_numbers(traces: xr.Dataset) -> bool:
+    """Whether the model itself does, as the spiking one, whose parameters name the seed of its noise."""
+    return "noise_seed" in json.loads(traces.attrs["parameters"]).get("solver", {})
 
 
 def _pairs(traces: xr.Dataset, name: str) -> np.ndarray:
@@ -43,12 +68,22 @@ def _pairs(traces: xr.Dataset, name: str) -> np.ndarray:
 
     Coupling and influence are the same both ways; a pair counted twice would halve the variance of what is fitted.
     """
+    return traces[name].transpose("post", "pre", "source").values[~_left_out(traces)]
+
+
+def _offsets(traces: xr.Dataset) -> np.ndarray:
+    """The steps (pair, 2) from source to synapse, in the order of `_pairs`."""
+    position = traces["synapse_position"].transpose("post", "pre", "space").values
+    source = position[traces["source_post"].values, traces["source_pre"].values]
+    return (position[:, :, None, :] - source)[~_left_out(traces)]
+
+
+def _left_out(traces: xr.Dataset) -> np.ndarray:
     width = traces.sizes["pre"]
     synapse = traces["post"] * width + traces["pre"]
     source = traces["source_post"] * width + traces["source_pre"]
-    counted = (synapse == source) | (synapse.isin(source) & (synapse < source))
-    values, leave_out = (array.transpose("post", "pre", "source").values for array in (traces[name], counted))
-    return values[~leave_out]
+    left_out = (synapse == source) | (synapse.isin(source) & (synapse < source))
+    return left_out.transpose("post", "pre", "source").values
 
 
 def _exponent(traces: xr.Dataset, parameters: DistillParameters) -> PowerLaw:
@@ -57,72 +92,95 @@ def _exponent(traces: xr.Dataset, parameters: DistillParameters) -> PowerLaw:
     driven = first.isel(time=np.flatnonzero((first["presynaptic_drive"] > 0).any("pre").values))
     return fit_power_law(
         driven["time"].values,
-        xr.apply_ufunc(np.tanh, driven["presynaptic_activity"]).mean("pre").values,
-        driven["short_term_process"].mean(("post", "pre")).values,
+        _over_trials(np.tanh(driven["presynaptic_activity"].values).mean(axis=-1)),
+        _over_trials(mean_over_synapses(driven["short_term_process"])),
         parameters.exponent_range_start,
     )
 
 
+def _over_trials(values: np.ndarray) -> np.ndarray:
+    """The mean (time,) of values (time,) or (trial, time)."""
+    return np.atleast_2d(values).mean(axis=0)
+
+
+def _retention_values(curve: LongTermCurve, parameters: DistillParameters) -> dict[str, Any]:
+    segments, law = parameters.segments, curve.law
+    horizon = cycles_to_reach(law, -np.expm1(-parameters.horizon_saturation))
+    order = shuffled_order(segments, parameters.seed)
+    parts = retention_parts(curve, law.slowed_factors(horizon, segments), order)
+    weights, totals = map(np.stack, zip(*(parts[variant] for variant in VARIANTS), strict=True))
+    return {
+        "length": np.arange(1, segments + 1, dtype=np.int32),
+        "segment": np.arange(1, segments + 1, dtype=np.int32),
+        "retention_form": np.array(list(FORMS.values()), dtype=np.int8),
+        "retention_weight": weights,
+        "retention_total": totals,
+        "random_order": order,
+        "increment": curve.increments,
+        "increment_error": curve.increment_errors,
+        "increment_simulated": (np.arange(segments) < curve.simulated).astype(np.int8),
+        "increment_rate": curve.rate.value,
+        "increment_rate_error": curve.rate.error,
+        "increment_rate_interval": curve.rate.interval,
+        "increment_residual": curve.residual,
+        "law_share": list(law.shares),
+        "law_rate": list(law.rates),
+        "law_stretch": law.stretch,
+        "law_saturation": law.saturation,
+        "horizon_saturation": parameters.horizon_saturation,
+        "horizon_cycles": horizon,
+        "long_term_curve": curve.growth,
+        "law_residual": [fit.residual for fit in curve.fits],
+        "law_prediction_error": [fit.prediction_error for fit in curve.fits],
+        "trials": np.int32(curve.trials),
+    }
+
+
+def _kernel_values(name: str, kernel: ExponentialKernel) -> dict[str, Any]:
+    return {
+        name: kernel.strength,
+        f"{name}_amplitude": kernel.amplitude,
+        f"{name}_scale": kernel.scale,
+        f"{name}_scale_error": kernel.scale_error,
+        f"{name}_scale_interval": kernel.scale_interval,
+        f"{name}_residual": kernel.residual,
+        f"{name}_kernel_scale": [candidate.scale for candidate in kernel.candidates],
+        f"{name}_kernel_residual": [candidate.residual for candidate in kernel.candidates],
+        f"{name}_kernel_criterion": [candidate.criterion for candidate in kernel.candidates],
+        "kernel": [candidate.name for candidate in kernel.candidates],
+    }
+
+
+def _anisotropy_values(found: Anisotropy) -> dict[str, Any]:
+    return {
+        "anisotropy": found.size,
+        "anisotropy_axis": found.axis,
+        "anisotropy_p_value": found.p_value,
+        "anisotropy_directions": np.int32(found.directions),
+    }
+
+
+def _exponent_values(law: PowerLaw) -> dict[str, Any]:
+    return {
+        "exponent": law.exponent,
+        "exponent_error": law.exponent_error,
+        "exponent_interval": law.exponent_interval,
+        "exponent_local": law.local_exponents,
+        "exponent_residual": law.residual,
+        "exponent_range": law.activity_range,
+    }
+
+
 def _dataset(
-    traces: xr.Dataset,
-    parameters: DistillParameters,
-    curve: LongTermCurve,
-    coupling: ExponentialKernel,
-    influence: ExponentialKernel,
-    law: PowerLaw,
+    values: dict[str, Any], curve: LongTermCurve, traces: xr.Dataset, parameters: DistillParameters
 ) -> xr.Dataset:
-    segments = np.arange(1, parameters.segments + 1, dtype=np.int32)
-    weights, totals = map(np.stack, zip(*(retention_parts(curve, variant) for variant in VARIANTS), strict=True))
-    simulated = (segments <= curve.simulated).astype(np.int8)
-
-    def entry(dimensions: tuple[str, ...], values: object, long_name: str, units: str = "1", **extra: object) -> tuple:
-        return dimensions, values, {"long_name": long_name, "units": units, **extra}
-
-    per_spacing = "1 / synapse spacing"
+    words = _words(curve)
     return xr.Dataset(
         {
-            "retention_weight": entry(
-                ("variant", "segment"), weights, "retention factor RF(t, T) = weight(t) / total(T)", symbol="w(t)"
-            ),
-            "retention_total": entry(
-                ("variant", "length"), totals, "retention factor RF(t, T) = weight(t) / total(T)", symbol="W(T)"
-            ),
-            "increment": entry(
-                ("segment",), curve.increments, "growth of the mean long-term process per cycle", symbol="Delta_t"
-            ),
-            "increment_simulated": entry(
-                ("segment",), simulated, "1 where simulated, 0 where the fitted law continues it"
-            ),
-            "increment_rate": entry((), curve.rate, "rate of the fitted law", "1 / cycle", symbol="a"),
-            "increment_rate_error": entry((), curve.rate_error, "standard error of the rate", "1 / cycle"),
-            "increment_residual": entry(
-                (), curve.residual, "largest distance of law and curve, share of the curve's end"
-            ),
-            "coupling": entry(("distance",), coupling.strength, "mean coupling put in at each distance", symbol="T"),
-            "coupling_scale": entry((), coupling.scale, "decay of the coupling put in", per_spacing),
-            "influence": entry(("distance",), influence.strength, "mean measured influence at each distance"),
-            "influence_amplitude": entry((), influence.amplitude, "fitted influence at distance 0"),
-            "influence_scale": entry(
-                (), influence.scale, "decay of the measured influence", per_spacing, symbol="scale"
-            ),
-            "influence_scale_error": entry((), influence.scale_error, "standard error of the decay", per_spacing),
-            "influence_residual": entry(
-                (), influence.residual, "rms residual of the fit, share of the largest influence"
-            ),
-            "token_spacing": entry((), parameters.token_spacing, "distance of neighbouring tokens", "synapse spacing"),
-            "exponent": entry((), law.exponent, "presynaptic exponent", symbol="alpha"),
-            "exponent_error": entry((), law.exponent_error, "standard error of the exponent"),
-            "exponent_residual": entry((), law.residual, "rms residual of the logarithm of the response"),
-            "exponent_range": entry(
-                ("bound",), list(law.activity_range), "cumulative activity at both ends of the fit", "s"
-            ),
+            name: (entry.dims, np.asarray(values[name]), {**entry.attributes(), **words.get(name, {})})
+            for name, entry in VARIABLES.items()
         },
-        coords={
-            "variant": list(VARIANTS),
-            "length": ("length", segments, {"long_name": "number of segments T", "units": "1"}),
-            "segment": ("segment", segments, {"long_name": "segment t", "units": "1"}),
-            "distance": ("distance", coupling.distance, {"long_name": "distance", "units": "synapse spacing"}),
-        },
+        coords={"variant": list(VARIANTS), "law": [fit.law.name for fit in curve.fits], "kernel": values["kernel"]},
         attrs={
             "Conventions": "CF-1.11",
             "title": "Tables distilled from simulated neuron-astrocyte dynamics",
@@ -136,3 +194,25 @@ def _dataset(
             **{name: traces.attrs[name] for name in ("parameters", "engine", "solver", "versions")},
         },
     )
+
+
+def _words(curve: LongTermCurve) -> dict[str, dict[str, str]]:
+    """What the tables say in words, beside their variables."""
+    if curve.simulated:
+        source = f"the simulation's own for {curve.simulated} cycles, then the law {curve.law.name}"
+    else:
+        source = f"the fitted law {curve.law.name}, because the curve is noisy or its increments do not decrease"
+    exact = curve.law.name == "geometric" and curve.residual <= EXACT
+    return {
+        "increment": {"source": source},
+        "increment_error": {
+            "method": "bootstrap over trials" if curve.trials > 1 else "jackknife over cycles; 0 where simulated"
+        },
+        "law_share": {"law": curve.law.name},
+        "horizon_cycles": {
+            "method": "exact scaling of the geometric law, a = A / T; no new simulation"
+            if exact
+            else f"the fitted law {curve.law.name} slowed, which is not what a new simulation would give; "
+            f"it departs from the curve by {curve.residual:.2%} at most"
+        },
+    }

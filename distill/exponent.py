@@ -3,7 +3,8 @@
 The parent paper (AT, arXiv 2312.10925) fits the astrocyte's calcium response to cumulative presynaptic activity as a
 power law and finds alpha = 0.25. Here the response is the mean short-term process during the first stimulus, the
 activity is integral of phi(x_pre) dt, and the range of the fit is stated, because a saturating response is a power law
-only piecewise: from its first linear rise the local exponent falls towards 0.
+only piecewise: from its first linear rise the local exponent falls towards 0. How much it falls within the range is
+told by the exponents of the range's first and last quarter.
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill.errors import DistillError
+from distill.law_fit import interval
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,10 @@ class PowerLaw:
     exponent: float
     exponent_error: float
     """standard error"""
+    exponent_interval: tuple[float, float]
+    """at 95 %, were the residuals independent"""
+    local_exponents: tuple[float, float]
+    """fitted over the first and over the last quarter of the times in the range"""
     activity_range: tuple[float, float]
     """activity at both ends of the fit, in seconds of full presynaptic activity"""
     residual: float
@@ -63,9 +69,16 @@ def fit_power_law(
             f"fit it from a later share of the peak than {start:g} (--exponent-range-start), "
             "or simulate a longer stimulus"
         )
+    error, quarter = float(np.sqrt(covariance[0, 0])), max(len(x) // 4, 2)
     return PowerLaw(
         exponent=float(exponent),
-        exponent_error=float(np.sqrt(covariance[0, 0])),
+        exponent_error=error,
+        exponent_interval=interval(float(exponent), error, len(x) - 2),
+        local_exponents=(_slope(x[:quarter], y[:quarter]), _slope(x[-quarter:], y[-quarter:])),
         activity_range=(float(cumulative[chosen][0]), float(cumulative[chosen][-1])),
         residual=float(np.sqrt(np.mean((y - exponent * x - constant) ** 2))),
     )
+
+
+def _slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    return float(np.polyfit(x, y, 1)[0])

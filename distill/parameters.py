@@ -21,3 +21,14 @@ class DistillParameters(Record):
         low=0.0,
         high=0.9,
     )
+    horizon_saturation: float = parameter(
+        3.0,
+        "saturation A at the last segment of the variant horizon: its law has grown to 1 - exp(-A) of its end",
+        low=0.01,
+        high=30.0,
+        symbol="A",
+    )
+    bootstrap_resamples: int = parameter(
+        200, "resamples of the bootstrap, which errors come from where traces hold several trials", low=20, high=10_000
+    )
+    seed: int = parameter(0, "seed of the bootstrap and of the variant random", low=0, high=2**31 - 1)

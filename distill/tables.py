@@ -1,18 +1,18 @@
-"""The tables file: what the model takes from the simulated astrocytes. Its one schema, reader and writer.
+"""The tables file: what the model takes from the simulated astrocytes. Its reader and writer.
 
-A NetCDF-3 file, which any reader of the field opens and whose bytes depend on the content alone.
+A NetCDF-3 file, which any reader of the field opens and whose bytes depend on the content alone. `distill.schema` lists
+every variable. The factors of all retention variants are in it without a table of all pairs, which at 4,096 segments
+would take 134 MB for each variant:
 
-| variable | dimensions | meaning |
+| `retention_form` | variants | RF(t, T) |
 | --- | --- | --- |
-| `retention_weight` | variant, segment | w(t) of the retention factor RF(t, T) = w(t) / W(T), for t <= T |
-| `retention_total` | variant, length | W(T) |
-| `increment` | segment | growth of the mean long-term process in each cycle |
-| `increment_simulated` | segment | 1 where simulated, 0 where continued by the fitted law |
-| `coupling`, `influence` | distance | mean strength put in, and measured, at each distance |
-| `coupling_scale`, `influence_scale` | | decay of both, per synapse spacing, with standard errors |
-| `exponent` | | presynaptic exponent alpha, with its standard error and range |
+| separable | increment, area, streaming, saturation, constant, none | `retention_weight`(t) / `retention_total`(T) |
+| slowed_law | horizon | the law, `law_*`, slowed so that `horizon_cycles` of its cycles take T |
+| shuffled | random | the factors of increment for T, in the order that the first T of `random_order` tell |
 
-Attributes carry the provenance: simulator parameters, engine, seed, versions and the SHA-256 of the traces.
+Attributes carry the provenance: simulator parameters, engine, seed, versions, the SHA-256 of the traces and that of the
+content, so that a change of the file is noticed. Files of schema version 1 are brought up when read
+(`distill.upgrade`).
 """
 
 import io
@@ -22,41 +22,15 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from distill.errors import TableError
+from distill.law import Array
+from distill.schema import FORMS, SCHEMA, SCHEMA_VERSION, SEPARABLE, SLOWED, check, check_digest, law_of, sealed
+from distill.streaming import StreamingRetention
 from rmaat.files import FileError, write_bytes
 from rmaat.records import unknown_name
 
-SCHEMA = "rmaat-tables"
-SCHEMA_VERSION = 1
-DIMENSIONS = {
-    "retention_weight": ("variant", "segment"),
-    "retention_total": ("variant", "length"),
-    "increment": ("segment",),
-    "increment_simulated": ("segment",),
-    "increment_rate": (),
-    "increment_rate_error": (),
-    "increment_residual": (),
-    "distance": ("distance",),
-    "coupling": ("distance",),
-    "coupling_scale": (),
-    "influence": ("distance",),
-    "influence_amplitude": (),
-    "influence_scale": (),
-    "influence_scale_error": (),
-    "influence_residual": (),
-    "token_spacing": (),
-    "exponent": (),
-    "exponent_error": (),
-    "exponent_residual": (),
-    "exponent_range": ("bound",),
-}
-"""Every variable of numbers that a tables file must have, with its axes in order."""
-PROVENANCE = (
-    "parameters", "distill_parameters", "engine", "solver", "seed", "versions", "distill_versions", "traces_sha256"
-)  # fmt: skip
-NORMALISED = ("increment", "constant")
+__all__ = ["SCHEMA", "SCHEMA_VERSION", "Tables", "default_tables", "read_tables", "write_tables"]
 
 
 @dataclass(frozen=True)
@@ -74,7 +48,7 @@ class Tables:
 
     def __post_init__(self) -> None:
         try:
-            _check(self.dataset)
+            check(self.dataset)
         except TableError as error:
             raise TableError(f"{self.origin}: {error}") from None
 
@@ -98,7 +72,24 @@ class Tables:
         """Decay of the relative position matrix per token: measured scale times token spacing."""
         return float(self.dataset["influence_scale"]) * float(self.dataset["token_spacing"])
 
-    def retention(self, segments: int, variant: str = "increment") -> NDArray[np.float64]:
+    def decay_kernel(self, tokens: int) -> Array:
+        """The measured influence over distances of 0 to `tokens` - 1 tokens, (tokens,): r_ij at |i - j|.
+
+        In place of exp(-decay_per_token |i - j|), of which it is what was measured: token n is at a distance of
+        n * `token_spacing`, strengths between measured distances are interpolated on a logarithmic scale, and those
+        beyond the last fall with the fitted scale. As there, it is 1 at distance 0: a unit is the fitted amplitude.
+        """
+        known = self.dataset["influence"].values > 0
+        distance, strength = (self.dataset[name].values[known] for name in ("distance", "influence"))
+        away = distance > 0
+        amplitude, scale = (float(self.dataset[f"influence_{name}"]) for name in ("amplitude", "scale"))
+        places = np.concatenate([[0.0], distance[away]])
+        logarithms = np.concatenate([[0.0], np.log(strength[away] / amplitude)])
+        wanted = np.arange(tokens) * float(self.dataset["token_spacing"])
+        beyond = np.maximum(wanted - places[-1], 0)
+        return np.exp(np.interp(wanted, places, logarithms) - scale * beyond)
+
+    def retention(self, segments: int, variant: str = "increment") -> Array:
         """RF(t, T) for T = `segments`, shape (segments,).
 
         Raises
@@ -106,18 +97,56 @@ class Tables:
         TableError
             The tables end before T (the sentence gives the command that makes longer ones) or lack the variant.
         """
-        weight, total = self.retention_parts(segments, variant)
-        return weight / total[-1]
+        self._check_request(segments, variant)
+        if FORMS[variant] == SLOWED:
+            return law_of(self.dataset).slowed_factors(float(self.dataset["horizon_cycles"]), segments)
+        if FORMS[variant] == SEPARABLE:
+            weight, total = self.retention_parts(segments, variant)
+            return weight / total[-1]
+        order = np.argsort(np.argsort(self.dataset["random_order"].values[:segments]))
+        return self.retention(segments)[order]
 
-    def retention_rows(self, segments: int, variant: str = "increment") -> NDArray[np.float64]:
+    def retention_rows(self, segments: int, variant: str = "increment") -> Array:
         """RF(t, T) at [T - 1, t - 1] for all T up to `segments`, zero where t > T; raises as `retention`."""
-        weight, total = self.retention_parts(segments, variant)
-        return np.tril(weight / total[:, None])
+        self._check_request(segments, variant)
+        rows = np.zeros((segments, segments))
+        for length in range(1, segments + 1):
+            rows[length - 1, :length] = self.retention(length, variant)
+        return rows
 
-    def retention_parts(
-        self, segments: int, variant: str = "increment"
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """w(t) and W(T) for t and T up to `segments`, with RF(t, T) = w(t) / W(T); raises as `retention`."""
+    def retention_parts(self, segments: int, variant: str = "increment") -> tuple[Array, Array]:
+        """w(t) and W(T) for t and T up to `segments`, with RF(t, T) = w(t) / W(T).
+
+        Raises
+        ------
+        TableError
+            As `retention`, or the factors of the variant have no such parts, as those of horizon and random.
+        """
+        self._check_request(segments, variant)
+        if FORMS[variant] != SEPARABLE:
+            raise TableError(
+                f"the retention factors of {variant} depend on T in another way than by a total; "
+                "take them from retention or retention_rows"
+            )
+        row = self.variants.index(variant)
+        weight, total = (self.dataset[name].values[row, :segments] for name in ("retention_weight", "retention_total"))
+        return weight, total
+
+    def remaining(self, segments: int, variant: str = "increment") -> Array:
+        """What is left of each segment's writing in the memory that the last segment reads, shape (segments,).
+
+        The product of the factors from then on, RF(t, T) RF(t + 1, T) ... RF(T - 1, T); 1 for the last segment, which
+        has its own at hand.
+        """
+        factors = self.retention(segments, variant)[:-1]
+        return np.append(np.cumprod(factors[::-1])[::-1], 1.0)
+
+    def streaming(self) -> StreamingRetention:
+        """The factors of the variant `streaming` one by one, beyond the tables' end too, in constant memory."""
+        simulated = self.dataset["increment_simulated"].values == 1
+        return StreamingRetention(self.dataset["increment"].values[simulated], law_of(self.dataset))
+
+    def _check_request(self, segments: int, variant: str) -> None:
         if variant not in self.variants:
             raise TableError(unknown_name("retention variant", variant, self.variants))
         if not 1 <= segments <= self.longest:
@@ -125,25 +154,22 @@ class Tables:
                 f"{self.origin}: made for 1 to {self.longest} segments, not {segments}; make longer tables with: "
                 f"rmaat distill TRACES.nc --segments {segments} --out TABLES.nc"
             )
-        row = self.variants.index(variant)
-        weight, total = (self.dataset[name].values[row, :segments] for name in ("retention_weight", "retention_total"))
-        return weight, total
 
 
 def write_tables(tables: Tables, path: Path) -> None:
     """Write `tables` to `path`, whole or not at all; raises `rmaat.files.FileError`."""
-    write_bytes(path, bytes(tables.dataset.to_netcdf(engine="scipy", format="NETCDF3_64BIT")))
+    write_bytes(path, bytes(sealed(tables.dataset).to_netcdf(engine="scipy", format="NETCDF3_64BIT")))
 
 
 def read_tables(path: Path) -> Tables:
-    """Read and check a tables file.
+    """Read and check a tables file, of this schema or an earlier version of it.
 
     Raises
     ------
     FileError
         The file cannot be read.
     TableError
-        It is not a whole NetCDF file, or does not follow the schema.
+        It is not a whole NetCDF file, does not follow the schema, or was changed since it was written.
     """
     try:
         content = path.read_bytes()
@@ -163,46 +189,20 @@ def _from_bytes(content: bytes, origin: str) -> Tables:
             dataset = dataset.load()
     except Exception as error:  # the reader raises whatever its parser met
         raise TableError(f"{origin} is not a whole tables file; make it again with: rmaat distill") from error
-    return Tables(dataset, origin)
+    try:
+        current = _brought_up(dataset)
+        check(current)
+        if current is dataset:
+            check_digest(dataset)
+    except TableError as error:
+        raise TableError(f"{origin}: {error}") from None
+    return Tables(current, origin)
 
 
-def _check(dataset: xr.Dataset) -> None:
-    found = (dataset.attrs.get("schema"), dataset.attrs.get("schema_version"))
-    if found != (SCHEMA, SCHEMA_VERSION):
-        raise TableError(
-            f"schema {found[0]} version {found[1]} found, {SCHEMA} version {SCHEMA_VERSION} wanted; "
-            "make the tables again with: rmaat distill"
-        )
-    for name in PROVENANCE:
-        if name not in dataset.attrs:
-            raise TableError(f"the attribute {name} is missing")
-    for name in ("variant", *DIMENSIONS):
-        if name not in dataset.variables:
-            raise TableError(f"the variable {name} is missing")
-    for name, dimensions in DIMENSIONS.items():
-        if dataset[name].dims != dimensions:
-            raise TableError(f"{name} has the dimensions {dataset[name].dims}, not {dimensions}")
-        if dataset[name].dtype.kind not in "iuf":
-            raise TableError(f"{name} holds {dataset[name].dtype} values, not numbers")
-        if not np.isfinite(dataset[name].values).all():
-            raise TableError(f"{name} holds a value that is not finite")
-    if not 0 < float(dataset["exponent"]) <= 1:
-        raise TableError(f"the exponent is {float(dataset['exponent']):g}; it must lie above 0 and at most at 1")
-    if float(dataset["influence_scale"]) <= 0 or float(dataset["token_spacing"]) <= 0:
-        raise TableError("influence_scale and token_spacing must be above 0")
-    if dataset.sizes["length"] != dataset.sizes["segment"]:
-        raise TableError(f"there are {dataset.sizes['length']} lengths but {dataset.sizes['segment']} segments")
-    parts = (dataset[name].values for name in ("variant", "retention_weight", "retention_total"))
-    for variant, weight, total in zip(*parts, strict=True):
-        _check_retention(str(variant), weight, total)
+def _brought_up(dataset: xr.Dataset) -> xr.Dataset:
+    if dataset.attrs.get("schema") == SCHEMA and dataset.attrs.get("schema_version") == 1:
+        # Seldom wanted, and it loads SciPy.
+        from distill.upgrade import from_version_1
 
-
-def _check_retention(variant: str, weight: NDArray[np.float64], total: NDArray[np.float64]) -> None:
-    where = f"the retention factors of {variant}"
-    # A weight of 0 is what becomes of one too small for a float, from about segment 1500 at a = 0.5.
-    if (weight < 0).any() or (total <= 0).any() or (np.maximum.accumulate(weight) > total * (1 + 1e-12)).any():
-        raise TableError(f"{where} must lie between 0 and 1")
-    if variant in NORMALISED and not np.allclose(weight.cumsum(), total, rtol=1e-9, atol=0):
-        raise TableError(f"{where} do not sum to 1 over the segments")
-    if (np.diff(weight) > 1e-12 * weight[:-1]).any():
-        raise TableError(f"{where} increase from one segment to the next")
+        return from_version_1(dataset)
+    return dataset

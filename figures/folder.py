@@ -12,12 +12,15 @@ from matplotlib.figure import Figure
 from astro_sim import read_traces
 from astro_sim.traces import SCHEMA as TRACES
 from distill import read_tables
+from distill.sweep import SCHEMA as SWEEP
+from distill.sweep import read_sweep
 from distill.tables import SCHEMA as TABLES
 from figures.coupling import draw_coupling
 from figures.dynamics import draw_dynamics
 from figures.errors import FigureError
 from figures.retention import draw_retention
 from figures.save import save_figure
+from figures.sensitivity import draw_sensitivity
 from figures.training import EVALUATION, draw_training
 from model.run_folder import RunFolder
 from rmaat.files import read_text
@@ -26,10 +29,11 @@ Drawing = Callable[[], Figure]
 
 
 def draw_all(runs: Path, out: Path) -> list[Path]:
-    """Draw the traces, tables and run folders found in `runs`, at any depth, into `out`; returns the files written.
+    """Draw the traces, tables, sweeps and run folders in `runs`, at any depth, into `out`; returns the files written.
 
-    `sim.nc` with traces gives `sim-dynamics`, with tables `sim-retention` and `sim-coupling`; a run folder `listops`
-    gives `listops-training` (`training` where it is `runs` itself); each as PNG and SVG. What lies in a subfolder of
+    `sim.nc` with traces gives `sim-dynamics`, with tables `sim-retention` and `sim-coupling`, with a sweep
+    `sim-sensitivity`; a run folder `listops` gives `listops-training` (`training` where it is `runs` itself); each as
+    PNG and SVG. What lies in a subfolder of
     `runs` goes to the same subfolder of `out`, so that no two share a name. Hidden folders, `out` itself, other NetCDF
     files and the copy of its tables in a run folder are passed over.
 
@@ -81,6 +85,9 @@ def _file_drawings(path: Path) -> dict[str, Drawing]:
     if schema == TABLES:
         tables = read_tables(path)
         return {"retention": lambda: draw_retention(tables), "coupling": lambda: draw_coupling(tables)}
+    if schema == SWEEP:
+        sweep = read_sweep(path)
+        return {"sensitivity": lambda: draw_sensitivity(sweep)}
     return {}
 
 

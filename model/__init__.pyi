@@ -8,6 +8,10 @@ from .parameters import TrainingParameters as TrainingParameters
 from .presets import PRESETS as PRESETS
 from .replay import Amrb as Amrb
 from .replay import Bptt as Bptt
+from .replay import LayeredCell as LayeredCell
+from .replay import LayerwiseAmrb as LayerwiseAmrb
+from .replay import MemoryBudget as MemoryBudget
+from .replay import Truncated as Truncated
 from .replay import scan as scan
 from .run_folder import RunConfiguration as RunConfiguration
 from .run_folder import RunFolder as RunFolder

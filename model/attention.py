@@ -14,53 +14,48 @@ With alpha = 1, scale = 1 and no phi(R) this is linear attention (Katharopoulos 
 Attention here returns the heads' outputs joined and projected; the residual is the block's.
 """
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from model.fused import LEAST_KEY_SUM, fused_attention, positive_features, without_autocast
 
-def positive_features(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """phi(x) = elu(x) + 1, in float32 at least.
-
-    Written as exp(min(x, 0)) + max(x, 0), it keeps its relative accuracy for negative x, where `elu(x) + 1` cancels and
-    is all noise in bfloat16.
-    """
-    x = _at_least_float32(x)
-    return x.clamp(max=0).exp() + x.relu()
-
-
-def decay_matrix(tokens: int, decay: Float[Tensor, ""]) -> Float[Tensor, "token token"]:
-    """r_ij = exp(-decay |i - j|), the relative position matrix made from the astrocytes' spatial coupling."""
-    position = torch.arange(tokens, device=decay.device)
-    return torch.exp(-decay * (position[:, None] - position).abs())
+Kernel = Callable[[Tensor], Tensor]
+"""From rows x (..., token) to x r, with r_ij the strength between tokens i and j."""
 
 
 def astrocytic_features(
-    projection: Float[Tensor, "head feature token"], decay: Float[Tensor, ""]
+    projection: Float[Tensor, "head feature token"], kernel: Kernel
 ) -> Float[Tensor, "head token feature"]:
-    """phi(R) with R = W^T (W r W^T). It depends on parameters alone, so one is enough for all segments of a step."""
-    distances = decay_matrix(projection.shape[-1], decay).to(projection.dtype)
-    coupled = projection @ distances @ projection.mT
-    return positive_features(projection.mT @ coupled)
+    """phi(R) with R = W^T (W r W^T) and `kernel(x)` = x r, in float32 at least.
+
+    It depends on parameters alone, so one is enough for all segments of a step.
+    """
+    with without_autocast(projection):
+        coupled = kernel(projection) @ projection.mT
+        return positive_features(projection.mT @ coupled)
 
 
 def astromorphic_attention(
-    query: Float[Tensor, "batch head token feature"],
+    query: Float[Tensor, "batch head read feature"],
     key: Float[Tensor, "batch head token feature"],
     value: Float[Tensor, "batch head token value"],
     astrocytic: Float[Tensor, "head token feature"] | None,
     valid: Bool[Tensor, "batch token"],
     exponent: Float[Tensor, ""],
     scale: float,
-) -> Float[Tensor, "batch head token value"]:
+) -> Float[Tensor, "batch head read value"]:
     """The module's write and read, in O(token). `query` and `key` are features already; invalid rows write nothing.
 
-    Both writes share the values, so they are one product: K^T V + phi(R)^T V = (K + phi(R))^T V.
+    The plain form of `model.fused.fused_attention`, which the modules use. Both writes share the values, so they are
+    one product: K^T V + phi(R)^T V = (K + phi(R))^T V.
     """
     rows = valid[:, None, :, None]
     key = key * rows
-    plasticity = key.sum(dim=2, keepdim=True).pow(exponent)
+    plasticity = key.sum(dim=2, keepdim=True).clamp(min=LEAST_KEY_SUM).pow(exponent)
     normaliser = (query * plasticity).sum(dim=3, keepdim=True)
     if astrocytic is not None:
         key = key + astrocytic * rows
@@ -68,59 +63,25 @@ def astromorphic_attention(
     return (query @ memory / normaliser).to(value.dtype)
 
 
-class Attention(nn.Module):
-    """What a block needs: features that all segments of a step share, and attention over the rows of one segment."""
+class RelativePositions(nn.Module):
+    """phi(R) of `heads` heads over `tokens` rows, from learned W and the strength `kernel` between positions.
 
-    def shared(self) -> tuple[Tensor, ...]:
-        """Tensors that depend on parameters alone, computed once per step; none unless a kind of attention has some."""
-        return ()
-
-    def forward(self, rows: Tensor, valid: Tensor, shared: tuple[Tensor, ...]) -> Tensor:
-        """Rows (batch, token, width) to rows of the same shape; rows that are not valid are not attended to."""
-        raise NotImplementedError
-
-
-class AstromorphicAttention(Attention):
-    """RMAAT's attention with `heads` heads over segments of `tokens` rows, memory tokens included.
-
-    `exponent` (alpha) and `decay` (per token) come from the tables and are not learned.
+    `kernel` is one of `model.positions`.
     """
 
-    exponent: Tensor
-    decay: Tensor
-
-    def __init__(self, width: int, heads: int, tokens: int, exponent: float, decay: float, scale: float | None = None):
+    def __init__(self, width: int, heads: int, tokens: int, kernel: nn.Module):
         super().__init__()
-        features = width // heads
-        self.heads = heads
-        self.scale = 1 / features if scale is None else scale
-        self.project_in = nn.Linear(width, 3 * width)
-        self.project_out = nn.Linear(width, width)
         # Rows of W have unit length at the start, so R is of order one whatever the segment length.
-        self.position_projection = nn.Parameter(torch.randn(heads, features, tokens) / tokens**0.5)
-        self.register_buffer("exponent", torch.tensor(exponent))
-        self.register_buffer("decay", torch.tensor(decay))
+        self.projection = nn.Parameter(torch.randn(heads, width // heads, tokens) / tokens**0.5)
+        self.kernel = kernel
 
-    def shared(self) -> tuple[Tensor, ...]:
-        """phi(R), shape (head, token, feature)."""
-        return (astrocytic_features(self.position_projection, self.decay),)
-
-    def forward(
-        self,
-        rows: Float[Tensor, "batch token width"],
-        valid: Bool[Tensor, "batch token"],
-        shared: tuple[Tensor, ...],
-    ) -> Float[Tensor, "batch token width"]:
-        """Attend over the valid rows; costs O(token width^2)."""
-        query, key, value = split_heads(self.project_in(rows), self.heads)
-        read = astromorphic_attention(
-            positive_features(query), positive_features(key), value, shared[0], valid, self.exponent, self.scale
-        )
-        return self.project_out(join_heads(read))
+    def forward(self) -> Float[Tensor, "head token feature"]:
+        """phi(R)."""
+        return astrocytic_features(self.projection, self.kernel)
 
 
-class SoftmaxAttention(Attention):
-    """Softmax attention for the Transformer and RMT baselines; costs O(token^2)."""
+class Attention(nn.Module):
+    """What a block needs: features that all segments of a step share, and attention over the rows of one segment."""
 
     def __init__(self, width: int, heads: int):
         super().__init__()
@@ -128,28 +89,104 @@ class SoftmaxAttention(Attention):
         self.project_in = nn.Linear(width, 3 * width)
         self.project_out = nn.Linear(width, width)
 
+    def shared(self) -> tuple[Tensor, ...]:
+        """Tensors that depend on parameters alone, computed once per step; none unless a kind of attention has some."""
+        return ()
+
     def forward(
         self,
         rows: Float[Tensor, "batch token width"],
         valid: Bool[Tensor, "batch token"],
+        shared: tuple[Tensor, ...],
+        wanted: int,
+    ) -> Float[Tensor, "batch wanted width"]:
+        """The first `wanted` rows attend to all that are valid; keys and values alone are made of the others."""
+        query, key, value = self._project(rows, wanted)
+        return self.project_out(join_heads(self.attend(query, key, value, valid, shared)))
+
+    def attend(
+        self, query: Tensor, key: Tensor, value: Tensor, valid: Tensor, shared: tuple[Tensor, ...]
+    ) -> Float[Tensor, "batch head wanted feature"]:
+        """What each query reads, all (batch, head, token, feature)."""
+        raise NotImplementedError
+
+    def _project(self, rows: Tensor, wanted: int) -> tuple[Tensor, Tensor, Tensor]:
+        if wanted == rows.shape[1]:
+            query, key, value = split_heads(self.project_in(rows), self.heads, 3)
+            return query, key, value
+        width = rows.shape[2]
+        weights, biases = (part.split([width, 2 * width]) for part in (self.project_in.weight, self.project_in.bias))
+        (query,) = split_heads(functional.linear(rows[:, :wanted], weights[0], biases[0]), self.heads, 1)
+        key, value = split_heads(functional.linear(rows, weights[1], biases[1]), self.heads, 2)
+        return query, key, value
+
+
+class AstromorphicAttention(Attention):
+    """RMAAT's attention, in O(token width^2).
+
+    `positions` is the astrocytes' part, or None to leave it out; `exponent` is alpha, a number or a parameter that is
+    learned; `scale` multiplies what is written, by default 1 / features of a head.
+    """
+
+    exponent: Tensor
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        positions: RelativePositions | None,
+        exponent: float | nn.Parameter,
+        scale: float | None = None,
+    ):
+        super().__init__(width, heads)
+        self.scale = heads / width if scale is None else scale
+        self.positions = positions
+        if isinstance(exponent, nn.Parameter):
+            self.exponent = exponent
+        else:
+            self.register_buffer("exponent", torch.tensor(exponent))
+
+    def shared(self) -> tuple[Tensor, ...]:
+        """phi(R), shape (head, token, feature), where there are positions."""
+        return () if self.positions is None else (self.positions(),)
+
+    def attend(
+        self, query: Tensor, key: Tensor, value: Tensor, valid: Tensor, shared: tuple[Tensor, ...]
+    ) -> Float[Tensor, "batch head wanted feature"]:
+        """Write all valid rows into one memory, and read it."""
+        astrocytic = shared[0] if shared else None
+        return fused_attention(query, key, value, astrocytic, valid, self.exponent, self.scale)
+
+
+class LinearAttention(AstromorphicAttention):
+    """Linear attention (Katharopoulos et al. 2020), which is RMAAT's with alpha = 1, scale 1 and no astrocytes."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__(width, heads, None, 1.0, 1.0)
+
+
+class SoftmaxAttention(Attention):
+    """Softmax attention for the Transformer and RMT baselines; costs O(token^2)."""
+
+    def attend(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        valid: Tensor,
         shared: tuple[Tensor, ...],  # noqa: ARG002
-    ) -> Float[Tensor, "batch token width"]:
-        """Attend over the valid rows."""
-        query, key, value = split_heads(self.project_in(rows), self.heads)
-        read = functional.scaled_dot_product_attention(query, key, value, attn_mask=valid[:, None, None, :])
-        return self.project_out(join_heads(read))
+    ) -> Float[Tensor, "batch head wanted feature"]:
+        """torch's fused softmax attention."""
+        return functional.scaled_dot_product_attention(query, key, value, attn_mask=valid[:, None, None, :])
 
 
-def split_heads(rows: Float[Tensor, "batch token joined"], heads: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Query, key and value, each (batch, head, token, feature), from one projection of width 3 x width."""
-    query, key, value = rows.unflatten(-1, (3, heads, -1)).permute(2, 0, 3, 1, 4)
-    return query, key, value
+def split_heads(
+    rows: Float[Tensor, "batch token joined"], heads: int, parts: int
+) -> tuple[Float[Tensor, "batch head token feature"], ...]:
+    """The `parts` of one projection (query, key, value or some of them), each with its heads apart."""
+    return rows.unflatten(-1, (parts, heads, -1)).permute(2, 0, 3, 1, 4).unbind()
 
 
 def join_heads(read: Float[Tensor, "batch head token feature"]) -> Float[Tensor, "batch token width"]:
     """The inverse of `split_heads` for one of its parts."""
     return read.transpose(1, 2).flatten(2)
-
-
-def _at_least_float32(x: Tensor) -> Tensor:
-    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x

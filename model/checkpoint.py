@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from model.distributed import spread_like, whole
 from model.errors import ModelError
 from rmaat.files import atomic_folder, read_text
 
@@ -24,29 +25,43 @@ MODEL, OPTIMIZER, STATE = "model.safetensors", "optimizer.safetensors", "state.j
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Where a training stands, weights and moments apart. The order of the data follows from `step` and the seed."""
+    """Where a training stands, weights and moments apart.
+
+    The order of the data and all random numbers follow from `step`, the seed and the process.
+    """
 
     step: int
     best_accuracy: float
     seconds: float
-    random_state: str
-    """state of the CPU generator, hexadecimal"""
-    cuda_random_state: str
-    """the same for CUDA, empty without it"""
     window: list[list[float]]
-    """loss and gradient norm of the steps since the last validation"""
+    """loss and gradient norm of the steps since the last validation, skipped ones left out"""
+    skipped: int = 0
+    """steps left out because their loss or gradient was not finite"""
 
 
 def save_checkpoint(
-    run: Path, kind: str, model: nn.Module, optimizer: torch.optim.Optimizer | None, state: TrainingState
+    run: Path,
+    kind: str,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer | None,
+    state: TrainingState,
+    *,
+    is_first: bool = True,
 ) -> None:
-    """Add a checkpoint of `kind` to the folder of the run, then remove older ones; raises `FileError`."""
+    """Add a checkpoint of `kind` to the folder of the run, then remove older ones; raises `FileError`.
+
+    Of processes that train together all must call it, and the first writes.
+    """
+    weights = _on_cpu(model.state_dict())
+    moments = None if optimizer is None else _flatten(optimizer)
+    if not is_first:
+        return
     place = run / f"{kind}-{state.step:09d}"
     if not place.exists():
         with atomic_folder(place) as folder:
-            (folder / MODEL).write_bytes(safetensors.torch.save(_on_cpu(model.state_dict())))
-            if optimizer is not None:
-                (folder / OPTIMIZER).write_bytes(safetensors.torch.save(_flatten(optimizer)))
+            (folder / MODEL).write_bytes(safetensors.torch.save(weights))
+            if moments is not None:
+                (folder / OPTIMIZER).write_bytes(safetensors.torch.save(moments))
             (folder / STATE).write_text(json.dumps(asdict(state), indent=2) + "\n")
     for older in run.glob(f"{kind}-*"):
         if older != place:
@@ -76,8 +91,9 @@ def load_model(place: Path, model: nn.Module) -> None:
         The checkpoint is damaged or belongs to another architecture; the first difference is named.
     """
     tensors = _read(place / MODEL)
-    _check_same(place, model.state_dict(), tensors)
-    model.load_state_dict(tensors)
+    own = model.state_dict()
+    _check_same(place, own, tensors)
+    model.load_state_dict({name: spread_like(tensor, own[name]) for name, tensor in tensors.items()})
 
 
 def load_optimizer(place: Path, optimizer: torch.optim.AdamW) -> None:
@@ -96,7 +112,7 @@ def load_optimizer(place: Path, optimizer: torch.optim.AdamW) -> None:
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         index, name = key.split(".")
-        state.setdefault(int(index), {})[name] = tensor
+        state.setdefault(int(index), {})[name] = spread_like(tensor, wanted[key])
     optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
@@ -104,11 +120,10 @@ def load_state(place: Path) -> TrainingState:
     """Where the training of the checkpoint at `place` stands; raises `ModelError` where it is damaged."""
     try:
         state = TrainingState(**json.loads(read_text(place / STATE)))
-        kinds = {"step": int, "best_accuracy": float, "seconds": float, "window": list}
-        for name, kind in (kinds | {"random_state": str, "cuda_random_state": str}).items():
+        kinds = {"step": int, "best_accuracy": float, "seconds": float, "window": list, "skipped": int}
+        for name, kind in kinds.items():
             if not isinstance(getattr(state, name), kind):
                 raise TypeError(f"{name} is not of type {kind.__name__}")
-        bytes.fromhex(state.random_state + state.cuda_random_state)
         return state
     except (ValueError, TypeError) as error:
         raise ModelError(f"{place / STATE} is damaged ({error}); train again in another folder") from error
@@ -130,7 +145,7 @@ def _flatten(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def _on_cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    return {name: whole(tensor.detach()).cpu().contiguous() for name, tensor in tensors.items()}
 
 
 def _read(path: Path) -> dict[str, Tensor]:

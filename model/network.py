@@ -8,18 +8,22 @@ positions within a segment, the readout and `T counts the segments that hold tok
 """
 
 import math
-from typing import cast
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from distill.tables import Tables
-from model.attention import AstromorphicAttention, Attention, SoftmaxAttention
+from model.attention import AstromorphicAttention, Attention, LinearAttention, RelativePositions, SoftmaxAttention
 from model.errors import ModelError
 from model.parameters import ModelParameters
-from model.replay import Amrb, Differentiation, Segment, scan
+from model.positions import ExponentialKernel, LearnedExponentialKernel, MeasuredKernel
+from model.replay import Amrb, Differentiation, Segment, Stage, State, joined, scan
 
 
 class Block(nn.Module):
@@ -39,14 +43,26 @@ class Block(nn.Module):
         self.norm_first = parameters.norm == "pre"
 
     def forward(
-        self, rows: Float[Tensor, "batch token width"], valid: Bool[Tensor, "batch token"], shared: tuple[Tensor, ...]
-    ) -> Float[Tensor, "batch token width"]:
-        """Rows of the next layer."""
+        self,
+        rows: Float[Tensor, "batch token width"],
+        valid: Bool[Tensor, "batch token"],
+        shared: tuple[Tensor, ...],
+        wanted: int,
+    ) -> Float[Tensor, "batch wanted width"]:
+        """The first `wanted` rows of the next layer."""
         if self.norm_first:
-            rows = rows + self.dropout(self.attention(self.attention_norm(rows), valid, shared))
+            attended = self.attention(self.attention_norm(rows), valid, shared, wanted)
+            rows = rows[:, :wanted] + self.dropout(attended)
             return rows + self.dropout(self.feed_forward(self.feed_forward_norm(rows)))
-        rows = self.attention_norm(rows + self.dropout(self.attention(rows, valid, shared)))
+        rows = self.attention_norm(rows[:, :wanted] + self.dropout(self.attention(rows, valid, shared, wanted)))
         return self.feed_forward_norm(rows + self.dropout(self.feed_forward(rows)))
+
+
+class PassedSegment(NamedTuple):
+    """A segment whose summary does not reach the loss: only its memory goes on, and only that is computed."""
+
+    tokens: Int[Tensor, "batch token"]
+    present: Bool[Tensor, "batch token"]
 
 
 class SegmentCell(nn.Module):
@@ -74,20 +90,50 @@ class SegmentCell(nn.Module):
         retention: Float[Tensor, " batch"],
         shared: tuple[Tensor, ...],
     ) -> tuple[Float[Tensor, "batch width"], Float[Tensor, "batch memory width"]]:
-        """Where a sample has no token in this segment, its memory passes unchanged and its summary means nothing."""
+        """Where a sample has no token in this segment, its memory passes unchanged and its summary means nothing.
+
+        The last layer of a `PassedSegment` makes memory rows alone, and the summary is zero.
+        """
+        state = cast(State, (memory,))
+        for stage in self.stages(segment, retention):
+            state = stage(state, shared)
+        return state[0], state[1]
+
+    def stages(self, segment: Segment, retention: Float[Tensor, " batch"]) -> list[Stage]:
+        """The same a block at a time, for `LayerwiseAmrb`; between blocks the state is (rows, memory)."""
         tokens, present = segment
+        passed = isinstance(segment, PassedSegment)
+        if passed and self.memory_tokens == 0:
+            return [lambda state, _: (self.positions.new_zeros(len(tokens), self.positions.shape[1]), *state)]
+        wanted = self.memory_tokens if passed else len(self.positions)
         active = present.any(dim=1)
-        valid = torch.cat([present.new_ones(memory.shape[:2]), present], dim=1)
+        valid = torch.cat([present.new_ones(len(tokens), self.memory_tokens), present], dim=1)
         # A row to attend to for samples that have none left; what they give is not used.
         valid = valid | ~valid.any(dim=1, keepdim=True)
-        rows = self.dropout(torch.cat([memory, self.embedding(tokens)], dim=1) + self.positions)
-        per_block = len(shared) // len(self.blocks)
-        for index, block in enumerate(self.blocks):
-            rows = block(rows, valid, shared[index * per_block : (index + 1) * per_block])
-        rows = self.final_norm(rows)
-        summary = (rows * valid[:, :, None]).sum(dim=1)
-        kept = rows[:, : self.memory_tokens] * retention[:, None, None].to(rows.dtype)
-        return summary, torch.where(active[:, None, None], kept, memory)
+
+        def enter(state: State, shared: tuple[Tensor, ...]) -> State:  # noqa: ARG001
+            (memory,) = state
+            return self.dropout(torch.cat([memory, self.embedding(tokens)], dim=1) + self.positions), memory
+
+        def through(index: int, wanted: int, state: State, shared: tuple[Tensor, ...]) -> State:
+            rows, memory = state
+            count = len(shared) // len(self.blocks)
+            return self.blocks[index](rows, valid, shared[index * count : (index + 1) * count], wanted), memory
+
+        def leave(state: State, shared: tuple[Tensor, ...]) -> State:  # noqa: ARG001
+            rows, memory = self.final_norm(state[0]), state[1]
+            kept = rows[:, : self.memory_tokens] * retention[:, None, None].to(rows.dtype)
+            summary = rows.new_zeros(len(tokens), rows.shape[2]) if passed else (rows * valid[:, :, None]).sum(dim=1)
+            return summary, torch.where(active[:, None, None], kept, memory)
+
+        last = len(self.blocks) - 1
+        all_rows = len(self.positions)
+        stages: list[Stage] = [
+            partial(through, index, wanted if index == last else all_rows) for index in range(len(self.blocks))
+        ]
+        stages[0] = joined(enter, stages[0])
+        stages[-1] = joined(stages[-1], leave)
+        return stages
 
 
 class SegmentClassifier(nn.Module):
@@ -124,12 +170,19 @@ class SegmentClassifier(nn.Module):
         self._check(tokens, lengths)
         record = self.parameters_record
         counts = (lengths + record.segment_length - 1) // record.segment_length
-        segments = split_segments(tokens, lengths, record.segment_length)
+        segments = self._mark_passed(split_segments(tokens, lengths, record.segment_length), counts)
         # Rows (segment, batch); where a sample has ended the factor is not used.
         retention = list(self.retention_weight[: len(segments), None] / self.retention_total[counts - 1])
         memory = self.initial_memory.expand(len(tokens), -1, -1)
         summaries, _ = scan(self.cell, segments, memory, retention, self.cell.shared(), differentiation)
         return self.head(self._readout(torch.stack(summaries), lengths, counts))
+
+    def _mark_passed(self, segments: list[Segment], counts: Tensor) -> list[Segment]:
+        """The segments, those that the readout leaves out as `PassedSegment`; shapes depend on it, so it is fetched."""
+        if self.parameters_record.readout == "every":
+            return segments
+        read = {count - 1 for count in counts.tolist()}
+        return [segment if index in read else PassedSegment(*segment) for index, segment in enumerate(segments)]
 
     def _readout(self, summaries: Tensor, lengths: Tensor, counts: Tensor) -> Tensor:
         """The mean over valid tokens and memory rows: of the last segment that holds tokens, or of all that do."""
@@ -184,13 +237,49 @@ def build_model(parameters: ModelParameters, tables: Tables) -> SegmentClassifie
     distill.tables.TableError
         The tables lack the variant or the number of segments; the message gives the command that makes them.
     """
-    variant = parameters.retention if parameters.architecture == "rmaat" else "none"
+    variant = parameters.retention if parameters.family.retains else "none"
     retention = tables.retention_parts(parameters.segments, variant)
     return SegmentClassifier(parameters, [_attention(parameters, tables) for _ in range(parameters.layers)], retention)
 
 
 def _attention(parameters: ModelParameters, tables: Tables) -> Attention:
-    if parameters.architecture == "rmaat":
-        rows = parameters.memory_tokens + parameters.segment_length
-        return AstromorphicAttention(parameters.width, parameters.heads, rows, tables.exponent, tables.decay_per_token)
-    return SoftmaxAttention(parameters.width, parameters.heads)
+    width, heads = parameters.width, parameters.heads
+    if parameters.family.attention == "softmax":
+        return SoftmaxAttention(width, heads)
+    if parameters.family.attention == "linear":
+        return LinearAttention(width, heads)
+    exponent = 1.0 if parameters.exponent == "one" else tables.exponent
+    return AstromorphicAttention(
+        width,
+        heads,
+        _positions(parameters, tables),
+        nn.Parameter(torch.tensor(exponent)) if parameters.exponent == "learned" else exponent,
+        1.0 if parameters.write_scale == "one" else None,
+    )
+
+
+def _positions(parameters: ModelParameters, tables: Tables) -> RelativePositions | None:
+    rows = parameters.memory_tokens + parameters.segment_length
+    kernels: dict[str, Callable[[], nn.Module]] = {
+        "decaying": lambda: ExponentialKernel(tables.decay_per_token),
+        "learned": lambda: LearnedExponentialKernel(tables.decay_per_token),
+        "measured": lambda: MeasuredKernel(torch.from_numpy(influence_per_token(tables, rows)).float()),
+    }
+    if parameters.relative_positions == "none":
+        return None
+    return RelativePositions(parameters.width, parameters.heads, rows, kernels[parameters.relative_positions]())
+
+
+def influence_per_token(tables: Tables, tokens: int) -> NDArray[np.float64]:
+    """The measured influence at distances of 0 to `tokens` - 1 tokens, 1 at distance 0.
+
+    Between the measured distances it is interpolated; beyond them it goes on with the fitted decay.
+    """
+    distance, influence = (tables.dataset[name].values for name in ("distance", "influence"))
+    wanted = np.arange(tokens) * float(tables.dataset["token_spacing"])
+    beyond = np.clip(wanted - distance[-1], 0, None)
+    return (
+        np.interp(wanted, distance, influence)
+        / influence[0]
+        * np.exp(-float(tables.dataset["influence_scale"]) * beyond)
+    )

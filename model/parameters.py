@@ -2,10 +2,33 @@
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
-from rmaat.records import ParameterError, Record, Source, parameter
+from rmaat.records import ParameterError, Record, Source, parameter, unknown_name
 
-ARCHITECTURES = ("rmaat", "rmt", "transformer")
+
+@dataclass(frozen=True)
+class Family:
+    """What tells one architecture from the others; all else is the same code and size."""
+
+    attention: str
+    """astromorphic, linear or softmax"""
+    recurrent: bool
+    """segments with memory tokens, rather than the whole sequence at once"""
+    retains: bool
+    """the memory is multiplied by a retention factor"""
+
+
+ARCHITECTURES = {
+    "rmaat": Family("astromorphic", recurrent=True, retains=True),
+    "rmt": Family("softmax", recurrent=True, retains=False),
+    "rlt": Family("linear", recurrent=True, retains=False),
+    "astromorphic_transformer": Family("astromorphic", recurrent=False, retains=False),
+    "linear_transformer": Family("linear", recurrent=False, retains=False),
+    "transformer": Family("softmax", recurrent=False, retains=False),
+}
+ASTROCYTIC = ("exponent", "relative_positions", "write_scale")
+"""The settings that astromorphic attention alone has."""
 
 
 @dataclass(frozen=True)
@@ -14,8 +37,9 @@ class ModelParameters(Record):
 
     architecture: str = parameter(
         "rmaat",
-        "rmaat, or a baseline: rmt (softmax attention, memory tokens), transformer (softmax over the whole sequence)",
-        choices=ARCHITECTURES,
+        "rmaat, or a baseline: rmt, rlt (softmax or linear attention, memory tokens), transformer, linear_transformer, "
+        "astromorphic_transformer (the whole sequence at once)",
+        choices=tuple(ARCHITECTURES),
         source=Source.PAPER,
     )
     vocabulary: int = parameter(16, "token ids, padding (0) included", unit="tokens", low=2, high=2**20)
@@ -36,6 +60,25 @@ class ModelParameters(Record):
     retention: str = parameter(
         "increment", "variant of the retention factor, as the tables name it; none keeps all", source=Source.READER
     )
+    exponent: str = parameter(
+        "tables",
+        "presynaptic exponent: the tables' one, one (no plasticity), or learned from the tables' one on",
+        choices=("tables", "one", "learned"),
+        source=Source.PARENT,
+        symbol="alpha",
+    )
+    relative_positions: str = parameter(
+        "decaying",
+        "strength between positions in the astrocytes' write: exp(-scale distance) with the tables' scale, with a "
+        "learned scale, the whole measured influence, or none (no astrocytic write)",
+        choices=("decaying", "learned", "measured", "none"),
+        source=Source.READER,
+    )
+    write_scale: str = parameter(
+        "features",
+        "what is written is divided by the features of a head, or by one as in linear attention",
+        choices=("features", "one"),
+    )
     dropout: float = parameter(0.0, "share of features dropped in training", low=0, high=0.9)
     norm: str = parameter(
         "post",
@@ -51,11 +94,22 @@ class ModelParameters(Record):
         super().__post_init__()
         if self.width % self.heads:
             raise ParameterError(f"{self.heads} heads do not divide a width of {self.width}; choose a multiple")
-        if self.architecture == "transformer" and (self.segments, self.memory_tokens) != (1, 0):
+        if not self.family.recurrent and (self.segments, self.memory_tokens) != (1, 0):
             raise ParameterError(
-                f"a transformer sees the whole sequence as one segment without memory, not {self.segments} segments "
-                f"and {self.memory_tokens} memory tokens; use ModelParameters.as_architecture"
+                f"a {self.architecture} sees the whole sequence as one segment without memory, not {self.segments} "
+                f"segments and {self.memory_tokens} memory tokens; use ModelParameters.as_architecture"
             )
+        for name in _foreign(self.architecture):
+            if getattr(self, name) != _default(name):
+                raise ParameterError(
+                    f"{name} is {getattr(self, name)}, which means nothing to a {self.architecture}; "
+                    f"leave it at {_default(name)}"
+                )
+
+    @property
+    def family(self) -> Family:
+        """What tells the architecture from the others."""
+        return ARCHITECTURES[self.architecture]
 
     @property
     def longest_sequence(self) -> int:
@@ -63,12 +117,26 @@ class ModelParameters(Record):
         return self.segment_length * self.segments
 
     def as_architecture(self, architecture: str) -> "ModelParameters":
-        """The same size with another architecture; the transformer sees the whole sequence as one segment."""
-        if architecture != "transformer":
-            return dataclasses.replace(self, architecture=architecture)
-        return dataclasses.replace(
-            self, architecture=architecture, segments=1, segment_length=self.longest_sequence, memory_tokens=0
-        )
+        """The same size with another architecture, without the settings that it lacks.
+
+        One that is not recurrent sees the whole sequence as one segment.
+        """
+        if architecture not in ARCHITECTURES:
+            raise ParameterError(unknown_name("architecture", architecture, ARCHITECTURES))
+        changes: dict[str, Any] = {name: _default(name) for name in _foreign(architecture)}
+        if not ARCHITECTURES[architecture].recurrent:
+            changes |= {"segments": 1, "segment_length": self.longest_sequence, "memory_tokens": 0}
+        return dataclasses.replace(self, architecture=architecture, **changes)
+
+
+def _foreign(architecture: str) -> tuple[str, ...]:
+    """The settings that an architecture lacks; in its records they stay at their defaults."""
+    family = ARCHITECTURES[architecture]
+    return (() if family.retains else ("retention",)) + (() if family.attention == "astromorphic" else ASTROCYTIC)
+
+
+def _default(name: str) -> Any:
+    return next(entry.default for entry in dataclasses.fields(ModelParameters) if entry.name == name)
 
 
 @dataclass(frozen=True)
@@ -84,14 +152,29 @@ class TrainingParameters(Record):
     gradient_clip: float = parameter(1.0, "largest norm of the gradient", low=1e-9, high=1e9)
     differentiation: str = parameter(
         "amrb",
-        "amrb replays segments from memory, bptt keeps every graph",
-        choices=("amrb", "bptt"),
+        "amrb replays segments from memory, layerwise replays each layer too, bptt keeps every graph, truncated stops "
+        "the gradient after some segments",
+        choices=("amrb", "layerwise", "bptt", "truncated"),
         source=Source.PAPER,
     )
     keep_graphs: int = parameter(1, "segments whose graph amrb keeps", unit="segments", low=0, high=2**16)
+    memory_budget: float = parameter(
+        0.0, "amrb keeps as many graphs as fit into this memory; 0 is keep_graphs", unit="MB", low=0, high=1e9
+    )
+    truncate_after: int = parameter(1, "segments that a truncated gradient reaches", unit="segments", low=1, high=2**16)
+    not_finite: str = parameter(
+        "stop",
+        "what a loss or gradient that is not finite does: stop the training, or skip the step, which is counted",
+        choices=("stop", "skip"),
+    )
     precision: str = parameter(
         "auto", "auto is bfloat16 on CUDA, else float32", choices=("auto", "float32", "bfloat16")
     )
     device: str = parameter("auto", "auto is CUDA where there is one, else the CPU", choices=("auto", "cpu", "cuda"))
+    parallel: str = parameter(
+        "replicate",
+        "processes that train together each hold the whole model (DDP), or shard it (FSDP2)",
+        choices=("replicate", "shard"),
+    )
     validate_every: int = parameter(200, "steps between validations and checkpoints", unit="steps", low=1, high=10**9)
     seed: int = parameter(0, "seed of weights, order and dropout", low=0, high=2**31 - 1)

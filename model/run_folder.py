@@ -23,8 +23,10 @@ from rmaat.files import read_text, write_text
 from rmaat.records import ParameterError
 
 METRICS: tuple[str, ...] = (
-    "step", "epoch", "train_loss", "learning_rate", "gradient_norm", "validation_loss", "validation_accuracy", "seconds"
+    "step", "epoch", "train_loss", "learning_rate", "gradient_norm", "validation_loss", "validation_accuracy",
+    "seconds", "skipped_steps",
 )  # fmt: skip
+WHOLE_NUMBERS = ("step", "skipped_steps")
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class RunConfiguration:
     def differences(self, other: "RunConfiguration") -> list[str]:
         """Names of the settings in which two runs differ; where and by which versions they run does not count."""
         mine, theirs = _flat(asdict(self)), _flat(asdict(other))
-        passing = ("versions", "official_files", "training.device")
+        passing = ("versions", "official_files", "training.device", "training.parallel")
         return [name for name in mine if mine[name] != theirs.get(name) and not name.startswith(passing)]
 
 
@@ -121,7 +123,7 @@ class RunFolder:
             return []
         try:
             rows = csv.DictReader(io.StringIO(read_text(self.metrics)))
-            return [{name: (int if name == "step" else float)(row[name]) for name in METRICS} for row in rows]
+            return [{name: (int if name in WHOLE_NUMBERS else float)(row[name]) for name in METRICS} for row in rows]
         except (ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{self.metrics} is damaged ({error}); delete it or train again") from error
 

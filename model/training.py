@@ -1,14 +1,16 @@
 """The training loop: AdamW, warm-up and cosine, clipping, accumulation, mixed precision, checkpoints, resume.
 
-The order of the data is a function of seed and step, so that a resumed run continues bit for bit on the same hardware.
+The order of the data and all random numbers are functions of seed, step and process. So a resumed run continues bit for
+bit on the same hardware, and what several processes began, another number of them may go on with.
 """
 
 import math
+import os
 import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -32,10 +34,11 @@ from model.checkpoint import (
     newest,
     save_checkpoint,
 )
+from model.distributed import Processes, joined_processes, replicated, sharded, whole, without_averaging
 from model.errors import Interrupted, ModelError
 from model.network import SegmentClassifier, build_model
 from model.parameters import TrainingParameters
-from model.replay import Amrb, Bptt, Differentiation
+from model.replay import Amrb, Bptt, Differentiation, LayerwiseAmrb, MemoryBudget, Truncated
 from model.run_folder import RunConfiguration, RunFolder
 from model.tasks import BatchPlan, TaskData, TokenDataset, collate
 from rmaat.files import atomic_folder, refuse_existing
@@ -91,18 +94,35 @@ def train(
     folder = RunFolder(out)
     _check_fit(configuration, task)
     device = choose_device(configuration.training.device)
-    torch.manual_seed(configuration.training.seed)
-    run = _Run(folder, configuration.training, build_model(configuration.model, tables).to(device), task, device)
-    if resume:
-        _check_same_run(folder, configuration, tables)
-    else:
-        refuse_existing(out, f"resume it with --resume, or choose another --out than {out}")
-        # With its first checkpoint, so that whatever happens later the run can be resumed.
-        with atomic_folder(out) as whole:
-            RunFolder(whole).write_configuration(configuration)
-            write_tables(tables, RunFolder(whole).tables)
-            run.save(whole)
-    return run.go(progress)
+    with joined_processes(device) as processes:
+        torch.manual_seed(configuration.training.seed)
+        model = build_model(configuration.model, tables).to(device)
+        run = _Run(folder, configuration.training, model, task, device, processes)
+        if resume:
+            _check_same_run(folder, configuration, tables)
+        else:
+            # All look before the first one writes.
+            refuse_existing(out, f"resume it with --resume, or choose another --out than {out}")
+            processes.wait()
+            with _new_run(folder, configuration, tables) if processes.is_first else nullcontext(out) as whole:
+                # With its first checkpoint, so that whatever happens later the run can be resumed.
+                run.save(whole)
+        processes.wait()
+        best = run.go(progress if processes.is_first else _silent)
+        processes.wait()
+        return best
+
+
+@contextmanager
+def _new_run(folder: RunFolder, configuration: RunConfiguration, tables: Tables) -> Iterator[Path]:
+    with atomic_folder(folder.path) as whole:
+        RunFolder(whole).write_configuration(configuration)
+        write_tables(tables, RunFolder(whole).tables)
+        yield whole
+
+
+def _silent(fraction: float, note: str = "") -> None:
+    pass
 
 
 class _Run:
@@ -115,35 +135,44 @@ class _Run:
         model: SegmentClassifier,
         task: TaskData,
         device: torch.device,
+        processes: Processes,
     ):
         self.folder, self.settings, self.model, self.task, self.device = folder, settings, model, task, device
+        self.processes = processes
+        spread = sharded if settings.parallel == "shard" and processes.count > 1 else replicated
+        self.parallel_model = spread(model, processes)
         self.optimizer = torch.optim.AdamW(model.parameters(), weight_decay=settings.weight_decay)
         self.plan = BatchPlan(task.train.lengths, settings.batch_size, settings.seed)
-        self.state = TrainingState(0, -1.0, 0.0, random_state="", cuda_random_state="", window=[])
+        self.state = TrainingState(0, -1.0, 0.0, window=[])
         self.rows: list[dict[str, Any]] = []
         self.earlier_seconds, self.started = 0.0, time.monotonic()
 
     def go(self, progress: Progress) -> Score:
         """From the newest checkpoint to the last step."""
         self._restore()
-        # TensorBoard drops what was logged from `purge_step` on.
-        board = SummaryWriter(str(self.folder.path / "tensorboard"), purge_step=self.state.step + 1)
-        with board, _stop_flag() as stop:
+        with self._board() as board, _stop_flag() as stop:
             for step, batches in self._steps():
-                window = [*self.state.window, list(self._step(step, batches))]
-                self.state = replace(self.state, step=step + 1, window=window)
+                # Every process stops where one has been told to.
+                loss, norm, stopped = self._step(step, batches, stop)
+                self.state = self._after(step, loss, norm)
                 last = step + 1 == self.settings.steps
                 if last or (step + 1) % self.settings.validate_every == 0:
                     self._validate(board)
-                elif stop:
+                elif stopped:
                     self.save(self.folder.path)
-                if stop and not last:
+                if stopped and not last:
                     raise Interrupted(f"interrupted after step {step + 1}; continue the same command with --resume")
                 progress((step + 1) / self.settings.steps, self._note())
         return self._best()
 
-    def _steps(self) -> Iterator[tuple[int, list[Batch]]]:
-        """What is left of the run: each step with the batches it accumulates."""
+    def _board(self) -> AbstractContextManager[SummaryWriter | None]:
+        if not self.processes.is_first:
+            return nullcontext()
+        # TensorBoard drops what was logged from `purge_step` on.
+        return SummaryWriter(str(self.folder.path / "tensorboard"), purge_step=self.state.step + 1)
+
+    def _steps(self) -> Iterator[tuple[int, list[tuple[Batch, float]]]]:
+        """What is left of the run: each step with the batches it accumulates, and what a sequence weighs in them."""
         count, current, batches = self.settings.accumulation, -1, []
         for step in range(self.state.step, self.settings.steps):
             chosen = []
@@ -151,36 +180,52 @@ class _Run:
                 epoch, place = divmod(index, self.plan.batch_count)
                 if epoch != current:
                     current, batches = epoch, self.plan.epoch(epoch)
-                chosen.append(load_batch(self.task.train, batches[place], self.device))
+                own, weight = self.processes.share(batches[place])
+                # The mean over the whole batch, whatever each process has of it.
+                chosen.append((load_batch(self.task.train, own, self.device), weight / len(batches[place]) / count))
             yield step, chosen
 
-    def _step(self, step: int, batches: list[Batch]) -> tuple[float, float]:
-        """One optimiser step; its loss and gradient norm."""
-        self.model.train()
+    def _step(self, step: int, batches: list[tuple[Batch, float]], stop: list[bool]) -> tuple[float, float, bool]:
+        """One optimiser step; its loss and gradient norm, and whether to stop after it."""
+        torch.manual_seed(step_seed(self.settings.seed, step, self.processes.rank))
+        self.parallel_model.train()
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(step, self.settings)
         self.optimizer.zero_grad()
         total = 0.0
-        for batch in batches:
-            with mixed_precision(self.settings.precision, self.device):
-                logits = self.model(batch.tokens, batch.lengths, differentiation(self.settings))
-                loss = functional.cross_entropy(logits, batch.labels) / len(batches)
-            total += loss.item()
-            loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.gradient_clip).item()
-        if not math.isfinite(total + norm):
-            # Before the step, so that the weights stay as they were.
+        for place, (batch, weight) in enumerate(batches, start=1):
+            with nullcontext() if place == len(batches) else without_averaging(self.parallel_model):
+                with mixed_precision(self.settings.precision, self.device):
+                    logits = self.parallel_model(batch.tokens, batch.lengths, differentiation(self.settings))
+                    loss = functional.cross_entropy(logits, batch.labels, reduction="sum") * weight
+                total += loss.item()
+                # Gradients are averaged over processes, and are to be summed.
+                (loss * self.processes.count).backward()
+        total, stopped = self.processes.sum([total, len(stop)], self.device)
+        norm = whole(nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.gradient_clip)).item()
+        if math.isfinite(total + norm):
+            self.optimizer.step()
+        return total, norm, stopped > 0
+
+    def _after(self, step: int, loss: float, norm: float) -> TrainingState:
+        """The state after a step, which was left undone if its loss or gradient is not finite."""
+        if math.isfinite(loss + norm):
+            return replace(self.state, step=step + 1, window=[*self.state.window, [loss, norm]])
+        skip = self.settings.not_finite == "skip"
+        # Where nothing since the last validation was finite, nothing later will be.
+        if not skip or (not self.state.window and (step + 1) % self.settings.validate_every == 0):
             raise ModelError(
-                f"the loss is {total} and its gradient's norm {norm} at step {step + 1}; lower the learning rate "
+                f"the loss is {loss} and its gradient's norm {norm} at step {step + 1}"
+                f"{', as at all since the last validation' if skip else ''}; lower the learning rate "
                 f"(now {self.settings.learning_rate:g}) and train again; "
                 f"the last checkpoint is of step {load_state(newest(self.folder.path, CHECKPOINT)).step}"
             )
-        self.optimizer.step()
-        return total, norm
+        return replace(self.state, step=step + 1, skipped=self.state.skipped + 1)
 
-    def _validate(self, board: SummaryWriter) -> None:
-        score = evaluate_split(self.model, self.task.validation, self.settings)
-        loss, norm = np.mean(self.state.window, axis=0).tolist()
+    def _validate(self, board: SummaryWriter | None) -> None:
+        score = evaluate_split(self.parallel_model, self.task.validation, self.settings, processes=self.processes)
+        # A last stretch of steps may all have been skipped.
+        loss, norm = np.mean(self.state.window or [[math.nan] * 2], axis=0).tolist()
         step = self.state.step
         row = {
             "step": step,
@@ -191,27 +236,25 @@ class _Run:
             "validation_loss": score.loss,
             "validation_accuracy": score.accuracy,
             "seconds": self._seconds(),
+            "skipped_steps": self.state.skipped,
         }
         self.rows.append(row)
-        for name, value in row.items():
-            board.add_scalar(name, value, step)
-        self.folder.write_metrics(self.rows)
+        if board is not None:
+            for name, value in row.items():
+                board.add_scalar(name, value, step)
+            self.folder.write_metrics(self.rows)
         self.state = replace(self.state, window=[])
         if score.accuracy > self.state.best_accuracy:
             self.state = replace(self.state, best_accuracy=score.accuracy)
-            save_checkpoint(self.folder.path, BEST, self.model, None, self.state)
+            is_first = self.processes.is_first
+            save_checkpoint(self.folder.path, BEST, self.model, None, self.state, is_first=is_first)
         self.save(self.folder.path)
 
     def save(self, path: Path) -> None:
         """Add a checkpoint to the run folder at `path`."""
-        on_cuda = self.device.type == "cuda"
-        self.state = replace(
-            self.state,
-            seconds=self._seconds(),
-            random_state=_to_text(torch.get_rng_state()),
-            cuda_random_state=_to_text(torch.cuda.get_rng_state()) if on_cuda else "",
-        )
-        save_checkpoint(path, CHECKPOINT, self.model, self.optimizer, self.state)
+        self.state = replace(self.state, seconds=self._seconds())
+        is_first = self.processes.is_first
+        save_checkpoint(path, CHECKPOINT, self.model, self.optimizer, self.state, is_first=is_first)
 
     def _restore(self) -> None:
         place = newest(self.folder.path, CHECKPOINT)
@@ -219,18 +262,16 @@ class _Run:
         load_model(place, self.model)
         load_optimizer(place, self.optimizer)
         self.rows = [row for row in self.folder.read_metrics() if row["step"] <= self.state.step]
-        torch.set_rng_state(_from_text(self.state.random_state))
-        if self.state.cuda_random_state and self.device.type == "cuda":
-            torch.cuda.set_rng_state(_from_text(self.state.cuda_random_state))
         self.earlier_seconds, self.started = self.state.seconds, time.monotonic()
 
     def _seconds(self) -> float:
         return self.earlier_seconds + time.monotonic() - self.started
 
     def _note(self) -> str:
-        loss = self.state.window[-1][0] if self.state.window else self.rows[-1]["train_loss"]
+        losses = [loss for loss, _ in self.state.window] or [row["train_loss"] for row in self.rows] or [math.nan]
         best = f", best validation accuracy {self.state.best_accuracy:.1%}" if self.rows else ""
-        return f"loss {loss:.3f}{best}"
+        skipped = f", {self.state.skipped} steps skipped" if self.state.skipped else ""
+        return f"loss {losses[-1]:.3f}{best}{skipped}"
 
     def _best(self) -> Score:
         best = max(self.rows, key=lambda row: row["validation_accuracy"])
@@ -238,24 +279,32 @@ class _Run:
 
 
 def evaluate_split(
-    model: SegmentClassifier,
+    model: nn.Module,
     dataset: TokenDataset,
     settings: TrainingParameters,
     progress: Progress = lambda fraction, note="": None,  # noqa: ARG005
+    processes: Processes = Processes(),  # noqa: B008 (frozen)
 ) -> Score:
-    """Loss and accuracy over every sequence of `dataset`, each once."""
+    """Loss and accuracy over every sequence of `dataset`, each once; `processes` share the work and get the same."""
     model.eval()
     device = next(model.parameters()).device
     loss = correct = 0.0
     plan = BatchPlan(dataset.lengths, settings.batch_size)
-    with torch.inference_mode(), mixed_precision(settings.precision, device):
+    with torch.no_grad(), mixed_precision(settings.precision, device):
         for count, indices in enumerate(plan.epoch(0), start=1):
             progress(count / plan.batch_count)
-            batch = load_batch(dataset, indices, device)
+            own, weight = processes.share(indices)
+            batch = load_batch(dataset, own, device)
             logits = model(batch.tokens, batch.lengths)
-            loss += functional.cross_entropy(logits, batch.labels, reduction="sum").item()
-            correct += (logits.argmax(dim=1) == batch.labels).sum().item()
+            loss += weight * functional.cross_entropy(logits, batch.labels, reduction="sum").item()
+            correct += weight * (logits.argmax(dim=1) == batch.labels).sum().item()
+    loss, correct = processes.sum([loss, correct], device)
     return Score(loss / len(dataset), correct / len(dataset))
+
+
+def step_seed(seed: int, step: int, rank: int) -> int:
+    """The seed of the random numbers that a process draws in a step: no two processes or steps share one."""
+    return int(np.random.SeedSequence((seed, step, rank)).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def learning_rate(step: int, settings: TrainingParameters) -> float:
@@ -268,7 +317,15 @@ def learning_rate(step: int, settings: TrainingParameters) -> float:
 
 def differentiation(settings: TrainingParameters) -> Differentiation:
     """The way to differentiate that `settings` name."""
-    return Bptt() if settings.differentiation == "bptt" else Amrb(settings.keep_graphs)
+    if settings.memory_budget and settings.differentiation == "amrb":
+        return MemoryBudget(settings.memory_budget)
+    ways: dict[str, Differentiation] = {
+        "amrb": Amrb(settings.keep_graphs),
+        "layerwise": LayerwiseAmrb(settings.keep_graphs),
+        "bptt": Bptt(),
+        "truncated": Truncated(settings.truncate_after, settings.keep_graphs),
+    }
+    return ways[settings.differentiation]
 
 
 def load_batch(dataset: TokenDataset, indices: np.ndarray, device: torch.device) -> Batch:
@@ -277,10 +334,20 @@ def load_batch(dataset: TokenDataset, indices: np.ndarray, device: torch.device)
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` is CUDA where there is one; raises `ModelError` where CUDA is asked for and missing."""
+    """`auto` is CUDA where there is one, under torchrun that of this process.
+
+    Raises
+    ------
+    ModelError
+        CUDA is asked for and missing.
+    """
     if name == "cuda" and not torch.cuda.is_available():
         raise ModelError("device is cuda, but torch finds no CUDA device; use device auto or cpu")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    if name == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    torch.cuda.set_device(device)
+    return device
 
 
 def mixed_precision(precision: str, device: torch.device) -> torch.autocast:
@@ -335,11 +402,3 @@ def _stop_flag() -> Iterator[list[bool]]:
     finally:
         for number, handler in earlier.items():
             signal.signal(number, handler)
-
-
-def _to_text(state: Tensor) -> str:
-    return bytes(state.tolist()).hex()
-
-
-def _from_text(state: str) -> Tensor:
-    return torch.tensor(list(bytes.fromhex(state)), dtype=torch.uint8)

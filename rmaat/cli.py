@@ -23,7 +23,19 @@ From simulated astrocyte dynamics to long-context sequence models.
 
 or all of it at once:  rmaat demo --out runs/demo"""
 
-COMMANDS = ("simulate", "distill", "train", "evaluate", "figures", "demo", "validate")
+COMMANDS = (
+    "simulate",
+    "distill",
+    "distill show",
+    "distill diff",
+    "distill sweep",
+    "train",
+    "evaluate",
+    "figures",
+    "demo",
+    "validate",
+    "plan",
+)
 """A command of two words, `rmaat distill show`, is the module `distill_show`."""
 
 

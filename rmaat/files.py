@@ -4,6 +4,7 @@ Content goes to a temporary sibling, reaches the disk, and is renamed into place
 or a crash leaves the earlier file as it was, or no file.
 """
 
+import fcntl
 import os
 import secrets
 import shutil
@@ -60,6 +61,46 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             os.replace(temporary, path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def unfinished_folder(path: Path) -> Iterator[Path]:
+    """Yield the hidden folder beside `path` that holds work on it until it is done, for this process alone.
+
+    What is in the folder stays when the block ends, however it ends; `finish` makes of it the file at `path`.
+
+    Raises
+    ------
+    FileError
+        The operating system refused, or another process holds the folder.
+    """
+    folder = unfinished(path)
+    with _refusals(path):
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "lock").open("w") as lock:
+            try:
+                # The system lets go of it when the process ends, even if it is killed.
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise FileError(f"another process is writing {path}; wait for it, or choose another name") from None
+            yield folder
+
+
+def unfinished(path: Path) -> Path:
+    """Where `unfinished_folder` keeps the work on `path`."""
+    return path.parent / f".{path.name}.unfinished"
+
+
+def finish(file: Path, path: Path) -> None:
+    """Make `file`, in the folder of `unfinished_folder`, the file at `path`, and remove the folder."""
+    _flush_to_disk(file)
+    os.replace(file, path)
+    discard(path)
+
+
+def discard(path: Path) -> None:
+    """Remove what `unfinished_folder` keeps for `path`, if anything."""
+    shutil.rmtree(unfinished(path), ignore_errors=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

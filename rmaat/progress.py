@@ -1,5 +1,6 @@
 """A progress bar with time left, for functions that take a `progress` callable."""
 
+import os
 import sys
 from types import TracebackType
 from typing import Self
@@ -7,8 +8,15 @@ from typing import Self
 from tqdm import tqdm
 
 
+def is_first_process() -> bool:
+    """Whether this process reports: of those that torchrun started, one does."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 class Bar:
     """A bar on standard error, drawn anew several times a second, or every few seconds where that is no terminal.
+
+    Of several processes that torchrun started, the first one draws.
 
     with Bar("simulate") as progress:
         simulate(progress=progress)
@@ -19,6 +27,7 @@ class Bar:
         self._bar = tqdm(
             desc=f"{label:10}",
             total=1.0,
+            disable=not is_first_process(),
             ascii=not on_terminal,
             ncols=None if on_terminal else 80,
             mininterval=0.1 if on_terminal else 5.0,

@@ -1,5 +1,6 @@
 """Versions of the software that made a result."""
 
+import functools
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
@@ -9,6 +10,8 @@ def versions(*packages: str) -> dict[str, str]:
     return {"python": platform.python_version()} | {name: _version(name) for name in ("rmaat-toolkit", *packages)}
 
 
+# Looked up once: a sweep says it of thousands of traces, and each look reads the package's metadata.
+@functools.cache
 def _version(package: str) -> str:
     try:
         return version(package)

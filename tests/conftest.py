@@ -1,6 +1,8 @@
 """Shared by all tests: shapes in annotations are checked while they run."""
 
 import os
+import shutil
+import tempfile
 
 # One thread per worker: tests run side by side, and sums do not depend on the number of cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -14,4 +16,16 @@ settings.register_profile("search", deadline=None)
 settings.register_profile("seeded", deadline=None, derandomize=True)
 settings.load_profile("seeded")
 
-_HOOK = install_import_hook(["model.attention", "model.network"], "beartype.beartype")
+
+def pytest_configure(config):
+    """Networks that Brian2 compiles are shared by all tests and workers of this run, and by no other."""
+    if "RMAAT_CACHE" not in os.environ:
+        config.rmaat_cache = os.environ["RMAAT_CACHE"] = tempfile.mkdtemp(prefix="rmaat-cache-")
+
+
+def pytest_unconfigure(config):
+    if hasattr(config, "rmaat_cache"):
+        shutil.rmtree(os.environ.pop("RMAAT_CACHE"), ignore_errors=True)
+
+
+_HOOK = install_import_hook(["model.attention", "model.network", "model.positions"], "beartype.beartype")

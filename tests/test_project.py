@@ -81,6 +81,19 @@ def test_the_benchmark_of_replay_measures_exactness_and_costs(tmp_path, monkeypa
     assert {entry["way"] for entry in result["costs"]} == {"BPTT", "AMRB, keep 0", "AMRB, keep 1", "AMRB, keep 2"}
 
 
+def test_the_benchmark_of_length_measures_a_step_and_fits_the_power(monkeypatch):
+    from benchmarks import length
+
+    monkeypatch.setattr(length, "SEGMENT_LENGTH", 16)
+    monkeypatch.setattr(length, "SIZE", length.SIZE | {"width": 16, "layers": 1, "feed_forward_width": 16})
+    monkeypatch.setattr(length, "LEAST_SECONDS", 0)
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    result = length.measure(16 * 70)
+    assert result["tokens"] == 1120
+    assert result["resident_bytes"] > 1e7
+    assert length.fit_exponent({tokens: 2e-6 * tokens**1.02 for tokens in (8192, 65536, 2**20)}) == pytest.approx(1.02)
+
+
 def test_the_benchmark_of_the_coupling_measures_growth_and_runs(tmp_path, monkeypatch):
     from benchmarks import coupling
 

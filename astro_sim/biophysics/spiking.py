@@ -14,10 +14,10 @@ doi:10.1101/198366; coincidence and long-term process are ours. Poisson spikes m
 the mean of seeds, not in every run, so that their law is to be fitted.
 """
 
-import json
-import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import xarray as xr
@@ -28,17 +28,18 @@ from astro_sim.biophysics.solve import solve
 from astro_sim.biophysics.spiking_parameters import BiophysicalParameters
 from astro_sim.biophysics.system import constants_of
 from astro_sim.coupling import Coupling, as_matrix, build_coupling, require_dense, sources_to_store
-from astro_sim.durations import common_step, multiples
-from astro_sim.engines.brian2_engine import check_installed, choose_target, run_worker
+from astro_sim.durations import common_step
+from astro_sim.engines.brian2_process import Network, check_installed, choose_target, run_network
 from astro_sim.engines.job import Job, Progress, Solution
 from astro_sim.equations import Model, Place, Variable
 from astro_sim.errors import SimulationError
-from astro_sim.geometry import build_geometry
+from astro_sim.geometry import Geometry, build_geometry
 from astro_sim.parameters import SimulationParameters, SolverParameters
 from astro_sim.protocol import build_intervals
-from astro_sim.traces import build_traces
+from astro_sim.traces import build_traces, stack_trials
+from rmaat.records import ParameterError
 
-WORKER = Path(__file__).with_name("spiking_worker.py")
+SCRIPT = Path(__file__).with_name("spiking_network.py")
 RECORDED = {
     "presynaptic": ["activity"],
     "postsynaptic": ["activity"],
@@ -46,21 +47,21 @@ RECORDED = {
     "process": ["ip3", "calcium"],
 }
 VARIABLES = {
-    "presynaptic_activity": ("presynaptic_activity", Place.PRE, "Hz", "presynaptic activity", "x_j"),
-    "postsynaptic_activity": ("postsynaptic_activity", Place.POST, "Hz", "postsynaptic activity", "x_i"),
-    "synaptic_facilitation": ("synapse_synaptic_facilitation", Place.SYNAPSE, "1", "synaptic facilitation", "s_ij"),
-    "short_term_process": ("process_ip3", Place.SYNAPSE, "umol/L", "short-term astrocytic process: IP3", "p^s_ij"),
-    "long_term_process": ("synapse_long_term_process", Place.SYNAPSE, "1", "long-term astrocytic process", "p^l_ij"),
-    "calcium": ("process_calcium", Place.SYNAPSE, "umol/L", "calcium of the astrocytic process", "C"),
+    "presynaptic_activity": ("presynaptic.activity", Place.PRE, "Hz", "presynaptic activity", "x_j"),
+    "postsynaptic_activity": ("postsynaptic.activity", Place.POST, "Hz", "postsynaptic activity", "x_i"),
+    "synaptic_facilitation": ("synapse.synaptic_facilitation", Place.SYNAPSE, "1", "synaptic facilitation", "s_ij"),
+    "short_term_process": ("process.ip3", Place.SYNAPSE, "umol/L", "short-term astrocytic process: IP3", "p^s_ij"),
+    "long_term_process": ("synapse.long_term_process", Place.SYNAPSE, "1", "long-term astrocytic process", "p^l_ij"),
+    "calcium": ("process.calcium", Place.SYNAPSE, "umol/L", "calcium of the astrocytic process", "C"),
     "presynaptic_receptors": (
-        "synapse_presynaptic_receptors",
+        "synapse.presynaptic_receptors",
         Place.SYNAPSE,
         "1",
         "share of presynaptic receptors bound to gliotransmitter",
         "Γ_S",
     ),
 }
-"""Each trace: its name in the worker, its place, unit, meaning and symbol."""
+"""Each trace: its name in the network, its place, unit, meaning and symbol."""
 
 SETTLING = 2000.0
 SLOPE_STEP = 1e-6
@@ -89,26 +90,48 @@ def simulate_biophysical(
     if seed is not None:
         parameters = parameters.override({"noise_seed": seed})
     progress = progress or (lambda _: None)
-    check_installed()
-    network = parameters.network
-    geometry = build_geometry(network)
-    require_dense(geometry.shape)
-    coupling = build_coupling(geometry, network)
-    job = _job(parameters, coupling)
-    rest = find_rest(parameters)
     progress(0.0)
-    times, states, target = _run(parameters, job, rest)
+    traces = _simulate_trial(_prepare(parameters), parameters, progress)
     progress(1.0)
-    settings = {"method": "rk4", "time_step": parameters.solver.time_step, "target": target}
-    values = {label: states[entry[0]] for label, entry in VARIABLES.items()}
-    solution = Solution(times, values, settings, ("brian2",))
-    influence = measure_influence(parameters, coupling, rest)
-    # Of parameters, build_traces reads the parts that both models have.
-    known = cast(SimulationParameters, parameters)
-    traces = build_traces(known, "brian2", geometry, job, solution, sources_to_store(geometry.shape), influence)
-    for label, entry in VARIABLES.items():
-        traces[label].attrs["units"] = entry[2]
-    return traces.assign_attrs(title="Simulated tripartite synapses, spiking model", seed=parameters.solver.noise_seed)
+    return traces
+
+
+def simulate_trials(
+    parameters: BiophysicalParameters | None, seeds: Sequence[int], progress: Progress | None = None
+) -> xr.Dataset:
+    """Run the spiking model once for each seed, all in one compiled network, and return the traces of all trials.
+
+    What the noise changes has `trial` as its first axis; `noise_seed` (trial) tells the seeds. Parameters and seed
+    among the attributes are those of the first trial.
+
+    Parameters
+    ----------
+    parameters : BiophysicalParameters, optional
+        Without them the defaults; `noise_seed` is not read.
+    progress : callable, optional
+        Told the fraction of all trials done, in [0, 1].
+
+    Raises
+    ------
+    ParameterError, SimulationError
+        As `simulate_biophysical`; or there is no seed.
+    """
+    if not seeds:
+        raise ParameterError("no seeds are given; trials need at least one")
+    start = parameters or BiophysicalParameters()
+    tell = progress or (lambda _: None)
+    tell(0.0)
+    setting = _prepare(start)
+    trials = [
+        _simulate_trial(
+            setting,
+            start.override({"noise_seed": seed}),
+            lambda fraction, done=done: tell((done + fraction) / len(seeds)),
+        )
+        for done, seed in enumerate(seeds)
+    ]
+    tell(1.0)
+    return stack_trials(trials, list(VARIABLES), seeds)
 
 
 def find_rest(parameters: BiophysicalParameters) -> dict[str, float]:
@@ -155,8 +178,36 @@ def measure_influence(parameters: BiophysicalParameters, coupling: Coupling, res
     return influence.T.reshape(-1, *coupling.shape)
 
 
+@dataclass(frozen=True, eq=False)
+class _Setting:
+    """What all trials share: `rest` is where they start, `influence` and `sources` are stored with their traces."""
+
+    geometry: Geometry
+    job: Job
+    rest: dict[str, float]
+    sources: Sequence[tuple[int, int]]
+    influence: Array
+    target: str
+
+
+def _prepare(parameters: BiophysicalParameters) -> _Setting:
+    check_installed()
+    geometry = build_geometry(parameters.network)
+    require_dense(geometry.shape)
+    coupling = build_coupling(geometry, parameters.network)
+    rest = find_rest(parameters)
+    return _Setting(
+        geometry,
+        _job(parameters, coupling),
+        rest,
+        sources_to_store(geometry.shape),
+        measure_influence(parameters, coupling, rest),
+        choose_target(parameters.solver.brian2_target),
+    )
+
+
 def _job(parameters: BiophysicalParameters, coupling: Coupling) -> Job:
-    """What `build_traces` reads of a run; the rates of the variables stand in the worker."""
+    """What `build_traces` reads of a run; the rates of the variables stand in the network's script."""
     variables = tuple(
         Variable(label.removeprefix(f"{place}_"), place, "", meaning, symbol)
         for label, (_, place, _, meaning, symbol) in VARIABLES.items()
@@ -171,55 +222,59 @@ def _job(parameters: BiophysicalParameters, coupling: Coupling) -> Job:
     )
 
 
-def _run(parameters: BiophysicalParameters, job: Job, rest: dict[str, float]) -> tuple[Array, dict[str, Array], str]:
-    """Stored times, values (time, ...) by the worker's names, and the target that ran."""
-    target = choose_target()
-    with tempfile.TemporaryDirectory(prefix="rmaat-brian2-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        _write_job(parameters, job, rest, target, folder)
-        run_worker(folder, WORKER)
-        with np.load(folder / "states.npz") as states:
-            found = dict(states)
-    times = multiples(job.recording_interval, job.intervals[-1].end)
-    if found["times"].shape != times.shape:
-        raise SimulationError(f"Brian2 stored {found['times'].size} times where {times.size} were asked for")
+def _simulate_trial(setting: _Setting, parameters: BiophysicalParameters, progress: Progress) -> xr.Dataset:
+    times, states = run_network(_network(parameters, setting), setting.target, progress)
     for label, (name, *_) in VARIABLES.items():
-        if not np.isfinite(found[name]).all():
-            time = times[np.argwhere(~np.isfinite(found[name]))[0, 0]]
+        if not np.isfinite(states[name]).all():
+            time = times[np.argwhere(~np.isfinite(states[name]))[0, 0]]
             raise SimulationError(f"Brian2 found {label} not finite at {time:g} s; choose a smaller time_step")
-    shape = job.coupling.shape
-    for place in ("synapse", "process"):
-        for variable in RECORDED[place]:
-            found[f"{place}_{variable}"] = found[f"{place}_{variable}"].reshape(times.size, *shape)
-    return times, found, target
+    shape = setting.job.coupling.shape
+    values = {
+        label: states[name].reshape(times.size, *shape) if place is Place.SYNAPSE else states[name]
+        for label, (name, place, *_) in VARIABLES.items()
+    }
+    settings = {"method": "rk4", "time_step": parameters.solver.time_step, "target": setting.target}
+    solution = Solution(times, values, settings, ("brian2",))
+    # Of parameters, build_traces reads the parts that both models have.
+    known = cast(SimulationParameters, parameters)
+    traces = build_traces(known, "brian2", setting.geometry, setting.job, solution, setting.sources, setting.influence)
+    for label, entry in VARIABLES.items():
+        traces[label].attrs["units"] = entry[2]
+    return traces.assign_attrs(title="Simulated tripartite synapses, spiking model", seed=parameters.solver.noise_seed)
 
 
-def _write_job(parameters: BiophysicalParameters, job: Job, rest: dict[str, float], target: str, folder: Path) -> None:
-    neurons, intervals = parameters.neurons, job.intervals
+def _network(parameters: BiophysicalParameters, setting: _Setting) -> Network:
+    neurons, intervals = parameters.neurons, setting.job.intervals
     step = common_step(interval.end - interval.start for interval in intervals)
     lengths = [round((interval.end - interval.start) / step) for interval in intervals]
     drive = np.repeat(np.stack([interval.presynaptic_drive for interval in intervals]), lengths, axis=0)
     driven: Array = np.asarray(drive.any(axis=1, keepdims=True), dtype=np.float64)
-    np.savez(
-        folder / "job.npz",
-        coupling=job.coupling.dense(),
-        presynaptic_rates=np.maximum(neurons.presynaptic_rate * drive, neurons.silent_rate),
-        background_rates=neurons.background_rate * np.repeat(driven, job.coupling.shape[0], axis=1),
-    )
-    content: dict[str, Any] = {
+    post, pre = setting.job.coupling.shape
+    inputs = {
+        "presynaptic_rates": np.maximum(neurons.presynaptic_rate * drive, neurons.silent_rate),
+        "background_rates": neurons.background_rate * np.repeat(driven, post, axis=1),
+    }
+    numbers = {
+        path[-1]: (value, quantity.unit) for path, value, quantity in parameters.parameters() if type(value) is float
+    }
+    structure = {
         "process": PROCESS.inlined(),
-        "rest": rest,
+        "parameters": {name: unit for name, (_, unit) in numbers.items()},
+        "sizes": {"presynaptic": pre, "postsynaptic": post, "synapse": post * pre, "process": post * pre},
         "recorded": RECORDED,
-        "parameters": {
-            path[-1]: (value, quantity.unit)
-            for path, value, quantity in parameters.parameters()
-            if isinstance(value, float)
-        },
+        "inputs": {name: values.shape for name, values in inputs.items()},
         "duration": intervals[-1].end,
         "edge_step": step,
-        "recording_interval": job.recording_interval,
+        "recording_interval": setting.job.recording_interval,
         "time_step": parameters.solver.time_step,
-        "seed": parameters.solver.noise_seed,
-        "target": target,
     }
-    (folder / "job.json").write_text(json.dumps(content))
+    values = {name: value for name, (value, _) in numbers.items()}
+    values |= {f"process.{name}": value for name, value in setting.rest.items()}
+    values |= {
+        "noise_seed": parameters.solver.noise_seed,
+        "postsynaptic.potential": neurons.leak_potential,
+        "synapse.resources": 1.0,
+        "process.astrocyte_resources": 1.0,
+        "exchange.weight": setting.job.coupling.dense().ravel(),
+    }
+    return Network(SCRIPT, structure, values | {f"{name}.values": array for name, array in inputs.items()})

@@ -21,7 +21,13 @@ from astro_sim.biophysics.parameters import (
 )
 from astro_sim.biophysics.sources import Paper
 from astro_sim.durations import divides
-from astro_sim.parameters import NetworkParameters, RecordingParameters, check_recording, credited
+from astro_sim.parameters import (
+    NetworkParameters,
+    RecordingParameters,
+    brian2_target,
+    check_recording,
+    credited,
+)
 from astro_sim.protocol import ProtocolParameters
 from astro_sim.stimuli import StpCycles
 from rmaat.records import ParameterError, Quantity, Record, Source, parameter
@@ -149,6 +155,7 @@ class SpikingSolverParameters(Record):
     time_step: float = parameter(
         0.0005, "fixed step of Brian2; it divides recording_interval", unit="s", low=1e-5, high=0.001, symbol="dt"
     )
+    brian2_target: str = brian2_target()
     noise_seed: int = parameter(1, "seed of the Poisson spikes", low=0, high=2**31 - 1)
 
 

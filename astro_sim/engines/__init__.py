@@ -54,5 +54,6 @@ def _check_recording(job: Job) -> None:
     if (size := times * values * np.dtype(float).itemsize) > LARGEST_RECORDING:
         raise ParameterError(
             f"{times} times of {values} values take {size / 1e9:.1f} GB, more than the {LARGEST_RECORDING / 1e9:g} GB "
-            f"that a run may store; lengthen recording_interval, now {job.recording_interval:g} s"
+            f"that a run may keep in memory; lengthen recording_interval, now {job.recording_interval:g} s, or let "
+            "scipy write as it goes (rmaat simulate, or astro_sim.simulate_to_file)"
         )

@@ -5,32 +5,19 @@ default step keeps every stored value of the default run within 1e-3 of SciPy's.
 there is a compiler, and otherwise, some hundred times slower, in NumPy.
 """
 
-import contextlib
-import dataclasses
-import importlib.util
-import json
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
-import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from astro_sim.arrays import Array
 from astro_sim.coupling import LARGEST_DENSE
-from astro_sim.durations import common_step, divides, multiples
+from astro_sim.durations import common_step, divides
+from astro_sim.engines.brian2_process import Network, check_installed, choose_target, run_network
 from astro_sim.engines.job import Job, Progress, Solution
-from astro_sim.errors import SimulationError
+from astro_sim.equations import Place
 from rmaat.records import ParameterError
 
-WORKER = Path(__file__).with_name("brian2_worker.py")
+SCRIPT = Path(__file__).with_name("brian2_rate_network.py")
 METHOD = "rk4"
-LOG_LINES = 6
 
 
 def integrate(job: Job, progress: Progress) -> Solution:
@@ -41,29 +28,26 @@ def integrate(job: Job, progress: Progress) -> Solution:
     ParameterError
         The time step does not divide the recording interval, or there are too many synapses.
     SimulationError
-        Brian2 is not installed, or its process failed; the end of its log is told.
+        Brian2 or a compiler that was asked for is not installed, or a process failed; the end of its log is told.
+    FileError
+        The folder for compiled networks cannot be written.
     """
     check_installed()
     _check_steps(job)
     _check_synapses(job)
-    target = choose_target()
-    with tempfile.TemporaryDirectory(prefix="rmaat-brian2-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        _write_job(job, target, folder)
-        progress(0.0)
-        run_worker(folder)
-        times, values = _read_states(job, folder)
+    target = choose_target(job.solver.brian2_target)
+    progress(0.0)
+    times, states = run_network(_network(job), target, progress)
     progress(1.0)
+    sizes: dict[str, int] = dict(zip(("post", "pre"), job.coupling.shape, strict=True))
+    values = {
+        variable.label: states[f"{variable.place}.{variable.name}"].reshape(
+            times.size, *(sizes[dim] for dim in variable.dims)
+        )
+        for variable in job.model.variables
+    }
     settings = {"method": METHOD, "time_step": job.solver.time_step, "target": target}
     return Solution(times, values, settings, ("brian2",))
-
-
-def check_installed() -> None:
-    """Raise `SimulationError`, which tells how to install it, where there is no Brian2."""
-    if importlib.util.find_spec("brian2") is None:
-        raise SimulationError(
-            "engine brian2 needs Brian2, which is not installed; pip install rmaat-toolkit[brian2], or use engine scipy"
-        )
 
 
 def _check_steps(job: Job) -> None:
@@ -89,91 +73,38 @@ def _check_synapses(job: Job) -> None:
         )
 
 
-def choose_target() -> str:
-    """Brian2's device: compiled C++ where there are compiler and make, else, with a warning, NumPy."""
-    compiler = os.environ.get("CXX", "g++").split()[0]
-    if os.name == "posix" and shutil.which(compiler) and shutil.which("make"):
-        return "cpp_standalone"
-    warnings.warn(
-        "no C++ compiler and make found, so that Brian2 runs in NumPy, some hundred times slower; "
-        "install g++ and make, or use engine scipy",
-        stacklevel=2,
-    )
-    return "numpy"
-
-
-def _write_job(job: Job, target: str, folder: Path) -> None:
+def _network(job: Job) -> Network:
     step = _edge_step(job)
     lengths = [round((interval.end - interval.start) / step) for interval in job.intervals]
     starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
     kept = np.ones(sum(lengths))
     kept[starts[[interval.restart for interval in job.intervals]]] = 0
-    np.savez(
-        folder / "job.npz",
-        coupling=job.coupling.dense(),
-        kept_at_edge=kept,
-        presynaptic_drive=np.repeat([interval.presynaptic_drive for interval in job.intervals], lengths, axis=0),
-        postsynaptic_drive=np.repeat([interval.postsynaptic_drive for interval in job.intervals], lengths, axis=0),
-    )
-    content: dict[str, Any] = {
-        "variables": [{**dataclasses.asdict(v), "label": v.label} for v in job.model.variables],
+    inputs = {
+        "presynaptic_drive": np.repeat([interval.presynaptic_drive for interval in job.intervals], lengths, axis=0),
+        "postsynaptic_drive": np.repeat([interval.postsynaptic_drive for interval in job.intervals], lengths, axis=0),
+        "kept_at_edge": kept,
+    }
+    parameters = {path[-1]: (value, quantity.unit) for path, value, quantity in job.parameters.parameters()}
+    post, pre = job.coupling.shape
+    recorded: dict[str, list[str]] = {}
+    for variable in job.model.variables:
+        recorded.setdefault(variable.place, []).append(variable.name)
+    structure = {
+        "variables": [
+            {"name": v.name, "place": v.place, "rate": v.rate, "restarts": v.restarts} for v in job.model.variables
+        ],
         "synaptic_input": job.model.synaptic_input,
         "coupled_signal": job.model.coupled_signal,
-        "parameters": {path[-1]: (value, quantity.unit) for path, value, quantity in job.parameters.parameters()},
+        "parameters": {name: unit for name, (_, unit) in parameters.items()},
+        "method": METHOD,
+        "sizes": {Place.PRE: pre, Place.POST: post, Place.SYNAPSE: post * pre},
+        "recorded": recorded,
+        "inputs": {name: values.shape for name, values in inputs.items()},
         "duration": job.intervals[-1].end,
         "edge_step": step,
         "recording_interval": job.recording_interval,
         "time_step": job.solver.time_step,
-        "method": METHOD,
-        "target": target,
     }
-    (folder / "job.json").write_text(json.dumps(content))
-
-
-def run_worker(folder: Path, worker: Path | None = None) -> None:
-    """Run `worker` [the rate model's] in `folder`; it and all that it started are gone when this returns or raises."""
-    # Brian2 reads preferences from the working folder and logs into the temporary one.
-    environment = {**os.environ, "TMPDIR": str(folder), "TEMP": str(folder), "TMP": str(folder)}
-    with (folder / "log.txt").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-P", str(worker or WORKER), str(folder)],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            status = process.wait()
-        finally:
-            _end(process)
-    if status != 0:
-        lines = (folder / "log.txt").read_text(errors="replace").split("\n")
-        told = " | ".join([line.strip() for line in lines if line.strip()][-LOG_LINES:])
-        raise SimulationError(
-            f"Brian2 failed with status {status}; engine scipy needs none of it; its log ends: {told}"
-        )
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill what is left of the worker's process group: make, compilers and the compiled network are its children."""
-    if os.name == "posix":
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-    else:
-        process.kill()
-    process.wait()
-
-
-def _read_states(job: Job, folder: Path) -> tuple[Array, dict[str, Array]]:
-    times = multiples(job.recording_interval, job.intervals[-1].end)
-    with np.load(folder / "states.npz") as states:
-        found = states["times"]
-        if found.shape != times.shape or not np.allclose(found, times, rtol=0, atol=job.solver.time_step / 2):
-            raise SimulationError(
-                f"Brian2 stored {found.size} times where {times.size} were asked for; please report it"
-            )
-        sizes: dict[str, int] = dict(zip(("post", "pre"), job.coupling.shape, strict=True))
-        shapes = {v.label: (times.size, *(sizes[dim] for dim in v.dims)) for v in job.model.variables}
-        return times, {label: states[label].reshape(shape) for label, shape in shapes.items()}
+    values = {name: value for name, (value, _) in parameters.items()}
+    values["coupling.coupling"] = job.coupling.dense().ravel()
+    return Network(SCRIPT, structure, values | {f"{name}.values": array for name, array in inputs.items()})

@@ -4,16 +4,24 @@ import argparse
 from pathlib import Path
 
 from rmaat.commands.shared import add_out, new_file
+from rmaat.errors import UsageError
 
 SUMMARY = "Turn traces into retention factors, coupling decay and exponent"
-EXAMPLE = "  rmaat distill runs/sim.nc --segments 64 --out runs/tables.nc"
+EXAMPLE = """\
+  rmaat distill runs/sim.nc --segments 64 --out runs/tables.nc
+  rmaat distill runs/sim.nc --length 8192 --segment-length 512 --variant horizon --out runs/tables.nc
+
+see also: rmaat distill show FILE, rmaat distill diff FILE FILE"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `rmaat distill`."""
     parser.add_argument("traces", type=Path, help="what rmaat simulate wrote")
+    parser.add_argument("--segments", type=int, help="longest sequence, in segments [default: 64; 1 to 4096]")
+    parser.add_argument("--length", type=int, help="longest sequence, in tokens; with --segment-length, not --segments")
+    parser.add_argument("--segment-length", type=int, help="tokens of a segment")
     parser.add_argument(
-        "--segments", type=int, default=64, help="longest sequence, in segments [default: 64; 1 to 4096]"
+        "--variant", default="increment", help="retention variant to print; the file holds all [default: increment]"
     )
     parser.add_argument(
         "--token-spacing",
@@ -27,31 +35,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.5,
         help="the exponent is fitted from this share of the peak response on [default: 0.5]",
     )
+    parser.add_argument(
+        "--horizon-saturation",
+        type=float,
+        default=3.0,
+        help="variant horizon: the curve reaches 1 - exp(-A) of its end at the last segment [default: A = 3]",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the variant random, and of the bootstrap over trials [default: 0]"
+    )
     add_out(parser, "tables.nc", "tables, as NetCDF")
 
 
 def run(options: argparse.Namespace) -> None:
     """Distil traces into tables."""
-    from astro_sim import read_traces
+    from astro_sim import open_traces
     from distill import DistillParameters, distil, write_tables
+    from distill.summary import summarize
 
-    parameters = DistillParameters(options.segments, options.token_spacing, options.exponent_range_start)
+    parameters = DistillParameters(
+        segments=_segments(options),
+        token_spacing=options.token_spacing,
+        exponent_range_start=options.exponent_range_start,
+        horizon_saturation=options.horizon_saturation,
+        seed=options.seed,
+    )
     out = new_file(options.out, options)
-    tables = distil(read_traces(options.traces), parameters)
+    with open_traces(options.traces) as traces:
+        tables = distil(traces, parameters)
+    summary = summarize(tables, tables.longest, options.variant)
     write_tables(tables, out)
-    values = tables.dataset
-    print(f"{out}: tables for 1 to {tables.longest} segments")
-    print(f"increments fall by exp(-{float(values['increment_rate']):.4f}) a cycle")
-    for segments in sorted({min(4, tables.longest), tables.longest}):
-        factors = tables.retention(segments)
-        shown = " ".join(f"{factor:.3f}" for factor in factors[:8]) + (" ..." if segments > 8 else "")
-        print(f"retention factors for T = {segments}: {shown}")
-    scale, error = float(values["influence_scale"]), float(values["influence_scale_error"])
-    print(
-        f"influence falls with {scale:.3f} +- {error:.3f} per synapse spacing; "
-        f"the coupling put in with {float(values['coupling_scale']):.3f}"
-    )
-    print(
-        f"presynaptic exponent {tables.exponent:.3f} +- {float(values['exponent_error']):.3f}; "
-        "the parent paper has 0.25"
-    )
+    print(f"{out}: tables for 1 to {tables.longest} segments, variants {', '.join(tables.variants)}")
+    print(summary)
+
+
+def _segments(options: argparse.Namespace) -> int:
+    """The segments asked for, or those that a sequence of the length asked for fills, the last one perhaps in part."""
+    length, segment_length = options.length, options.segment_length
+    if length is None and segment_length is None:
+        return 64 if options.segments is None else options.segments
+    if length is None or segment_length is None or options.segments is not None:
+        raise UsageError("the longest sequence is given by --segments, or by --length and --segment-length together")
+    if length < 1 or segment_length < 1:
+        raise UsageError(f"--length {length} and --segment-length {segment_length} must both be 1 or more")
+    return -(-length // segment_length)

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rmaat.errors import UsageError
 from rmaat.files import refuse_existing
 from rmaat.progress import Bar
 from rmaat.records import Quantity, Record
@@ -38,6 +39,14 @@ def new_file(path: Path, options: argparse.Namespace) -> Path:
     if not options.overwrite:
         refuse_existing(path, "choose another name, or add --overwrite")
     return path
+
+
+def assignment(text: str) -> tuple[str, str]:
+    """Name and value of `--set NAME=VALUE`; raises a UsageError where there is no value."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise UsageError(f"--set {text} has no value; write --set name=value")
+    return name.strip(), value.strip()
 
 
 def describe(record: Record) -> str:

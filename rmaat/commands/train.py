@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rmaat.commands.shared import add_data, bounds, load_task, plain
 from rmaat.files import refuse_existing
-from rmaat.progress import Bar
+from rmaat.progress import Bar, is_first_process
 
 if TYPE_CHECKING:
     from model.presets import Preset
@@ -16,7 +16,8 @@ SUMMARY = "Train RMAAT or a baseline"
 EXAMPLE = (
     "  rmaat train listops --tables runs/tables.nc --out runs/listops\n"
     "  rmaat train listops --architecture rmt --differentiation bptt --out runs/rmt\n"
-    "  rmaat train listops --preset official --official-files lra_release/listops-1000 --out runs/official"
+    "  rmaat train listops --preset official --official-files lra_release/listops-1000 --out runs/official\n"
+    "  torchrun --nproc-per-node=2 -m rmaat train listops --out runs/two"
 )
 
 
@@ -58,6 +59,8 @@ def run(options: argparse.Namespace) -> None:
     configuration = preset.configuration(task, options.official_files)
     with Bar("train") as progress:
         best = train(configuration, task, tables, options.out, resume=options.resume, progress=progress)
+    if not is_first_process():
+        return
     print(f"{options.out}: best validation accuracy {best.accuracy:.1%}; score it with: rmaat evaluate {options.out}")
 
 

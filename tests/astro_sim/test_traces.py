@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from astro_sim import SimulationError, SimulationParameters, content_digest, read_traces, simulate, write_traces
-from astro_sim.traces import DIMS
+from astro_sim.traces import DIMS, VARIED, stack_trials
 
 
 @pytest.fixture
@@ -65,6 +65,37 @@ def with_value(dataset: xr.Dataset, name: str, index: tuple[int, ...], value: fl
     values = dataset[name].values.copy()
     values[index] = value
     return dataset.assign({name: (dataset[name].dims, values)})
+
+
+def test_trials_have_an_axis_of_their_own_in_what_noise_changes_and_a_file_keeps_them(default_traces, tmp_path):
+    doubled = default_traces.assign(long_term_process=2 * default_traces["long_term_process"])
+    trials = stack_trials([default_traces, doubled], VARIED, [5, 9])
+    assert trials["long_term_process"].dims == ("trial", "time", "post", "pre")
+    assert trials["presynaptic_drive"].dims == ("time", "pre")
+    assert trials["noise_seed"].values.tolist() == [5, 9]
+    for trial, traces in enumerate((default_traces, doubled)):
+        found = trials["long_term_process"].isel(trial=trial, drop=True)
+        np.testing.assert_array_equal(found, traces["long_term_process"])
+        assert found.attrs == traces["long_term_process"].attrs
+    write_traces(trials, tmp_path / "trials.nc")
+    xr.testing.assert_identical(read_traces(tmp_path / "trials.nc"), trials)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda d: d.assign_attrs(schema_version=2), "has schema version 2, and this toolkit reads 3"),
+        (lambda d: d.transpose("time", "trial", ...), r"over \(time, trial, pre\), not \(trial, time, pre\)"),
+        (
+            lambda d: with_value(d, "long_term_process", (1, 4, 1, 2), np.nan),
+            "has nan in long_term_process at trial 1, time 2 s, post 1, pre 2",
+        ),
+    ],
+)
+def test_spoilt_trials_are_told(default_traces, tmp_path, spoil, sentence):
+    write_traces(spoil(stack_trials([default_traces] * 2, VARIED, [1, 2])), tmp_path / "trials.nc")
+    with pytest.raises(SimulationError, match=sentence):
+        read_traces(tmp_path / "trials.nc")
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import brentq
 
 from astro_sim import SimulationParameters, simulate
-from distill import DistillError, distil
-from distill.coupling import fit_kernel
+from distill import DistillError, DistillParameters, distil
+from distill.coupling import fit_kernel, linear_response, measure_anisotropy
 
 
 def distances(heights):
@@ -133,3 +134,144 @@ def test_without_coupling_there_is_nothing_to_fit():
 def test_coupling_that_does_not_fall_with_distance_is_refused_in_words():
     with pytest.raises(DistillError, match="no exponential fits"):
         fit_pairs(distances([0, 1, 2, 3]), np.full((4, 4), 0.05))
+
+
+# The measured influence against linear response.
+
+RESTORING = 0.5
+"""gamma^s - kappa_s c_ps / beta of the default parameters: how strongly p^s returns to rest."""
+
+
+def by_linear_response(traces):
+    """The kernel of the influence that theory gives for the coupling in `traces`, between the same synapses."""
+    synapses = traces.sizes["source"]
+    coupling = traces["coupling"].values.reshape(synapses, synapses)
+    distance = traces["synapse_distance"].values.reshape(synapses, synapses)
+    once = np.triu_indices(synapses, 1)
+    return fit_kernel(distance[once], linear_response(coupling, RESTORING)[once])
+
+
+@pytest.mark.parametrize("strength", [0.0005, 0.005, 0.02, 0.05])
+def test_the_measured_scale_departs_from_the_injected_one_as_linear_response_predicts(strength):
+    traces = simulate(SimulationParameters().override({"coupling_strength": strength, "run_duration": 150}))
+    measured, predicted = distil(traces).dataset, by_linear_response(traces)
+    assert float(measured["influence_scale"]) == pytest.approx(predicted.scale, rel=1e-6)
+    assert float(measured["influence_amplitude"]) == pytest.approx(predicted.amplitude, rel=1e-6)
+    assert float(measured["coupling_scale"]) == pytest.approx(1.0, rel=1e-9)
+
+
+def test_the_injected_scale_is_recovered_as_coupling_weakens():
+    errors = []
+    for strength in (0.01, 0.001, 0.0001):
+        traces = simulate(SimulationParameters().override({"coupling_strength": strength, "run_duration": 150}))
+        errors.append(1 - float(distil(traces).dataset["influence_scale"]))
+    assert errors[0] < 0.1
+    assert errors[2] < 1e-3
+    assert errors[0] > 5 * errors[1] > 25 * errors[2] > 0
+
+
+def test_on_a_long_line_linear_response_decays_by_the_root_of_its_equation():
+    # On a line T p = restoring p is solved by p_n = z^n with restoring = strength (q z / (1 - q z) + q / (z - q)).
+    strength, decay, synapses = 0.05, np.exp(-1.0), 201
+    place = np.arange(synapses)
+    coupling = strength * decay ** np.abs(place[:, None] - place)
+    np.fill_diagonal(coupling, 0)
+    z = brentq(lambda z: strength * (decay * z / (1 - decay * z) + decay / (z - decay)) - RESTORING, decay + 1e-9, 0.99)
+    influence = linear_response(coupling, RESTORING)[synapses // 2]
+    np.testing.assert_allclose(influence[120:140] / influence[119:139], z, rtol=1e-9)
+    # Where few paths go over third synapses it is the coupling's own; here it already falls more slowly.
+    assert decay < z < 0.5
+
+
+# Which kernel, and whether it depends on direction.
+
+
+@pytest.mark.parametrize(
+    ("name", "kernel"),
+    [
+        ("exponential", lambda distance: np.exp(-0.8 * distance)),
+        ("gaussian", lambda distance: np.exp(-((0.8 * distance) ** 2))),
+        ("power_law", lambda distance: distance**-0.8),
+    ],
+)
+def test_the_kernel_that_made_the_strengths_has_the_least_criterion_and_its_scale(name, kernel):
+    generator = np.random.default_rng(5)
+    distance = generator.uniform(0.2, 4, 80)
+    strength = 0.3 * kernel(distance) + generator.normal(0, 1e-3, 80)
+    candidates = fit_kernel(distance, strength).candidates
+    best = min(candidates, key=lambda candidate: candidate.criterion)
+    assert best.name == name
+    assert best.scale == pytest.approx(0.8, rel=0.02)
+
+
+def test_pairs_at_one_place_do_not_spoil_the_comparison():
+    distance = np.array([0.0, 0.0, 0.5, 1.0, 1.5, 2.0])
+    candidates = fit_kernel(distance, np.exp(-distance)).candidates
+    assert min(candidates, key=lambda candidate: candidate.criterion).name == "exponential"
+    assert all(np.isfinite(candidate.criterion) for candidate in candidates)
+
+
+def pairs_in_a_plane(seed, anisotropy, noise=1e-3):
+    """Offsets, distances and strengths of 200 pairs whose decay, 0.8, changes with direction, fastest at 30 degrees."""
+    generator = np.random.default_rng(seed)
+    offset = generator.uniform(-3, 3, (200, 2))
+    distance = np.linalg.norm(offset, axis=1)
+    angle = np.arctan2(offset[:, 1], offset[:, 0])
+    scale = 0.8 * (1 + anisotropy * np.cos(2 * (angle - np.pi / 6)))
+    return offset, distance, np.exp(-scale * distance) + generator.normal(0, noise, 200)
+
+
+@pytest.mark.parametrize("size", [0.05, 0.3])
+def test_an_anisotropy_is_found_with_its_size_and_axis(size):
+    found = measure_anisotropy(*pairs_in_a_plane(6, size))
+    assert found.size == pytest.approx(size, rel=0.1)
+    assert found.axis == pytest.approx(30, abs=5)
+    assert found.p_value < 1e-6
+
+
+def test_without_anisotropy_small_p_values_are_as_rare_as_they_say():
+    values = [measure_anisotropy(*pairs_in_a_plane(seed, 0.0)).p_value for seed in range(40)]
+    assert sum(value < 0.05 for value in values) <= 7
+    assert sum(value > 0.5 for value in values) >= 8
+
+
+def test_synapses_on_one_line_tell_no_anisotropy(tables):
+    assert int(tables.dataset["anisotropy_directions"]) == 1
+    assert float(tables.dataset["anisotropy"]) == 0
+    assert float(tables.dataset["anisotropy_p_value"]) == 1
+
+
+def test_the_influence_on_a_layout_squeezed_along_one_axis_is_tested(tmp_path):
+    generator = np.random.default_rng(7)
+    points = generator.uniform(0, 1, (16, 2)) * (4, 1)
+    (tmp_path / "places.csv").write_text("x,y\n" + "\n".join(f"{x},{y}" for x, y in points))
+    layout = {"layout": "csv", "layout_file": str(tmp_path / "places.csv"), "run_duration": 150}
+    neurons = {"presynaptic_neurons": 4, "postsynaptic_neurons": 4, "coupling_strength": 0.02}
+    found = distil(simulate(SimulationParameters().override(layout | neurons))).dataset
+    assert int(found["anisotropy_directions"]) > 100
+    # The coupling put in knows no direction; what travels over third synapses knows where they are.
+    assert 0 < float(found["anisotropy"]) < 0.3
+    assert 0 <= float(found["anisotropy_p_value"]) <= 1
+
+
+# From distance to tokens.
+
+
+@pytest.mark.parametrize("spacing", [0.25, 1.0])
+def test_the_whole_kernel_of_an_exponential_influence_is_the_exponential(traces, spacing):
+    changed = traces.copy(deep=True)
+    changed["influence"].values[:] = 0.3 * np.exp(-0.7 * changed["synapse_distance"].values)
+    tables = distil(changed, DistillParameters(token_spacing=spacing))
+    np.testing.assert_allclose(tables.decay_kernel(50), np.exp(-0.7 * spacing * np.arange(50)), rtol=1e-6)
+    assert tables.decay_per_token == pytest.approx(0.7 * spacing, rel=1e-6)
+
+
+def test_the_whole_kernel_goes_through_the_measured_strengths_and_falls_on_beyond_them(traces):
+    tables = distil(traces, DistillParameters(token_spacing=0.5))
+    found, kernel = tables.dataset, tables.decay_kernel(12)
+    # Distances 0, 0.5, 1, 1.5 and 2 are those of tokens 0 to 4.
+    expected = found["influence"].values[1:] / float(found["influence_amplitude"])
+    assert kernel[0] == 1
+    np.testing.assert_allclose(kernel[1:5], expected, rtol=1e-12)
+    np.testing.assert_allclose(kernel[5:] / kernel[4:-1], np.exp(-tables.decay_per_token), rtol=1e-9)
+    assert tables.decay_kernel(1).tolist() == [1.0]

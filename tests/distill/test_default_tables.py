@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from distill import default_tables
-from distill.retention import VARIANTS
+from distill.schema import VARIANTS
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +23,9 @@ def test_making_the_shipped_tables_again_gives_the_same_numbers(shipped, tables)
         if made.dtype.kind in "OU":
             assert ours.values.tolist() == made.values.tolist()
         else:
-            # Errors and residuals of the geometric law are rounding, of the order of 1e-15.
-            np.testing.assert_allclose(ours.values, made.values, rtol=1e-6, atol=1e-12, err_msg=name)
+            # Errors and residuals of a law that is exact are those of solvers, and no machine's like another's.
+            exact = 1e-7 if name.startswith(("law_", "increment_")) else 1e-12
+            np.testing.assert_allclose(ours.values, made.values, rtol=1e-6, atol=exact, err_msg=name)
 
 
 @pytest.mark.parametrize("name", ["parameters", "distill_parameters", "solver"])

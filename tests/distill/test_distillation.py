@@ -5,9 +5,11 @@ import subprocess
 import sys
 import tracemalloc
 
+import numpy as np
 import pytest
+import xarray as xr
 
-from astro_sim import SimulationParameters, content_digest, read_traces, simulate, write_traces
+from astro_sim import SimulationParameters, content_digest, load_preset, read_traces, simulate, write_traces
 from distill import DistillParameters, distil, read_tables, write_tables
 from rmaat.records import ParameterError
 
@@ -97,3 +99,50 @@ print(sorted({{"astro_sim", "torch", "brian2", "scipy.optimize"}} & set(sys.modu
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+MODELS = {
+    "paper_default": SimulationParameters(),
+    "biological, 6 cycles": load_preset("biological").override({"run_duration": 360}),
+    "soft bound": SimulationParameters().override({"long_term_growth": "soft_bound", "run_duration": 200}),
+    "feedback": SimulationParameters().override({"long_term_feedback": 0.1, "run_duration": 200}),
+    "no restarts": SimulationParameters().override({"restart_fast_variables": False, "run_duration": 200}),
+    "drive that varies": SimulationParameters().override({"drive_variation": 0.02, "run_duration": 300}),
+    "grid": SimulationParameters().override({"layout": "grid", "run_duration": 200}),
+}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("model", MODELS)
+def test_stored_traces_of_every_rate_model_give_the_same_bytes_again(model, tmp_path):
+    traces = simulate(MODELS[model])
+    write_traces(traces, tmp_path / "traces.nc")
+    contents = []
+    for source in (traces, read_traces(tmp_path / "traces.nc"), read_traces(tmp_path / "traces.nc")):
+        write_tables(distil(source), tmp_path / "tables.nc")
+        contents.append((tmp_path / "tables.nc").read_bytes())
+    assert contents[0] == contents[1] == contents[2]
+
+
+def test_stored_traces_of_the_biophysical_model_give_the_same_bytes_again(biophysical_traces, biophysical, tmp_path):
+    write_tables(biophysical, tmp_path / "first.nc")
+    write_tables(distil(biophysical_traces.copy(deep=True)), tmp_path / "second.nc")
+    assert (tmp_path / "first.nc").read_bytes() == (tmp_path / "second.nc").read_bytes()
+
+
+def test_tables_of_several_trials_are_those_of_their_mean(biophysical_traces):
+    generator = np.random.default_rng(0)
+    trials = [biophysical_traces.copy(deep=True) for _ in range(4)]
+    for trial in trials:
+        noise = generator.normal(0, 2e-4, trial.sizes["time"]).cumsum()
+        trial["long_term_process"].values += (noise - noise[0])[:, None, None]
+    together = biophysical_traces.drop_vars("long_term_process").assign(
+        long_term_process=xr.concat([trial["long_term_process"] for trial in trials], "trial")
+    )
+    found = distil(together, DistillParameters(segments=8, bootstrap_resamples=30)).dataset
+    assert int(found["trials"]) == 4
+    assert found["increment_error"].attrs["method"] == "bootstrap over trials"
+    curves = [distil(trial, DistillParameters(segments=8)).dataset["long_term_curve"].values for trial in trials]
+    np.testing.assert_allclose(found["long_term_curve"], np.mean(curves, axis=0), rtol=1e-12)
+    low, high = found["increment_rate_interval"].values
+    assert low < float(found["increment_rate"]) < high

@@ -50,6 +50,7 @@ def metrics() -> list[dict[str, float]]:
             "validation_loss": 2.3 * math.exp(-step / 500),
             "validation_accuracy": 0.1 + step / 1000,
             "seconds": step / 10,
+            "skipped_steps": 0,
         }
         for step in (100, 200, 300, 400)
     ]

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 
 from distill import default_tables
 from model.network import SegmentClassifier, build_model
-from model.parameters import ModelParameters
+from model.parameters import ModelParameters, TrainingParameters
+from model.run_folder import RunConfiguration
+from model.tasks import SHORT, TaskData, TokenDataset
 
 SEGMENT_LENGTH, SEGMENTS = 10, 5
 
@@ -38,3 +41,27 @@ def ragged_batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     tokens = torch.randint(1, 16, (6, 50), generator=generator)
     tokens[torch.arange(50) >= lengths[:, None]] = 0
     return tokens, lengths, torch.randint(0, 10, (6,), generator=generator)
+
+
+@pytest.fixture(scope="session")
+def task() -> TaskData:
+    """Tell which of three tokens stands first, in sequences of 4 to 20 tokens."""
+    generator = np.random.default_rng(6)
+
+    def split(count):
+        sequences = [generator.integers(1, 4, generator.integers(4, 21), dtype=np.uint8) for _ in range(count)]
+        return TokenDataset.from_sequences([row.tobytes() for row in sequences], [int(row[0]) - 1 for row in sequences])
+
+    return TaskData("first token", "made for the test", ("", "a", "b", "c"), 3, split(96), split(40), split(40))
+
+
+@pytest.fixture(scope="session")
+def configuration(task) -> RunConfiguration:
+    model = ModelParameters(
+        vocabulary=4, classes=3, width=16, heads=2, layers=1, feed_forward_width=16, segment_length=5, segments=4,
+        memory_tokens=2, dropout=0.1,
+    )  # fmt: skip
+    training = TrainingParameters(
+        steps=12, batch_size=16, warmup_steps=2, validate_every=4, accumulation=2, device="cpu"
+    )
+    return RunConfiguration("first token", SHORT, None, task.sha256(), model, training)

@@ -10,12 +10,14 @@ from torch.nn import functional
 
 from model.attention import (
     AstromorphicAttention,
+    LinearAttention,
+    RelativePositions,
     SoftmaxAttention,
     astrocytic_features,
     astromorphic_attention,
-    decay_matrix,
     positive_features,
 )
+from model.positions import ExponentialKernel
 
 BATCH, HEADS, TOKENS, FEATURES = 2, 3, 7, 4
 
@@ -86,14 +88,14 @@ def test_exponent_one_without_astrocyte_is_linear_attention(parts):
 
 def test_astrocytic_features_equal_their_definition():
     projection = torch.randn(HEADS, FEATURES, TOKENS, dtype=torch.float64)
-    found = astrocytic_features(projection, torch.tensor(0.7, dtype=torch.float64))
+    found = astrocytic_features(projection, ExponentialKernel(0.75).double())
     for head in range(HEADS):
         for token in range(TOKENS):
             for feature in range(FEATURES):
                 total = sum(
                     projection[head, middle, token]
                     * projection[head, middle, i]
-                    * math.exp(-0.7 * abs(i - j))
+                    * math.exp(-0.75 * abs(i - j))
                     * projection[head, feature, j]
                     for middle in range(FEATURES)
                     for i in range(TOKENS)
@@ -101,15 +103,6 @@ def test_astrocytic_features_equal_their_definition():
                 )
                 expected = total + 1 if total > 0 else total.exp()
                 torch.testing.assert_close(found[head, token, feature], expected, rtol=1e-10, atol=1e-12)
-
-
-@given(tokens=st.integers(1, 30), decay=st.floats(0.01, 5))
-def test_decay_matrix_is_symmetric_one_on_its_diagonal_and_multiplies_along_distance(tokens, decay):
-    matrix = decay_matrix(tokens, torch.tensor(decay, dtype=torch.float64))
-    assert torch.equal(matrix, matrix.T)
-    assert torch.equal(matrix.diagonal(), torch.ones(tokens, dtype=torch.float64))
-    if tokens > 2:
-        torch.testing.assert_close(matrix[0, 1] * matrix[1, 2], matrix[0, 2], rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
@@ -122,15 +115,46 @@ def test_features_are_elu_plus_one_without_its_cancellation(dtype):
         assert (cancelled[0] - exact[0]).abs() / exact[0] > 0.9
 
 
+def kinds_of_attention(tokens=6):
+    positions = RelativePositions(8, 2, tokens, ExponentialKernel(0.9))
+    return AstromorphicAttention(8, 2, positions, 0.4), LinearAttention(8, 2), SoftmaxAttention(8, 2)
+
+
+@pytest.mark.parametrize("wanted", [0, 1, 4])
+def test_the_rows_wanted_are_those_of_the_whole(wanted):
+    rows, valid = torch.randn(3, 6, 8, dtype=torch.float64), torch.ones(3, 6, dtype=torch.bool)
+    for kind in kinds_of_attention():
+        attention = kind.double()
+        whole, part = (attention(rows, valid, attention.shared(), count) for count in (6, wanted))
+        torch.testing.assert_close(part, whole[:, :wanted], rtol=1e-12, atol=1e-14)
+
+
+def test_linear_attention_is_its_definition_token_by_token():
+    attention, rows = LinearAttention(8, 2).double(), torch.randn(1, 5, 8, dtype=torch.float64)
+    valid = torch.tensor([[True, True, False, True, True]])
+    query, key, value = attention.project_in(rows)[0].split(8, dim=1)
+    expected = torch.zeros(5, 8, dtype=torch.float64)
+    for head in (slice(0, 4), slice(4, 8)):
+        for i in range(5):
+            weights = [
+                ((functional.elu(query[i, head]) + 1) @ (functional.elu(key[j, head]) + 1)) * valid[0, j]
+                for j in range(5)
+            ]
+            expected[i, head] = sum(weights[j] * value[j, head] for j in range(5)) / sum(weights)
+    torch.testing.assert_close(
+        attention(rows, valid, (), 5)[0], attention.project_out(expected), rtol=1e-12, atol=1e-14
+    )
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**31))
 def test_what_stands_in_masked_rows_changes_nothing(seed):
     torch.manual_seed(seed)
-    for attention in (AstromorphicAttention(8, 2, 6, 0.4, 0.9), SoftmaxAttention(8, 2)):
+    for attention in kinds_of_attention():
         rows = torch.randn(1, 6, 8)
         valid = torch.tensor([[True, True, False, True, False, False]])
         other = torch.where(valid[:, :, None], rows, 100 * torch.randn(1, 6, 8))
-        first, second = (attention(x, valid, attention.shared())[valid] for x in (rows, other))
+        first, second = (attention(x, valid, attention.shared(), 6)[valid] for x in (rows, other))
         assert torch.equal(first, second)
 
 
@@ -144,5 +168,5 @@ def test_softmax_attention_equals_its_definition():
         scores = query[..., head] @ key[..., head].mT / 2
         weights = scores.masked_fill(~valid[:, None, :], -math.inf).softmax(-1)
         expected.append(weights @ value[..., head])
-    found = attention(rows, valid, ())
+    found = attention(rows, valid, (), 5)
     torch.testing.assert_close(found, attention.project_out(torch.cat(expected, 2)), rtol=1e-10, atol=1e-12)

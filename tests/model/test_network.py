@@ -1,23 +1,36 @@
 """The classifier: segments, memory, retention, masking and readout."""
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
 from model.errors import ModelError
-from model.network import split_segments
-from model.parameters import ModelParameters
+from model.network import PassedSegment, influence_per_token, split_segments
+from model.parameters import ARCHITECTURES, ModelParameters
 from model.replay import Amrb, Bptt
 from rmaat.records import ParameterError
 
-RECURRENT = ["rmaat", "rmt"]
-ALL = [*RECURRENT, "transformer"]
+RECURRENT = [name for name, family in ARCHITECTURES.items() if family.recurrent]
+ALL = list(ARCHITECTURES)
+ABLATIONS = [
+    {"retention": "none"},
+    {"retention": "streaming"},
+    {"relative_positions": "none"},
+    {"relative_positions": "learned"},
+    {"relative_positions": "measured"},
+    {"exponent": "one"},
+    {"exponent": "learned"},
+    {"write_scale": "one"},
+    {"memory_tokens": 0},
+    {"norm": "pre"},
+]
 
 
 @pytest.fixture
 def make_any(make_model):
     def make(architecture, **changes):
-        if architecture == "transformer":
+        if not ARCHITECTURES[architecture].recurrent:
             changes = {"segments": 1, "segment_length": 50, "memory_tokens": 0} | changes
         return make_model(architecture=architecture, **changes)
 
@@ -113,7 +126,7 @@ def test_every_parameter_of_every_architecture_learns(make_any, ragged_batch):
 def test_the_weights_of_a_run_hold_what_came_from_the_tables(make_any, tables):
     state = make_any("rmaat").state_dict()
     assert state["cell.blocks.0.attention.exponent"] == pytest.approx(tables.exponent)
-    assert state["cell.blocks.1.attention.decay"] == pytest.approx(tables.decay_per_token)
+    assert state["cell.blocks.1.attention.positions.kernel.decay"] == pytest.approx(tables.decay_per_token)
 
 
 @pytest.mark.parametrize(
@@ -142,8 +155,9 @@ def test_lengths_that_do_not_match_the_batch_are_refused(make_any):
 
 
 def test_a_transformer_of_several_segments_is_refused_as_it_would_be_another_model():
-    with pytest.raises(ParameterError, match="sees the whole sequence as one segment"):
-        ModelParameters(architecture="transformer")
+    for name in set(ALL) - set(RECURRENT):
+        with pytest.raises(ParameterError, match=f"a {name} sees the whole sequence as one segment"):
+            ModelParameters(architecture=name)
 
 
 def test_heads_that_do_not_divide_the_width_are_refused():
@@ -154,3 +168,104 @@ def test_heads_that_do_not_divide_the_width_are_refused():
 def test_the_transformer_sees_the_whole_sequence_at_once():
     record = ModelParameters(segments=4, segment_length=50).as_architecture("transformer")
     assert (record.segments, record.segment_length, record.memory_tokens) == (1, 200, 0)
+
+
+@pytest.mark.parametrize("setting", ["exponent", "relative_positions", "write_scale", "retention"])
+def test_a_setting_of_the_astrocytes_is_refused_where_there_are_none(setting):
+    value = {"exponent": "one", "write_scale": "one"}.get(setting, "none")
+    for name in ("rmt", "rlt"):
+        with pytest.raises(ParameterError, match=f"{setting} is {value}, which means nothing to a {name}"):
+            ModelParameters.from_dict({"architecture": name, setting: value})
+    changed = ModelParameters.from_dict({setting: value})
+    assert changed.as_architecture("rmt") == ModelParameters().as_architecture("rmt")
+
+
+def test_an_unknown_architecture_is_refused_with_near_ones():
+    with pytest.raises(ParameterError, match="perhaps you meant rmaat"):
+        ModelParameters().as_architecture("rmat")
+
+
+def test_families_of_one_record_have_one_size_but_for_the_astrocytes_positions(make_any):
+    sizes = {name: sum(p.numel() for p in make_any(name).parameters()) for name in ALL}
+    assert sizes["rmt"] == sizes["rlt"]
+    assert sizes["rmaat"] - sizes["rlt"] == 2 * 16 * (3 + 10)
+    assert sizes["transformer"] == sizes["linear_transformer"]
+    assert sizes["astromorphic_transformer"] - sizes["transformer"] == 2 * 16 * 50
+
+
+@pytest.mark.parametrize("readout", ["last", "every"])
+def test_rmaat_without_what_the_astrocytes_add_is_rlt(make_any, ragged_batch, readout):
+    changes = {"retention": "none", "relative_positions": "none", "exponent": "one", "write_scale": "one"}
+    plain, rlt = make_any("rmaat", readout=readout, **changes), make_any("rlt", readout=readout)
+    rlt.load_state_dict(plain.state_dict())
+    assert torch.equal(plain(*ragged_batch[:2]), rlt(*ragged_batch[:2]))
+
+
+@pytest.mark.parametrize("changes", ABLATIONS, ids=str)
+def test_each_ablation_changes_the_model_and_keeps_the_gradient_of_replay(make_any, ragged_batch, changes):
+    tokens, lengths, labels = ragged_batch
+    model, found = make_any("rmaat", **changes), []
+    for way in (Bptt(), Amrb()):
+        model.zero_grad()
+        functional.cross_entropy(model(tokens, lengths, way), labels).backward()
+        found.append([p.grad for p in model.parameters() if p.numel()])
+    assert all(torch.equal(one, other) and other.any() for one, other in zip(*found, strict=True))
+    # What is learned starts where the tables have it.
+    same = torch.allclose(model(tokens, lengths), make_any("rmaat")(tokens, lengths))
+    assert same == ("learned" in changes.values())
+
+
+def test_measured_influence_starts_at_one_meets_the_table_and_goes_on_as_the_fit(tables):
+    found = influence_per_token(tables, 40)
+    distance, influence = tables.dataset["distance"].values, tables.dataset["influence"].values
+    spacing = float(tables.dataset["token_spacing"])
+    for token in range(40):
+        if token * spacing <= distance[-1]:
+            expected = np.interp(token * spacing, distance, influence) / influence[0]
+            assert found[token] == pytest.approx(expected)
+    assert found[0] == 1
+    assert found[39] / found[38] == pytest.approx(np.exp(-tables.decay_per_token))
+    assert (np.diff(found) < 0).all()
+
+
+def all_rows(model):
+    """Make the model compute every row of every segment, dead or not."""
+    return model.cell.register_forward_pre_hook(lambda _, given: (tuple(given[0]), *given[1:]))
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+@pytest.mark.parametrize("architecture", RECURRENT)
+def test_leaving_out_rows_that_do_not_reach_the_loss_changes_no_value_and_no_gradient(
+    make_any, ragged_batch, architecture, norm
+):
+    model, found = make_any(architecture, norm=norm), []
+    tokens, lengths, labels = (part[[0, 5]] for part in ragged_batch)
+    for _ in range(2):
+        model.zero_grad()
+        logits = model(tokens, lengths, Bptt())
+        functional.cross_entropy(logits, labels).backward()
+        found.append([logits.detach(), *(p.grad.clone() for p in model.parameters())])
+        all_rows(model)
+    for part, whole in zip(*found, strict=True):
+        torch.testing.assert_close(part, whole, rtol=1e-9, atol=1e-12)
+
+
+def test_the_last_layer_gives_memory_rows_alone_in_segments_that_are_not_read(make_any, ragged_batch):
+    tokens, lengths, _ = (part[[0, 1]] for part in ragged_batch)  # the 5th and the 2nd segment are read
+    for readout, expected in (("last", [3, 13, 3, 3, 13]), ("every", [13] * 5)):
+        model, seen = make_any("rmaat", readout=readout), []
+        model.cell.blocks[-1].feed_forward.register_forward_hook(
+            lambda *given, seen=seen: seen.append(len(given[2][0]))
+        )
+        model(tokens, lengths)
+        assert seen == expected
+
+
+def test_without_memory_tokens_segments_that_are_not_read_cost_nothing(make_any, ragged_batch):
+    model, seen = make_any("rmaat", memory_tokens=0), []
+    model.cell.embedding.register_forward_hook(lambda *given: seen.append(given))
+    model(ragged_batch[0][:1], ragged_batch[1][:1])
+    assert len(seen) == 1
+    segment = PassedSegment(torch.ones(1, 10, dtype=torch.int64), torch.ones(1, 10, dtype=torch.bool))
+    summary, _ = model.cell(segment, torch.zeros(1, 0, 16).double(), torch.ones(1), model.cell.shared())
+    assert not summary.any()

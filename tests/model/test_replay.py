@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from model.errors import ModelError
 from model.measure import peak_memory
-from model.replay import Amrb, Bptt, scan
+from model.replay import Amrb, Bptt, LayerwiseAmrb, MemoryBudget, Truncated, scan
 
 ALL_SEGMENTS = 5
 
@@ -36,6 +36,33 @@ def test_gradients_equal_bptt_to_the_bit(make_model, ragged_batch, architecture,
     assert torch.equal(state, state_after_replay)
 
 
+@pytest.mark.parametrize(
+    "way",
+    [LayerwiseAmrb(0), LayerwiseAmrb(1), LayerwiseAmrb(ALL_SEGMENTS), MemoryBudget(2.0), MemoryBudget(100.0),
+     Truncated(ALL_SEGMENTS), Truncated(ALL_SEGMENTS + 3, keep=2)],
+    ids=repr,
+)  # fmt: skip
+@pytest.mark.parametrize("readout", ["last", "every"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("architecture", ["rmaat", "rmt"])
+def test_every_exact_way_gives_the_bits_of_bptt(make_model, ragged_batch, architecture, dtype, readout, way):
+    model = make_model(dtype, architecture=architecture, dropout=0.1, readout=readout, layers=3)
+    expected, state = gradients(model, ragged_batch, Bptt())
+    found, state_after_replay = gradients(model, ragged_batch, way)
+    for name, gradient in expected.items():
+        assert torch.equal(gradient, found[name]), name
+    assert torch.equal(state, state_after_replay)
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_layerwise_replay_serves_any_number_of_layers_in_either_norm(make_model, ragged_batch, layers):
+    for norm in ("post", "pre"):
+        model = make_model(torch.float32, dropout=0.1, layers=layers, norm=norm)
+        expected, _ = gradients(model, ragged_batch, Bptt())
+        found, _ = gradients(model, ragged_batch, LayerwiseAmrb())
+        assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
 @pytest.mark.parametrize("norm", ["post", "pre"])
 def test_gradients_equal_finite_differences(make_model, ragged_batch, norm):
     model = make_model(norm=norm)
@@ -58,7 +85,7 @@ def test_bfloat16_gradients_are_no_farther_from_float64_than_those_of_bptt(make_
     exact, _ = gradients(make_model(torch.float64), ragged_batch, Bptt())
     model = make_model(torch.float32)
     errors = {}
-    for name, way in (("bptt", Bptt()), ("amrb", Amrb())):
+    for name, way in (("bptt", Bptt()), ("amrb", Amrb()), ("layerwise", LayerwiseAmrb())):
         with torch.autocast("cpu", torch.bfloat16):
             found, _ = gradients(model, ragged_batch, way)
         errors[name] = sum(((found[key].double() - exact[key]) ** 2).sum().item() for key in exact) ** 0.5
@@ -66,6 +93,35 @@ def test_bfloat16_gradients_are_no_farther_from_float64_than_those_of_bptt(make_
     assert 0 < errors["bptt"] / scale < 0.1
     # Replay adds the segments' gradients in float32, autograd in bfloat16, so that replay is usually the nearer one.
     assert errors["amrb"] <= 1.02 * errors["bptt"]
+    assert errors["layerwise"] == errors["amrb"]
+
+
+@pytest.mark.parametrize("loss", ["last summary", "all summaries"])
+@pytest.mark.parametrize("reach", [1, 2, 3, 7])
+def test_truncation_gives_the_bits_of_memory_detached_between_stretches(reach, loss):
+    def value(summaries):
+        return summaries[-1] if loss == "last summary" else torch.stack(summaries).square().sum()
+
+    _, summaries, _, leaves = run_recorder(Truncated(reach), count=7)
+    found = torch.autograd.grad(value(summaries), leaves, allow_unused=True)
+
+    cell, (segments, memory, retention, shared) = Recorder(), recorder_inputs(7)
+    start, state, expected = memory, memory, []
+    for index in range(7):
+        if index in range(7 - reach, 0, -reach):
+            state = state.detach()
+        summary, state = cell(segments[index], state, retention[index], (shared,))
+        expected.append(summary)
+    wanted = torch.autograd.grad(value(expected), (cell.weight, shared, start), allow_unused=True)
+    for gradient, right in zip(found, wanted, strict=True):
+        assert (gradient is None) == (right is None)
+        assert gradient is None or torch.equal(gradient, right)
+
+
+def test_truncation_replays_only_what_the_loss_reaches():
+    cell, summaries, _, _ = run_recorder(Truncated(2, keep=0), count=6)
+    summaries[-1].backward()
+    assert cell.log[6:] == [(5, True), (4, True)]
 
 
 def test_leaving_the_retention_factor_out_of_the_replay_is_detected(make_model, ragged_batch):
@@ -97,12 +153,17 @@ class Recorder(nn.Module):
         return memory.sum(), memory
 
 
-def run_recorder(way, count=4):
-    cell = Recorder()
+def recorder_inputs(count):
     shared = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
     memory = torch.ones(2, dtype=torch.float64, requires_grad=True)
     segments = [(torch.tensor(float(index)),) for index in range(count)]
     retention = [torch.tensor(1 / (index + 1), dtype=torch.float64) for index in range(count)]
+    return segments, memory, retention, shared
+
+
+def run_recorder(way, count=4):
+    cell = Recorder()
+    segments, memory, retention, shared = recorder_inputs(count)
     summaries, last = scan(cell, segments, memory, retention, (shared,), way)
     return cell, summaries, last, (cell.weight, shared, memory)
 
@@ -133,6 +194,46 @@ def test_any_loss_over_summaries_and_memory_reaches_parameters_memory_and_shared
         assert torch.equal(gradient[0], gradient[2])
 
 
+def peak_above_parameters(make_model, way, segments, **changes):
+    model = make_model(torch.float32, **({"segments": 64, "width": 32, "segment_length": 20} | changes))
+    tokens = torch.randint(1, 16, (4, 20 * segments))
+    lengths = torch.full((4,), 20 * segments)
+    model(tokens, lengths, way).sum().backward()
+    return peak_memory(lambda: model(tokens, lengths, way).sum().backward(), torch.device("cpu"))
+
+
+def test_layerwise_replay_holds_the_activations_of_one_layer(make_model):
+    whole, layerwise = (
+        [peak_above_parameters(make_model, way, 8, layers=layers, width=64) for layers in (2, 8)]
+        for way in (Amrb(), LayerwiseAmrb())
+    )
+    # From 2 to 8 layers, gradients of more parameters are added up in both; activations grow in one alone.
+    growth = (layerwise[1] - layerwise[0]) / (whole[1] - whole[0])
+    assert growth < 0.5
+
+
+def test_a_memory_budget_is_held_and_used(make_model):
+    bptt = peak_above_parameters(make_model, Bptt(), 16)
+    for share in (0.3, 0.6):
+        budget = share * bptt
+        assert 0.5 * budget < peak_above_parameters(make_model, MemoryBudget(budget / 1e6), 16) <= budget
+
+
+def test_a_budget_runs_each_segment_once_where_all_graphs_fit_and_the_first_once_more_where_not():
+    cell, summaries, _, _ = run_recorder(MemoryBudget(1.0))
+    torch.stack(summaries).sum().backward()
+    assert cell.log == [(index, True) for index in range(4)]
+    budget = MemoryBudget(0.001)
+    assert budget.keep(graph_bytes=100, other_bytes=300, segments=4) == 4
+    assert budget.keep(graph_bytes=100, other_bytes=600, segments=4) == 3
+    assert budget.keep(graph_bytes=100, other_bytes=800, segments=4) == 1
+
+
+def test_a_budget_below_one_segment_is_refused_with_what_it_takes(make_model, ragged_batch):
+    with pytest.raises(ModelError, match=r"budget of 0\.001 MB is less than the 0\.\d MB that one segment takes"):
+        make_model()(*ragged_batch[:2], MemoryBudget(0.001))
+
+
 def test_frozen_parameters_get_no_gradient_and_the_others_the_right_one(make_model, ragged_batch):
     model = make_model()
     model.cell.embedding.weight.requires_grad_(False)
@@ -150,25 +251,22 @@ def test_gradients_accumulate_over_batches(make_model, ragged_batch):
     model = make_model()
     tokens, lengths, labels = ragged_batch
     found = []
-    for way in (Bptt(), Amrb()):
+    for way in (Bptt(), Amrb(), LayerwiseAmrb()):
         model.zero_grad()
         for part in (slice(0, 3), slice(3, 6)):
             functional.cross_entropy(model(tokens[part], lengths[part], way), labels[part]).backward()
-        found.append(model.head.weight.grad.clone())
-    assert torch.equal(*found)
+        found.append([parameter.grad.clone() for parameter in model.parameters()])
+    for bptt, *others in zip(*found, strict=True):
+        assert all(torch.equal(bptt, other) for other in others)
 
 
 def test_memory_of_amrb_hardly_grows_with_the_number_of_segments_and_that_of_bptt_does(make_model):
     def peak(segments, way):
-        model = make_model(torch.float32, segments=64, width=32, segment_length=20)
-        tokens = torch.randint(1, 16, (4, 20 * segments))
-        lengths = torch.full((4,), 20 * segments)
-        model(tokens, lengths, way).sum().backward()
-        return peak_memory(lambda: model(tokens, lengths, way).sum().backward(), torch.device("cpu"))
+        return peak_above_parameters(make_model, way, segments)
 
     # Per segment AMRB keeps the memory (3 x 32 float32 for 4 samples), the generator's state (5 kB), ids and summaries.
     assert (peak(64, Amrb()) - peak(8, Amrb())) / 56 < 10_000
-    assert (peak(64, Bptt()) - peak(8, Bptt())) / 56 > 400_000
+    assert (peak(64, Bptt()) - peak(8, Bptt())) / 56 > 100_000
 
 
 def test_without_gradients_nothing_is_kept(make_model, ragged_batch):
@@ -210,6 +308,59 @@ def test_what_cannot_be_replayed_is_refused(arguments, message):
             scan(Recorder(), **(call | arguments), differentiation=way)
 
 
-def test_a_negative_number_of_kept_graphs_is_refused():
-    with pytest.raises(ModelError, match="must be 0 or more"):
-        Amrb(-1)
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Amrb(-1), "must be 0 or more"),
+        (lambda: LayerwiseAmrb(-1), "must be 0 or more"),
+        (lambda: Truncated(2, keep=-1), "must be 0 or more"),
+        (lambda: Truncated(0), "must reach at least 1"),
+        (lambda: MemoryBudget(0), "must be above 0"),
+        (lambda: MemoryBudget(float("nan")), "must be above 0"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(make, message):
+    with pytest.raises(ModelError, match=message):
+        make()
+
+
+def test_layerwise_replay_of_a_cell_without_stages_is_refused():
+    with pytest.raises(ModelError, match="Recorder has no method stages"):
+        run_recorder(LayerwiseAmrb())
+
+
+class Widening(nn.Module):
+    """A cell whose memory changes its type and size from segment to segment."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(3))
+
+    def forward(self, segment: tuple[Tensor, ...], memory: Tensor, retention: Tensor, shared: tuple[Tensor, ...]):  # noqa: ARG002
+        memory = torch.cat([memory.double() * segment[0], self.weight])
+        return memory.square().sum(), memory
+
+
+def test_memories_of_changing_form_are_kept_as_they_are():
+    found = []
+    for way in (Bptt(), Amrb(0)):
+        cell, start = Widening(), torch.ones(2, requires_grad=True)
+        segments = [(torch.tensor(float(index + 1)),) for index in range(4)]
+        summaries, _ = scan(cell, segments, start, torch.ones(4), (), way)
+        found.append(torch.autograd.grad(torch.stack(summaries).sum(), [cell.weight, start]))
+    assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
+
+
+def test_another_number_of_retention_factors_is_refused():
+    with pytest.raises(ModelError, match="1 segments came with 2 retention factors"):
+        scan(Recorder(), [(torch.ones(1),)], torch.ones(1), torch.ones(2), (), Bptt())
+
+
+def test_retention_may_be_one_tensor():
+    segments, memory, retention, shared = recorder_inputs(4)
+    found = []
+    for factors in (retention, torch.stack(retention)):
+        cell = Recorder()
+        summaries, _ = scan(cell, segments, memory, factors, (shared,), Amrb())
+        found.append(torch.autograd.grad(torch.stack(summaries).sum(), [cell.weight, shared, memory]))
+    assert all(torch.equal(*pair) for pair in zip(*found, strict=True))

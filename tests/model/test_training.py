@@ -9,45 +9,22 @@ import threading
 from dataclasses import replace
 from itertools import pairwise
 
-import numpy as np
 import pytest
 import safetensors.torch
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
 
 from distill import Tables
 from model.checkpoint import BEST, CHECKPOINT, load_model, load_state, newest
 from model.errors import Interrupted, ModelError
 from model.evaluation import evaluate, load_run
-from model.parameters import ModelParameters, TrainingParameters
-from model.run_folder import METRICS, RunConfiguration, RunFolder
-from model.tasks import SHORT, TaskData, TokenDataset
-from model.training import choose_device, evaluate_split, learning_rate, train
+from model.parameters import TrainingParameters
+from model.replay import Amrb, Bptt, LayerwiseAmrb, MemoryBudget, Truncated
+from model.run_folder import METRICS, RunFolder
+from model.tasks import TokenDataset
+from model.training import choose_device, differentiation, evaluate_split, learning_rate, train
 from rmaat.files import FileError
-
-
-@pytest.fixture(scope="module")
-def task() -> TaskData:
-    """Tell which of three tokens stands first, in sequences of 4 to 20 tokens."""
-    generator = np.random.default_rng(6)
-
-    def split(count):
-        sequences = [generator.integers(1, 4, generator.integers(4, 21), dtype=np.uint8) for _ in range(count)]
-        return TokenDataset.from_sequences([row.tobytes() for row in sequences], [int(row[0]) - 1 for row in sequences])
-
-    return TaskData("first token", "made for the test", ("", "a", "b", "c"), 3, split(96), split(40), split(40))
-
-
-@pytest.fixture
-def configuration(task) -> RunConfiguration:
-    model = ModelParameters(
-        vocabulary=4, classes=3, width=16, heads=2, layers=1, feed_forward_width=16, segment_length=5, segments=4,
-        memory_tokens=2, dropout=0.1,
-    )  # fmt: skip
-    training = TrainingParameters(
-        steps=12, batch_size=16, warmup_steps=2, validate_every=4, accumulation=2, device="cpu"
-    )
-    return RunConfiguration("first token", SHORT, None, task.sha256(), model, training)
 
 
 def weights(folder, file="model.safetensors"):
@@ -166,6 +143,70 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(t
     assert all(tensor.isfinite().all() for tensor in weights(tmp_path / "run").values())
 
 
+class OneBadStep(nn.Module):
+    """A model whose loss is not a number the `place`-th time it is trained on a batch."""
+
+    def __init__(self, model, places):
+        super().__init__()
+        self.model, self.places, self.seen = model, places, 0
+
+    def forward(self, *arguments):
+        logits = self.model(*arguments)
+        self.seen += self.training
+        return logits * math.nan if self.training and self.seen in self.places else logits
+
+
+@pytest.fixture
+def make_bad(monkeypatch):
+    def make(*places):
+        monkeypatch.setattr("model.training.replicated", lambda model, _: OneBadStep(model, places))
+
+    return make
+
+
+def test_a_step_that_is_not_finite_is_skipped_counted_and_logged_where_asked_for(
+    task, configuration, tables, tmp_path, make_bad
+):
+    make_bad(4, 5)
+    settings = replace(configuration.training, accumulation=1, not_finite="skip")
+    notes = []
+    train(
+        replace(configuration, training=settings), task, tables, tmp_path / "run",
+        progress=lambda _, note="": notes.append(note),
+    )  # fmt: skip
+    rows = RunFolder(tmp_path / "run").read_metrics()
+    assert [row["skipped_steps"] for row in rows] == [1, 2, 2]
+    assert all(math.isfinite(row["train_loss"]) for row in rows)
+    assert notes[-1].endswith(", 2 steps skipped")
+    assert all(tensor.isfinite().all() for tensor in weights(tmp_path / "run").values())
+    counts = {
+        float(tensor) for name, tensor in weights(tmp_path / "run", "optimizer.safetensors").items() if "step" in name
+    }
+    assert counts == {10.0}
+
+
+def test_skipping_ends_where_no_step_is_finite(task, configuration, tables, tmp_path, make_bad):
+    make_bad(*range(5, 100))
+    settings = replace(configuration.training, accumulation=1, not_finite="skip")
+    with pytest.raises(ModelError, match=r"at step 8, as at all since the last validation.* is of step 4"):
+        train(replace(configuration, training=settings), task, tables, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("settings", "way"),
+    [
+        ({}, Amrb(1)),
+        ({"keep_graphs": 3}, Amrb(3)),
+        ({"memory_budget": 50.0}, MemoryBudget(50.0)),
+        ({"differentiation": "layerwise"}, LayerwiseAmrb(1)),
+        ({"differentiation": "bptt", "memory_budget": 50.0}, Bptt()),
+        ({"differentiation": "truncated", "truncate_after": 2}, Truncated(2)),
+    ],
+)
+def test_settings_name_the_way_to_differentiate(settings, way):
+    assert differentiation(TrainingParameters.from_dict(settings)) == way
+
+
 def test_an_existing_run_folder_is_refused(task, configuration, tables, tmp_path):
     (tmp_path / "run").mkdir()
     with pytest.raises(FileError, match="exists already; resume it with --resume"):
@@ -281,13 +322,13 @@ def test_other_data_are_refused_by_training_and_evaluation(task, configuration, 
 def test_resuming_with_other_tables_is_refused(task, configuration, tables, tmp_path):
     train(configuration, task, tables, tmp_path / "run")
     dataset = tables.dataset.copy(deep=True)
-    dataset["exponent"] = dataset["exponent"] / 2
+    dataset["token_spacing"].values[()] = 0.5
     with pytest.raises(ModelError, match="was trained with another tables file"):
         train(configuration, task, Tables(dataset), tmp_path / "run", resume=True)
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("step", "many"), ("random_state", "zz"), ("seconds", None), ("novel", 1), ("window", 3)]
+    ("name", "value"), [("step", "many"), ("skipped", "few"), ("seconds", None), ("novel", 1), ("window", 3)]
 )
 def test_a_damaged_state_is_refused(task, configuration, tables, tmp_path, name, value):
     train(configuration, task, tables, tmp_path / "run")
@@ -309,7 +350,7 @@ def test_training_works_outside_of_the_main_thread(task, configuration, tables, 
     thread = threading.Thread(target=train, args=(configuration, task, tables, tmp_path / "run"))
     thread.start()
     thread.join()
-    assert newest(tmp_path / "run", BEST).name == "best-000000004"
+    assert newest(tmp_path / "run", CHECKPOINT).name.endswith("-000000012")
 
 
 def test_training_under_bfloat16_autocast_stays_near_training_in_float32(task, configuration, tables, tmp_path):

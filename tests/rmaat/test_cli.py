@@ -90,11 +90,12 @@ def test_help_loads_neither_torch_nor_the_simulator():
 def test_the_chain_of_commands_leaves_traces_tables_a_run_and_figures(capsys):
     assert main(["simulate", "--cycles", "4", "--out", "runs/sim.nc"]) == 0
     assert main(["distill", "runs/sim.nc", "--segments", "16", "--out", "runs/tables.nc"]) == 0
+    assert main(["distill", "show", "runs/tables.nc", "--segments", "4"]) == 0
     assert main(["train", "listops", "--tables", "runs/tables.nc", "--out", "runs/listops", *TINY]) == 0
     assert main(["evaluate", "runs/listops"]) == 0
     assert main(["figures", "runs/", "--out", "runs/figures"]) == 0
     shown = capsys.readouterr().out
-    assert "retention factors for T = 4: 0.455 0.276 0.167 0.102" in shown
+    assert "increment   0.455  0.276  0.167  0.102" in shown
     assert re.search(r"commonest label +\d+\.\d%", shown)
     assert read_tables(Path("runs/listops/tables.nc")).longest == 16
     assert len(list(Path("runs/figures").glob("*.png"))) == 4
@@ -148,7 +149,7 @@ def test_every_setting_can_be_given_on_the_command_line(trained):
 
 
 def test_longer_tables_come_from_stored_traces_without_a_simulation(stored_traces, monkeypatch):
-    monkeypatch.setattr("astro_sim.engines.scipy_engine.solve_ivp", None)
+    monkeypatch.setattr("astro_sim.engines.scipy_engine.METHODS", None)
     assert main(["distill", str(stored_traces), "--segments", "1000", "--out", "long.nc"]) == 0
     assert read_tables(Path("long.nc")).retention(1000).sum() == pytest.approx(1)
 
@@ -168,7 +169,7 @@ USAGE = [
     (["distill", "x.nc", "--segments", "0"], "segments is 0 segments; it must lie between 1 and 4096"),
     (["train", "listops", "--out", "run", "--heads", "3"], "3 heads do not divide a width of 64"),
     (["train", "listops", "--out", "run", "--width", "wide"], "width is 'wide'; it must be a whole number"),
-    (["train", "listops", "--out", "run", "--architecture", "lstm"], "architecture is 'lstm'; it must be one of"),
+    (["train", "listops", "--out", "run", "--architecture", "lstm"], "unknown architecture 'lstm'; known are"),
     (["train", "chess", "--out", "run"], "invalid choice: 'chess'"),
     ([], "arguments are required: COMMAND"),
 ]
@@ -322,3 +323,36 @@ def test_an_interrupted_simulation_leaves_nothing():
     assert "rmaat: interrupted; files that were being written are not there" in error
     assert "Traceback" not in error
     assert files() == set()
+
+
+def test_the_plan_shows_every_model_and_way(capsys):
+    assert main(["plan", "--length", "100000", "--width", "32", "--segment-length", "512"]) == 0
+    shown = capsys.readouterr().out
+    for words in ("rmaat        amrb", "rmt          layerwise", "transformer  bptt", "196 segments of 512"):
+        assert words in shown
+    assert (
+        failure(capsys, "plan", "--length", 0)[1] == "rmaat: the model takes 1 to 50 tokens, not 0; set more segments"
+    )
+
+
+def test_a_simulation_cut_short_is_not_thrown_away_unasked_and_goes_on_with_resume(capsys, monkeypatch):
+    def cut(_, fraction):
+        if fraction > 0.5:
+            raise KeyboardInterrupt
+
+    arguments = ["simulate", "--cycles", "3", "--out", "cut.nc"]
+    monkeypatch.setattr("astro_sim.streaming.CHECKPOINT_EVERY", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr("rmaat.progress.Bar.__call__", cut)
+        status, line = failure(capsys, *arguments)
+    assert (status, line) == (130, "rmaat: interrupted; continue the same command with --resume")
+    _, line = failure(capsys, *arguments)
+    assert "a run of cut.nc was interrupted; go on with --resume, or discard it with --overwrite" in line
+    assert main([*arguments, "--resume"]) == 0
+    assert main(["simulate", "--cycles", "3", "--out", "whole.nc"]) == 0
+    assert Path("cut.nc").read_bytes() == Path("whole.nc").read_bytes()
+    _, line = failure(capsys, *arguments, "--overwrite", "--resume")
+    assert "there is no interrupted run of cut.nc to go on with; leave --resume out" in line
+    _, line = failure(capsys, "simulate", "--engine", "brian2", "--resume", "--out", "other.nc")
+    assert "a run on engine brian2 has no checkpoint to go on from; leave --resume out" in line
+    assert files() == {"cut.nc", "whole.nc"}

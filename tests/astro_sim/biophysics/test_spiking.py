@@ -1,6 +1,10 @@
-"""The spiking model. Its build takes half a minute, so that all tests of a run share one."""
+"""The spiking model. Its build takes half a minute, so that all tests share one."""
 
+import os
+import runpy
+import signal
 import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,25 +13,31 @@ import xarray as xr
 from astro_sim import read_traces, write_traces
 from astro_sim.biophysics import spiking
 from astro_sim.biophysics.calcium import PROCESS
-from astro_sim.biophysics.spiking import VARIABLES, find_rest, measure_influence, simulate_biophysical
+from astro_sim.biophysics.spiking import VARIABLES, find_rest, measure_influence, simulate_biophysical, simulate_trials
 from astro_sim.biophysics.spiking_parameters import BiophysicalParameters
 from astro_sim.biophysics.system import constants_of
 from astro_sim.coupling import DenseCoupling
+from astro_sim.engines import brian2_process
 from astro_sim.errors import SimulationError
 from rmaat.cli import main
 from rmaat.records import ParameterError
 
 DEFAULT = BiophysicalParameters()
+ONE_CYCLE = DEFAULT.override({"run_duration": 60.0})
+BRIEF = DEFAULT.override({"run_duration": 2.0, "cycle_duration": 2.0, "stimulus_duration": 1.0})
 
 
 @pytest.fixture(scope="module")
 def traces(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
-    """One cycle; the folder that Brian2 worked in is gone."""
-    folder = tmp_path_factory.mktemp("own")
+    """One cycle; the folder that Brian2 worked in is gone, and progress went from 0 to 1."""
+    folder, told = tmp_path_factory.mktemp("own"), []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tempfile, "tempdir", str(folder))
-        found = simulate_biophysical(DEFAULT.override({"run_duration": 60.0}), seed=3)
+        found = simulate_biophysical(ONE_CYCLE, seed=3, progress=told.append)
     assert not list(folder.iterdir())
+    assert told == sorted(told)
+    assert told[0] == 0
+    assert told[-1] == 1
     return found
 
 
@@ -64,6 +74,81 @@ def test_the_long_term_process_grows_as_in_an_independent_prototype(traces: xr.D
     assert float(traces["presynaptic_receptors"].max()) == pytest.approx(0.89, abs=0.06)
 
 
+@pytest.mark.brian2
+def test_trials_are_the_runs_of_their_seeds_in_one_build(traces: xr.Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path):
+    monkeypatch.setattr(brian2_process, "_run_worker", refuse)
+    told = []
+    trials = simulate_trials(ONE_CYCLE, [8, 3], told.append)
+    assert told == sorted(told)
+    assert trials["noise_seed"].values.tolist() == [8, 3]
+    assert trials["long_term_process"].dims == ("trial", "time", "post", "pre")
+    for name in (*VARIABLES, "presynaptic_drive", "influence"):
+        second = trials[name].isel(trial=1, drop=True) if name in VARIABLES else trials[name]
+        xr.testing.assert_identical(second.drop_vars("noise_seed", errors="ignore"), traces[name])
+    first = trials["long_term_process"].isel(trial=0)
+    assert abs(first - traces["long_term_process"]).max() > 1e-4
+    write_traces(trials, tmp_path / "trials.nc")
+    xr.testing.assert_identical(read_traces(tmp_path / "trials.nc"), trials)
+
+
+@pytest.mark.brian2
+def test_other_parameters_need_no_other_build(traces: xr.Dataset, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(brian2_process, "_run_worker", refuse)
+    slower = ONE_CYCLE.override({"long_term_time_constant": 1200.0, "coupling_strength": 0.5})
+    found = simulate_biophysical(slower, seed=3)
+    ratio = found["long_term_process"].values[-1].mean() / traces["long_term_process"].values[-1].mean()
+    assert ratio == pytest.approx(0.5, rel=0.2)
+
+
+@pytest.mark.brian2
+def test_numpy_and_the_compiled_network_give_the_same_traces():
+    compiled, found = (
+        simulate_biophysical(BRIEF.override({"brian2_target": target})) for target in ("cpp_standalone", "numpy")
+    )
+    for name in VARIABLES:
+        np.testing.assert_allclose(found[name], compiled[name], rtol=1e-9, atol=1e-12, err_msg=name)
+    assert compiled["postsynaptic_activity"].max() > 0
+
+
+@pytest.mark.brian2
+@pytest.mark.filterwarnings("ignore")  # of Brian2, which only this test imports
+def test_random_numbers_are_those_of_splitmix64_and_of_their_own_for_each_neuron():
+    script = runpy.run_path(str(spiking.SCRIPT))
+    steps = np.arange(20_000)
+    drawn = np.stack([script["uniform"](1, stream, neuron, steps) for stream in (0, 1) for neuron in (0, 1)])
+    # The generator's first numbers from state 1234567, as https://rosettacode.org/wiki/Pseudo-random_numbers/Splitmix64.
+    with np.errstate(over="ignore"):
+        states = np.uint64(1234567) + np.arange(1, 4, dtype=np.uint64) * script["GOLDEN"]
+        known = [6457827717110365317, 3203168211198807973, 9817491932198370423]
+        assert script["scrambled"](states).tolist() == known
+    np.testing.assert_allclose(drawn.mean(axis=1), 0.5, atol=0.01)
+    np.testing.assert_allclose(np.corrcoef(drawn), np.eye(4), atol=0.03)
+    assert (script["uniform"](2, 0, 0, steps) != drawn[0]).all()
+
+
+def test_an_interrupt_ends_the_compiled_network(monkeypatch: pytest.MonkeyPatch, tmp_path):
+    program, pid = tmp_path / "main", tmp_path / "pid"
+    program.write_text(f"#!/bin/sh\necho $$ > {pid}\necho 30.0\nexec sleep 60\n")
+    program.chmod(0o755)
+    (tmp_path / "layout.json").write_text('{"settable": {}}')
+    monkeypatch.setattr(spiking, "check_installed", lambda: None)
+    monkeypatch.setattr(spiking, "choose_target", lambda _: "cpp_standalone")
+    monkeypatch.setattr(brian2_process, "_built", lambda *_: tmp_path)
+
+    def interrupt_halfway(fraction: float) -> None:
+        if fraction == 0.5:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        simulate_biophysical(ONE_CYCLE, progress=interrupt_halfway)
+    # It has been waited for.
+    assert not Path(f"/proc/{pid.read_text().strip()}").exists()
+
+
+def refuse(*_) -> None:
+    raise AssertionError("Brian2 was asked to build again")
+
+
 def test_rest_is_where_nothing_changes():
     rest = find_rest(DEFAULT)
     names = constants_of(DEFAULT.calcium, DEFAULT.ip3, DEFAULT.receptors) | {"transmitter": 0.0, "exchange": 0.0}
@@ -97,15 +182,14 @@ def test_the_inlined_rates_are_the_rates():
 
 
 def test_states_that_are_not_finite_are_refused_with_variable_and_time(monkeypatch: pytest.MonkeyPatch):
-    def write_states(folder, _):
+    def run_network(*_):
         states = {name: np.zeros((121, 9 if name.startswith(("syn", "pro")) else 3)) for name, *_ in VARIABLES.values()}
-        states["process_calcium"][5, 2] = np.nan
-        np.savez(folder / "states.npz", times=np.arange(121) / 2, **states)
+        states["process.calcium"][5, 2] = np.nan
+        return np.arange(121) / 2, states
 
-    monkeypatch.setattr(spiking, "run_worker", write_states)
-    monkeypatch.setattr(spiking, "choose_target", lambda: "numpy")
+    monkeypatch.setattr(spiking, "run_network", run_network)
     with pytest.raises(SimulationError, match=r"calcium not finite at 2\.5 s"):
-        simulate_biophysical(DEFAULT.override({"run_duration": 60.0}))
+        simulate_biophysical(ONE_CYCLE)
 
 
 @pytest.mark.parametrize(
@@ -124,6 +208,34 @@ def test_what_brian2_would_get_wrong_in_silence_is_refused(change: dict, told: s
 def test_no_two_parameters_share_a_name():
     names = [path[-1] for path, _, _ in DEFAULT.parameters()]
     assert len(set(names)) == len(names)
+
+
+@pytest.mark.brian2
+def test_the_command_writes_trials(traces: xr.Dataset, tmp_path, capsys):
+    out = tmp_path / "trials.nc"
+    arguments = ["simulate", "--model", "biophysical", "--cycles", "1", "--set", "noise_seed=2", "--out", str(out)]
+    assert main([*arguments, "--trials", "2"]) == 0
+    assert "1 cycles in each of 2 trials by brian2" in capsys.readouterr().out
+    trials = read_traces(out)
+    assert trials["noise_seed"].values.tolist() == [2, 3]
+    np.testing.assert_array_equal(trials["long_term_process"][1], traces["long_term_process"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--trials", "2"], "the rate model has no noise, so that trials would be equal; leave --trials out"),
+        (["--model", "biophysical", "--trials", "0"], "--trials is 0; it must be 1 or more"),
+    ],
+)
+def test_trials_that_mean_nothing_are_refused(arguments: list[str], told: str, capsys):
+    assert main(["simulate", *arguments, "--show"]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_no_seeds_are_no_trials():
+    with pytest.raises(ParameterError, match="no seeds are given; trials need at least one"):
+        simulate_trials(DEFAULT, [])
 
 
 def test_the_command_shows_the_parameters_of_either_model(capsys):

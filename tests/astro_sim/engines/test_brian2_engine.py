@@ -1,5 +1,6 @@
-"""Brian2 against SciPy. Builds of C++ take about ten seconds each, so that tests share them."""
+"""Brian2 against SciPy. Builds of C++ take about ten seconds each; those of one structure are shared by all tests."""
 
+import dataclasses
 import importlib.util
 import os
 import shutil
@@ -15,11 +16,12 @@ import xarray as xr
 
 from astro_sim import SimulationError, SimulationParameters, load_preset, simulate
 from astro_sim.coupling import DenseCoupling
-from astro_sim.engines import brian2_engine, integrate
+from astro_sim.engines import brian2_process, integrate
 from astro_sim.engines.job import Job
 from astro_sim.equations import Model, Place, Variable
 from astro_sim.parameters import RateModelParameters, SolverParameters
 from astro_sim.protocol import Interval
+from rmaat.files import FileError
 from rmaat.records import ParameterError
 
 # Without restarts, cycles as short as those of these tests run into each other, and are warned of.
@@ -92,7 +94,7 @@ def test_the_difference_halves_with_the_time_step():
         assert ratio == pytest.approx(2, rel=0.05), name
 
 
-def own_model_job(rate: str) -> Job:
+def own_model_job(rate: str, target: str = "automatic") -> Job:
     model = Model(
         variables=(
             Variable("u", Place.PRE, "(drive - u) / neuron_time_constant", "", ""),
@@ -104,17 +106,71 @@ def own_model_job(rate: str) -> Job:
     coupling = DenseCoupling(np.arange(36.0).reshape(3, 2, 3, 2) / 100)
     drive = np.array([1.0, 2.0])
     intervals = tuple(Interval(t, t + 0.5, drive * (t < 1), np.zeros(3), t == 1) for t in (0.0, 0.5, 1.0))
-    return Job(model, RateModelParameters(), coupling, intervals, 0.25, SolverParameters(time_step=0.0005))
+    return Job(
+        model,
+        RateModelParameters(),
+        coupling,
+        intervals,
+        0.25,
+        SolverParameters(time_step=0.0005, brian2_target=target),
+    )
+
+
+OWN_RATE = "(u_pre + coupled_input - w) / synapse_time_constant"
+
+
+@pytest.mark.brian2
+@pytest.mark.parametrize("target", ["numpy", "cython"])
+def test_every_target_gives_the_same_traces(target: str):
+    told: list[float] = []
+    compiled = integrate(own_model_job(OWN_RATE, "cpp_standalone"), "brian2", ignore)
+    found = integrate(own_model_job(OWN_RATE, target), "brian2", told.append)
+    assert told == sorted(told)
+    assert any(0 < fraction < 1 for fraction in told)
+    assert found.solver["target"] == target
+    for label, values in compiled.values.items():
+        np.testing.assert_allclose(found.values[label], values, rtol=1e-12, err_msg=label)
+        assert values.any()
+
+
+@pytest.mark.brian2
+def test_new_parameters_run_in_the_kept_build_to_the_bits_of_a_fresh_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+):
+    job = own_model_job(OWN_RATE, "cpp_standalone")
+    integrate(job, "brian2", ignore)
+    changed = dataclasses.replace(
+        job,
+        parameters=RateModelParameters(synapse_time_constant=0.7, neuron_time_constant=0.3),
+        coupling=DenseCoupling(job.coupling.dense() / 3),
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(brian2_process, "_run_worker", refuse)
+        again = integrate(changed, "brian2", ignore)
+    monkeypatch.setenv("RMAAT_CACHE", str(tmp_path_factory.mktemp("cache")))
+    fresh = integrate(changed, "brian2", ignore)
+    expected = integrate(changed, "scipy", ignore)
+    for label, values in fresh.values.items():
+        np.testing.assert_array_equal(again.values[label], values)
+        np.testing.assert_allclose(values, expected.values[label], rtol=5e-3, atol=1e-9, err_msg=label)
+
+
+def ignore(_: float) -> None:
+    """A progress that tells nobody."""
+
+
+def refuse(*_) -> None:
+    raise AssertionError("Brian2 was asked to build again")
 
 
 @pytest.mark.brian2
 def test_without_a_compiler_brian2_warns_and_runs_another_model_in_numpy(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    job = own_model_job("(u_pre + coupled_input - w) / synapse_time_constant")
+    job = own_model_job(OWN_RATE)
     with pytest.warns(UserWarning, match="no C\\+\\+ compiler and make found"):
-        found = integrate(job, "brian2", lambda _: None)
+        found = integrate(job, "brian2", ignore)
     assert found.solver["target"] == "numpy"
-    expected = integrate(job, "scipy", lambda _: None)
+    expected = integrate(job, "scipy", ignore)
     for label, values in expected.values.items():
         np.testing.assert_allclose(found.values[label], values, rtol=5e-3, atol=1e-9, err_msg=label)
 
@@ -122,15 +178,54 @@ def test_without_a_compiler_brian2_warns_and_runs_another_model_in_numpy(monkeyp
 @pytest.mark.brian2
 def test_an_equation_of_the_wrong_dimension_fails_with_brian2s_own_words():
     with pytest.raises(SimulationError, match=r"Brian2 failed with status 1; .*DimensionMismatchError"):
-        integrate(own_model_job("u_pre + coupled_input - w"), "brian2", lambda _: None)
+        integrate(own_model_job("u_pre + coupled_input - w"), "brian2", ignore)
 
 
 @pytest.mark.brian2
 def test_a_failing_build_is_one_sentence(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CXX", "false")
     with pytest.raises(SimulationError, match=r"Brian2 failed with status 1; .*Project compilation failed") as caught:
-        integrate(own_model_job("-w / synapse_time_constant"), "brian2", lambda _: None)
+        integrate(own_model_job("-w / synapse_time_constant"), "brian2", ignore)
     assert "\n" not in str(caught.value)
+
+
+def test_a_target_whose_compiler_is_missing_is_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(SimulationError, match=r"brian2_target cpp_standalone needs g\+\+ and make, not found; .*numpy"):
+        simulate(DEFAULT.override({"brian2_target": "cpp_standalone"}), "brian2")
+
+
+def test_a_cache_folder_that_cannot_be_made_is_named_before_anything_is_built(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+):
+    occupied = tmp_path_factory.mktemp("cache") / "file"
+    occupied.write_text("")
+    monkeypatch.setenv("RMAAT_CACHE", str(occupied))
+    monkeypatch.setattr(brian2_process, "_run_worker", refuse)
+    with pytest.raises(FileError, match=r"cannot write .*file/brian2: .*; set RMAAT_CACHE to a folder of yours"):
+        integrate(own_model_job(OWN_RATE, "cpp_standalone"), "brian2", ignore)
+
+
+@pytest.mark.brian2
+def test_two_processes_that_build_the_same_at_once_agree(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+):
+    job, cache = own_model_job(OWN_RATE, "cpp_standalone"), tmp_path_factory.mktemp("cache")
+    wanted = integrate(job, "brian2", ignore)
+    kept = Path(os.environ["RMAAT_CACHE"]) / "brian2"
+
+    def build_while_another_does(_script, _target, folder: Path, _progress) -> None:
+        shutil.copytree(kept, cache / "brian2", dirs_exist_ok=True)
+        (folder / "build" / "static_arrays").mkdir(parents=True)
+        for name in ("build/main", "layout.json", "connections.npz"):
+            (folder / name).write_text("of the slower process")
+
+    monkeypatch.setenv("RMAAT_CACHE", str(cache))
+    monkeypatch.setattr(brian2_process, "_run_worker", build_while_another_does)
+    found = integrate(job, "brian2", ignore)
+    for label, values in wanted.values.items():
+        np.testing.assert_array_equal(found.values[label], values)
+    assert not list((cache / "brian2").glob(".*"))
 
 
 def test_a_time_step_that_does_not_divide_the_recording_interval_is_refused():
@@ -163,7 +258,7 @@ def test_an_interrupt_kills_the_worker_and_its_children(
         "os.replace(path.with_suffix('.new'), path)\n"
         "time.sleep(60)\n"
     )
-    monkeypatch.setattr(brian2_engine, "WORKER", worker)
+    monkeypatch.setattr(brian2_process, "WORKER", worker)
 
     def interrupt_once_running():
         while not pids.exists():

@@ -37,6 +37,23 @@ def test_a_solution_that_escapes_to_infinity_names_time_variable_and_place():
         integrate(job, "scipy", lambda _: None)
 
 
+def test_the_explicit_solver_of_high_order_agrees_with_lsoda_as_closely_as_both_are_asked_to():
+    short = SimulationParameters().override({"run_duration": 100.0})
+
+    def states(method: str, tolerance: float) -> np.ndarray:
+        solver = {"method": method, "relative_tolerance": tolerance, "absolute_tolerance": tolerance / 1000}
+        traces = simulate(short.override(solver))
+        names = ("postsynaptic_activity", "synaptic_facilitation", "short_term_process", "long_term_process")
+        return np.concatenate([traces[name].values.ravel() for name in names])
+
+    reference = states("dop853", 1e-13)
+    for tolerance in (1e-5, 1e-7, 1e-9):
+        assert np.abs(states("lsoda", tolerance) - reference).max() < 30 * tolerance
+    # Its steps are so long that the interpolation between their ends, of order 7, adds to the error.
+    for tolerance in (1e-5, 1e-7, 1e-9):
+        assert np.abs(states("dop853", tolerance) - reference).max() < 1000 * tolerance
+
+
 @pytest.mark.parametrize("engine", ["scipy", "brian2"])
 def test_a_run_that_stores_more_than_memory_holds_is_refused_before_it_starts(engine: str):
     large = {"presynaptic_neurons": 128, "postsynaptic_neurons": 128, "run_duration": 1600.0}

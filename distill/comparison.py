@@ -1,0 +1,116 @@
+"""What tells two tables apart, by meaning rather than by bytes."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from distill.schema import PROVENANCE, VARIABLES
+from distill.tables import Tables
+
+TOLERANCE = 1e-9
+"""Relative difference up to which two numbers mean the same; machines differ in the last digits."""
+
+_ROUNDING = 1e-12
+_SOLVING = 1e-7
+"""Differences up to which numbers near 0 mean the same: any, and the errors and residuals of fits that are exact."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing in which two tables differ."""
+
+    what: str
+    first: str
+    second: str
+    matters: bool
+    """False for provenance that leaves the numbers as they are, as versions and digests."""
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.first} | {self.second}"
+
+
+def compare(first: Tables, second: Tables, tolerance: float = TOLERANCE) -> list[Difference]:
+    """The differences of two tables: lengths, factors of each variant, all other numbers, parameters, provenance.
+
+    Factors are compared as a model would use them, for every T that both serve.
+
+    Parameters
+    ----------
+    tolerance
+        Relative difference of numbers that is passed over.
+    """
+    return [
+        *_lengths(first, second),
+        *_factors(first, second, tolerance),
+        *_numbers(first, second, tolerance),
+        *_parameters(first, second),
+        *_provenance(first, second),
+    ]
+
+
+def _lengths(first: Tables, second: Tables) -> Iterator[Difference]:
+    if first.longest != second.longest:
+        yield Difference("most segments", str(first.longest), str(second.longest), True)
+
+
+def _factors(first: Tables, second: Tables, tolerance: float) -> Iterator[Difference]:
+    both = min(first.longest, second.longest)
+    for variant in first.variants:
+        for segments in dict.fromkeys((*(2**power for power in range(both.bit_length())), both)):
+            one, other = (tables.retention(segments, variant) for tables in (first, second))
+            if not np.allclose(one, other, rtol=tolerance, atol=_ROUNDING):
+                place = int(np.argmax(np.abs(one - other)))
+                where = f"retention {variant}, RF({place + 1}, {segments})"
+                yield Difference(where, f"{one[place]:.6g}", f"{other[place]:.6g}", True)
+                break
+
+
+def _numbers(first: Tables, second: Tables, tolerance: float) -> Iterator[Difference]:
+    for name, entry in VARIABLES.items():
+        # Lengths and factors are compared above, and what is along the segments may have two lengths.
+        if {"segment", "length", "variant"} & set(entry.dims):
+            continue
+        one, other = (tables.dataset.get(name) for tables in (first, second))
+        if one is None or other is None:
+            if one is not other:
+                presence = ["absent" if array is None else "present" for array in (one, other)]
+                yield Difference(name, presence[0], presence[1], True)
+        elif one.shape != other.shape:
+            yield Difference(name, f"{one.size} values", f"{other.size} values", True)
+        elif not np.allclose(one.values, other.values, rtol=tolerance, atol=_near_zero(name)):
+            place = int(np.argmax(np.abs(one.values - other.values)))
+            values = [f"{array.values.ravel()[place]:.6g}" for array in (one, other)]
+            yield Difference(name, values[0], values[1], True)
+
+
+def _near_zero(name: str) -> float:
+    return _SOLVING if name.endswith(("_error", "_residual")) else _ROUNDING
+
+
+def _parameters(first: Tables, second: Tables) -> Iterator[Difference]:
+    for attribute, word in (("parameters", "simulation"), ("distill_parameters", "distillation")):
+        one, other = (_flat(json.loads(tables.dataset.attrs[attribute])) for tables in (first, second))
+        for name in dict.fromkeys((*one, *other)):
+            if one.get(name) != other.get(name):
+                values = [json.dumps(record[name]) if name in record else "absent" for record in (one, other)]
+                yield Difference(f"{word} parameter {name}", values[0], values[1], False)
+
+
+def _provenance(first: Tables, second: Tables) -> Iterator[Difference]:
+    for name in PROVENANCE:
+        one, other = (str(tables.dataset.attrs[name]) for tables in (first, second))
+        if one != other and name not in ("parameters", "distill_parameters"):
+            yield Difference(name, one, other, False)
+
+
+def _flat(record: dict[str, Any], path: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in record.items():
+        if isinstance(value, dict):
+            found |= _flat(value, f"{path}{name}.")
+        else:
+            found[path + name] = value
+    return found

@@ -1,0 +1,128 @@
+"""Tables in words, for the terminal."""
+
+import json
+from collections.abc import Iterator
+
+import numpy as np
+
+from distill.schema import FORMS
+from distill.tables import Tables
+from rmaat.text import table
+
+PARENT_EXPONENT = 0.25
+"""The parent paper's alpha (AT, arXiv 2312.10925), to compare with."""
+
+MOST_ROWS = 16
+"""Segments of a sequence beyond which only the first and the last are shown."""
+
+
+def summarize(tables: Tables, segments: int, variant: str = "increment") -> str:
+    """What the tables say: the curve, the factors for T = `segments` and what they mean, coupling and exponent.
+
+    Raises
+    ------
+    TableError
+        The tables do not serve that many segments, or lack the variant.
+    """
+    return "\n".join([*_curve(tables), "", *_factors(tables, segments, variant), "", *_coupling(tables), *_law(tables)])
+
+
+def provenance(tables: Tables) -> str:
+    """Where the tables come from."""
+    attributes = tables.dataset.attrs
+    versions = json.loads(attributes["versions"])
+    upgraded = f", brought up from version {attributes['upgraded_from']}" if "upgraded_from" in attributes else ""
+    rows = [
+        ("schema", f"{attributes['schema']} version {attributes['schema_version']}{upgraded}"),
+        ("serves", f"1 to {tables.longest} segments"),
+        ("engine", f"{attributes['engine']}, seed {attributes['seed']}"),
+        ("simulated with", ", ".join(f"{name} {version}" for name, version in versions.items())),
+        ("SHA-256 of traces", str(attributes["traces_sha256"])),
+        ("SHA-256 of content", str(attributes.get("content_sha256", "none yet"))),
+    ]
+    return "\n".join(f"{name}: {value}" for name, value in rows)
+
+
+def variants(tables: Tables, segments: int) -> str:
+    """The first factors of every variant for T = `segments`, side by side; raises as `summarize`."""
+    shown = min(segments, 8)
+    rows = [
+        (name, *(f"{factor:.3f}" for factor in tables.retention(segments, name)[:shown])) for name in tables.variants
+    ]
+    return table(rows, (f"RF(t, {segments})", *(f"t = {segment}" for segment in range(1, shown + 1))))
+
+
+def _curve(tables: Tables) -> Iterator[str]:
+    data = tables.dataset
+    low, high = data["increment_rate_interval"].values
+    yield (
+        f"increments fall by exp(-a) a cycle, a = {float(data['increment_rate']):.4f} ({low:.4f} to {high:.4f}); "
+        f"the curve departs from this law by {float(data['increment_residual']):.1e} of its end at most"
+    )
+    if "law_prediction_error" in data:
+        errors = (
+            f"{name} {error:.1e}"
+            for name, error in zip(data["law"].values, data["law_prediction_error"].values, strict=True)
+        )
+        yield f"error at cycles left out of the fit: {', '.join(errors)}; law taken: {data['law_share'].attrs['law']}"
+    if "source" in data["increment"].attrs:
+        yield f"increments are {data['increment'].attrs['source']}"
+
+
+def _factors(tables: Tables, segments: int, variant: str) -> Iterator[str]:
+    factors, remaining = (method(segments, variant) for method in (tables.retention, tables.remaining))
+    shown = np.arange(segments)
+    if segments > MOST_ROWS:
+        shown = np.concatenate([shown[: MOST_ROWS // 2], shown[-MOST_ROWS // 4 :]])
+    yield f"retention factors, variant {variant}, T = {segments}; left: of segment t's writing when the last one reads"
+    rows = [(f"{place + 1}", f"{factors[place]:.4f}", f"{remaining[place]:.2e}") for place in shown]
+    lines = table(rows, ("t", "factor", "left")).splitlines()
+    if segments > MOST_ROWS:
+        lines.insert(2 + MOST_ROWS // 2, "...")
+    yield from lines
+    if FORMS[variant] == FORMS["horizon"] and "method" in tables.dataset["horizon_cycles"].attrs:
+        yield f"horizon: {tables.dataset['horizon_cycles'].attrs['method']}"
+    law = int((tables.dataset["increment_simulated"].values[:segments] == 0).sum())
+    if law:
+        error = tables.dataset["increment_error"].values[:segments] / tables.dataset["increment"].values[0]
+        yield f"{law} of {segments} increments are the law's; their standard error is {error.max():.1e} of the first"
+
+
+def _coupling(tables: Tables) -> Iterator[str]:
+    data = tables.dataset
+    low, high = data["influence_scale_interval"].values
+    yield (
+        f"influence falls with {float(data['influence_scale']):.3f} ({low:.3f} to {high:.3f}) per synapse spacing, "
+        f"residual {float(data['influence_residual']):.1%}; the coupling put in with "
+        f"{float(data['coupling_scale']):.3f}"
+    )
+    yield (
+        f"neighbouring tokens are {float(data['token_spacing']):g} spacings apart, "
+        f"so that attention decays with {tables.decay_per_token:.3f} per token"
+    )
+    if "kernel" in data.coords:
+        criterion = data["influence_kernel_criterion"].values
+        shown = ", ".join(
+            f"{name} {value:+.1f}"
+            for name, value in zip(data["kernel"].values, criterion - criterion.min(), strict=True)
+        )
+        yield f"Akaike's criterion of the influence above the best: {shown}"
+        if int(data["anisotropy_directions"]) < 3:
+            yield "all synapses lie on one line or nearly so, so that isotropy cannot be tested"
+        else:
+            yield (
+                f"anisotropy of the decay {float(data['anisotropy']):.3f} (p = {float(data['anisotropy_p_value']):.2g})"
+            )
+
+
+def _law(tables: Tables) -> Iterator[str]:
+    data = tables.dataset
+    low, high = data["exponent_interval"].values
+    start, end = data["exponent_range"].values
+    yield (
+        f"presynaptic exponent {tables.exponent:.3f} ({low:.3f} to {high:.3f}) over {start:.3g} to {end:.3g} s of "
+        f"activity; the parent paper has {PARENT_EXPONENT:g}"
+    )
+    if "exponent_local" in data:
+        first, last = data["exponent_local"].values
+        yield f"the exponent of the first quarter of that range is {first:.2f}, of the last {last:.2f}"

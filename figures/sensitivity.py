@@ -1,0 +1,90 @@
+"""How what is distilled moves with the parameters of the simulation: one column for each parameter that varied."""
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from distill.sweep import rank_correlations, summary, varied
+from figures.style import LONG_TERM, PRESYNAPTIC, REFERENCE, SHORT_TERM, axis_label, paper_style, units_of
+
+COLOURS = (LONG_TERM, LONG_TERM, SHORT_TERM, PRESYNAPTIC)
+WIDTH, HEIGHT = 2.0, 1.7
+GROUPS = 12
+FEWEST_IN_GROUP = 5
+WIDE_RATIO = 8
+"""Ratio of largest and smallest value from which a positive parameter is drawn on a logarithmic axis."""
+WORDS = {
+    "a": ("increment rate", "1 / cycle"),
+    "scale": ("decay of influence", "1 / spacing"),
+    "alpha": ("exponent", "1"),
+}
+
+
+@paper_style()
+def draw_sensitivity(dataset: xr.Dataset) -> Figure:
+    """Retention factor of the first segment, increment rate, decay of influence and exponent against each parameter.
+
+    Dots are points of the sweep, all other parameters being as they happen to be; the line joins medians of a twelfth
+    of the points each, or of the points at each value where there are few. Above each panel is the partial rank
+    correlation. Points that failed are left out. The figure is ours; it answers a reviewer of the RMAAT paper.
+
+    Parameters
+    ----------
+    dataset
+        As `distill.sweep.read_sweep` returns it.
+    """
+    names, quantities, correlations = varied(dataset), summary(dataset), rank_correlations(dataset)
+    figure = Figure(figsize=(max(4.0, 1.2 + WIDTH * len(names)), 0.8 + HEIGHT * max(1, len(quantities))))
+    panels = figure.subplots(max(1, len(quantities)), len(names), squeeze=False, sharex="col", sharey="row")
+    for row, (label, values) in enumerate(quantities.items()):
+        for column, name in enumerate(names):
+            axes = panels[row, column]
+            _draw_panel(axes, dataset[name].values, values, COLOURS[row])
+            if name in correlations and np.isfinite(correlations[name][label]):
+                axes.set_title(f"{correlations[name][label]:+.2f}", fontsize="small", loc="right")
+        words, units = WORDS.get(label, (f"${label}$".replace("RF", r"\mathrm{RF}"), "1"))
+        panels[row, 0].set_ylabel(f"{words}\n({units})")
+    for column, name in enumerate(names):
+        panels[-1, column].set_xlabel(
+            axis_label(name.replace("_", " "), units=units_of(dataset[name])), fontsize="small"
+        )
+    failed = int((dataset["message"] != "").sum())
+    figure.suptitle(f"{dataset.sizes['point']} simulations" + (f", {failed} of them not whole" if failed else ""))
+    return figure
+
+
+def _draw_panel(axes: Axes, parameter: np.ndarray, values: np.ndarray, colour: str) -> None:
+    sound = np.isfinite(values)
+    place, words = _places(parameter)
+    # Thousands of dots as lines of an SVG would be slow to open.
+    axes.plot(place[sound], values[sound], ".", markersize=2, alpha=0.35, color=colour, rasterized=True)
+    axes.plot(*_medians(place[sound], values[sound]), color="black", linewidth=1)
+    axes.axhline(0, color=REFERENCE, linewidth=0.5) if values[sound].min(initial=0) < 0 else None
+    if words:
+        axes.set_xticks(range(len(words)), words)
+    elif parameter.min() > 0 and parameter.max() > WIDE_RATIO * parameter.min():
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _places(parameter: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Where the values stand along the axis, and their words if they are no numbers."""
+    if parameter.dtype.kind in "fi":
+        return parameter, []
+    words, places = np.unique(parameter.astype(str), return_inverse=True)
+    return places, [str(word) for word in words]
+
+
+def _medians(place: np.ndarray, values: np.ndarray) -> tuple[list[float], list[float]]:
+    """Medians of both over groups along the axis."""
+    distinct = np.unique(place)
+    if len(distinct) <= GROUPS:
+        groups = [place == value for value in distinct]
+    else:
+        count = max(1, min(GROUPS, len(place) // FEWEST_IN_GROUP))
+        groups = np.array_split(np.argsort(place, kind="stable"), count)
+    return [float(np.median(place[group])) for group in groups], [float(np.median(values[group])) for group in groups]

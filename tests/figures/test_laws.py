@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+
+from astro_sim import SimulationParameters, simulate
+from distill import TableError, Tables, distil
+from figures import draw_laws
+from figures.laws import geometric_law
+
+
+@pytest.fixture(scope="module")
+def models(tables):
+    soft = SimulationParameters().override({"long_term_growth": "soft_bound"})
+    return {"linear": tables, "soft bound": distil(simulate(soft))}
+
+
+def test_curves_of_models_that_are_one_number_lie_on_one_line(models):
+    curves, _ = draw_laws(models).axes
+    *points, line = curves.lines
+    assert len(points) == 2
+    for each in points:
+        np.testing.assert_allclose(each.get_ydata(), -np.expm1(-each.get_xdata()), atol=1e-3)
+    np.testing.assert_allclose(line.get_ydata(), -np.expm1(-line.get_xdata()))
+
+
+def test_each_model_is_drawn_at_its_own_rate(models):
+    curves, _ = draw_laws(models).axes
+    for line, tables in zip(curves.lines, models.values(), strict=False):
+        rate = float(tables.dataset["increment_rate"])
+        np.testing.assert_allclose(line.get_xdata(), rate * np.arange(1, tables.dataset.sizes["cycle"] + 1))
+
+
+def test_the_largest_departure_drawn_is_the_one_that_the_tables_and_the_legend_tell(models):
+    curves, departures = draw_laws(models).axes
+    texts = [text.get_text() for text in curves.get_legend().get_texts()]
+    for line, text, (name, tables) in zip(departures.lines, texts, models.items(), strict=False):
+        residual = float(tables.dataset["increment_residual"])
+        assert np.abs(line.get_ydata()).max() == pytest.approx(100 * residual, rel=1e-3, abs=1e-7)
+        assert text.startswith(f"{name}: ")
+        assert f"off by {residual:.0e}" in text
+
+
+def test_the_law_drawn_is_the_least_squares_fit_of_its_rate(tables):
+    growth, law, end = geometric_law(tables)
+    assert end == pytest.approx(float(tables.dataset["law_saturation"]), rel=1e-6)
+    assert abs((growth - law) @ law) < 1e-9
+
+
+def test_tables_without_the_curve_are_refused(tables):
+    with pytest.raises(TableError, match="without the long-term curve; make it again with: rmaat distill"):
+        draw_laws({"old": Tables(tables.dataset.drop_vars("long_term_curve"))})
