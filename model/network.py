@@ -12,10 +12,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple, cast
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from distill.tables import Tables
@@ -24,6 +22,7 @@ from model.errors import ModelError
 from model.parameters import ModelParameters
 from model.positions import ExponentialKernel, LearnedExponentialKernel, MeasuredKernel
 from model.replay import Amrb, Differentiation, Segment, Stage, State, joined, scan
+from model.retention import build_retention
 
 
 class Block(nn.Module):
@@ -145,20 +144,14 @@ class SegmentClassifier(nn.Module):
         In `forward`: a sequence that is empty or longer than `segments` x `segment_length`, or a token out of range.
     """
 
-    retention_weight: Tensor
-    retention_total: Tensor
-
-    def __init__(
-        self, parameters: ModelParameters, attentions: list[Attention], retention: tuple[np.ndarray, np.ndarray]
-    ):
-        """`retention` holds w(t) and W(T), each of shape (segments,), with RF(t, T) = w(t) / W(T)."""
+    def __init__(self, parameters: ModelParameters, attentions: list[Attention], retention: nn.Module):
+        """`retention` gives the factors, as those of `model.retention` do."""
         super().__init__()
         self.parameters_record = parameters
         self.cell = SegmentCell(parameters, attentions)
         self.initial_memory = nn.Parameter(0.02 * torch.randn(parameters.memory_tokens, parameters.width))
         self.head = nn.Linear(parameters.width, parameters.classes)
-        for name, values in zip(("retention_weight", "retention_total"), retention, strict=True):
-            self.register_buffer(name, torch.from_numpy(values).float())
+        self.retention = retention
 
     def forward(
         self,
@@ -172,7 +165,7 @@ class SegmentClassifier(nn.Module):
         counts = (lengths + record.segment_length - 1) // record.segment_length
         segments = self._mark_passed(split_segments(tokens, lengths, record.segment_length), counts)
         # Rows (segment, batch); where a sample has ended the factor is not used.
-        retention = list(self.retention_weight[: len(segments), None] / self.retention_total[counts - 1])
+        retention = list(self.retention(len(segments), counts))
         memory = self.initial_memory.expand(len(tokens), -1, -1)
         summaries, _ = scan(self.cell, segments, memory, retention, self.cell.shared(), differentiation)
         return self.head(self._readout(torch.stack(summaries), lengths, counts))
@@ -238,7 +231,7 @@ def build_model(parameters: ModelParameters, tables: Tables) -> SegmentClassifie
         The tables lack the variant or the number of segments; the message gives the command that makes them.
     """
     variant = parameters.retention if parameters.family.retains else "none"
-    retention = tables.retention_parts(parameters.segments, variant)
+    retention = build_retention(tables, parameters.segments, variant)
     return SegmentClassifier(parameters, [_attention(parameters, tables) for _ in range(parameters.layers)], retention)
 
 
@@ -263,23 +256,8 @@ def _positions(parameters: ModelParameters, tables: Tables) -> RelativePositions
     kernels: dict[str, Callable[[], nn.Module]] = {
         "decaying": lambda: ExponentialKernel(tables.decay_per_token),
         "learned": lambda: LearnedExponentialKernel(tables.decay_per_token),
-        "measured": lambda: MeasuredKernel(torch.from_numpy(influence_per_token(tables, rows)).float()),
+        "measured": lambda: MeasuredKernel(torch.from_numpy(tables.decay_kernel(rows)).float()),
     }
     if parameters.relative_positions == "none":
         return None
     return RelativePositions(parameters.width, parameters.heads, rows, kernels[parameters.relative_positions]())
-
-
-def influence_per_token(tables: Tables, tokens: int) -> NDArray[np.float64]:
-    """The measured influence at distances of 0 to `tokens` - 1 tokens, 1 at distance 0.
-
-    Between the measured distances it is interpolated; beyond them it goes on with the fitted decay.
-    """
-    distance, influence = (tables.dataset[name].values for name in ("distance", "influence"))
-    wanted = np.arange(tokens) * float(tables.dataset["token_spacing"])
-    beyond = np.clip(wanted - distance[-1], 0, None)
-    return (
-        np.interp(wanted, distance, influence)
-        / influence[0]
-        * np.exp(-float(tables.dataset["influence_scale"]) * beyond)
-    )

@@ -1,12 +1,11 @@
 """The classifier: segments, memory, retention, masking and readout."""
 
-import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
 from model.errors import ModelError
-from model.network import PassedSegment, influence_per_token, split_segments
+from model.network import PassedSegment, split_segments
 from model.parameters import ARCHITECTURES, ModelParameters
 from model.replay import Amrb, Bptt
 from rmaat.records import ParameterError
@@ -83,7 +82,7 @@ def by_hand(model, sample):
     for index, piece in enumerate(pieces):
         padded = functional.pad(piece, (0, record.segment_length - len(piece)))[None]
         present = torch.arange(record.segment_length)[None] < len(piece)
-        factor = (model.retention_weight[index] / model.retention_total[len(pieces) - 1]).expand(1)
+        factor = model.retention(index + 1, torch.tensor([len(pieces)]))[index]
         summary, memory = model.cell((padded, present), memory, factor, model.cell.shared())
     return model.head(summary / (len(pieces[-1]) + record.memory_tokens))
 
@@ -100,7 +99,7 @@ def test_logits_are_those_of_one_sequence_walked_by_hand(make_any, ragged_batch,
 def test_memory_is_multiplied_by_the_factor_of_segment_and_length(make_any, tables):
     model = make_any("rmaat")
     for segments in range(1, 6):
-        found = model.retention_weight[:segments] / model.retention_total[segments - 1]
+        found = model.retention(segments, torch.tensor([segments]))[:, 0]
         torch.testing.assert_close(found, torch.from_numpy(tables.retention(segments)), rtol=1e-6, atol=0)
     segment = (torch.ones(1, 10, dtype=torch.int64), torch.ones(1, 10, dtype=torch.bool))
     memory = model.initial_memory[None]
@@ -111,7 +110,7 @@ def test_memory_is_multiplied_by_the_factor_of_segment_and_length(make_any, tabl
 
 def test_the_baseline_rmt_keeps_all_of_its_memory(make_any):
     model = make_any("rmt")
-    assert model.retention_weight.tolist() == model.retention_total.tolist() == [1.0] * 5
+    assert model.retention(5, torch.tensor([5])).tolist() == [[1.0]] * 5
 
 
 def test_every_parameter_of_every_architecture_learns(make_any, ragged_batch):
@@ -213,19 +212,6 @@ def test_each_ablation_changes_the_model_and_keeps_the_gradient_of_replay(make_a
     # What is learned starts where the tables have it.
     same = torch.allclose(model(tokens, lengths), make_any("rmaat")(tokens, lengths))
     assert same == ("learned" in changes.values())
-
-
-def test_measured_influence_starts_at_one_meets_the_table_and_goes_on_as_the_fit(tables):
-    found = influence_per_token(tables, 40)
-    distance, influence = tables.dataset["distance"].values, tables.dataset["influence"].values
-    spacing = float(tables.dataset["token_spacing"])
-    for token in range(40):
-        if token * spacing <= distance[-1]:
-            expected = np.interp(token * spacing, distance, influence) / influence[0]
-            assert found[token] == pytest.approx(expected)
-    assert found[0] == 1
-    assert found[39] / found[38] == pytest.approx(np.exp(-tables.decay_per_token))
-    assert (np.diff(found) < 0).all()
 
 
 def all_rows(model):

@@ -1,0 +1,51 @@
+"""Retention factors as the model holds them: numbers of the tables, not learned, kept with the model's weights."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from distill.schema import FORMS, SEPARABLE
+from distill.tables import Array, Tables
+
+
+class SeparableRetention(nn.Module):
+    """Factors of the form RF(t, T) = w(t) / W(T), which all but two variants have: two short rows for any T."""
+
+    weight: Tensor
+    total: Tensor
+
+    def __init__(self, weight: Array, total: Array):
+        super().__init__()
+        self.register_buffer("weight", torch.from_numpy(weight).float())
+        self.register_buffer("total", torch.from_numpy(total).float())
+
+    def forward(self, segments: int, counts: Int[Tensor, " batch"]) -> Float[Tensor, "segment batch"]:
+        """RF(t, T) for t up to `segments` and T = `counts`; where t > T the value means nothing."""
+        return self.weight[:segments, None] / self.total[counts - 1]
+
+
+class TabulatedRetention(nn.Module):
+    """Factors of any form, as the triangle of all t <= T."""
+
+    rows: Tensor
+
+    def __init__(self, rows: Array):
+        super().__init__()
+        self.register_buffer("rows", torch.from_numpy(rows).float())
+
+    def forward(self, segments: int, counts: Int[Tensor, " batch"]) -> Float[Tensor, "segment batch"]:
+        """As `SeparableRetention`."""
+        return self.rows[counts - 1, :segments].T
+
+
+def build_retention(tables: Tables, segments: int, variant: str) -> SeparableRetention | TabulatedRetention:
+    """The factors of `variant` for up to `segments` segments.
+
+    Raises
+    ------
+    distill.tables.TableError
+        The tables lack the variant or the number of segments; the message gives the command that makes them.
+    """
+    if FORMS.get(variant, SEPARABLE) == SEPARABLE:
+        return SeparableRetention(*tables.retention_parts(segments, variant))
+    return TabulatedRetention(tables.retention_rows(segments, variant))
