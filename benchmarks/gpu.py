@@ -9,25 +9,24 @@ memory is named in its line of the table.
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-
-from benchmarks import bare
-
-bare.stand_in()
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+import benchmarks.bare  # noqa: F401 (first, because the rooms below import what it stands in for)
 from benchmarks.report import RESULTS, processor, write_report
 from distill.tables import default_tables
 from model.network import SegmentClassifier, build_model
 from model.parameters import ModelParameters
+from model.peak import peak_memory
+from model.plan import plan
 from model.replay import Amrb, Bptt, Differentiation
 from rmaat.files import write_text
 from rmaat.text import table
@@ -84,8 +83,20 @@ CONTENDERS = {
     "RLT, our replay": Contender("rlt", lambda _: Amrb(1)),
     "Transformer, fused softmax": Contender("transformer", lambda _: Bptt()),
     "Linear Transformer": Contender("linear_transformer", lambda _: Bptt()),
-    "AT": Contender("at", lambda _: Bptt()),
+    "AT": Contender("astromorphic_transformer", lambda _: Bptt()),
 }
+
+COLUMNS = (
+    "model",
+    "tokens",
+    "compiled",
+    "tokens/s",
+    "forward ms",
+    "backward ms",
+    "peak MB",
+    "of matrix peak",
+    "device busy",
+)
 
 
 def main() -> None:
@@ -144,7 +155,7 @@ def measure_exactness(device: torch.device, scale: Scale) -> list[dict[str, Any]
 
 
 def measure_all(device: torch.device, scale: Scale, peak: float, end: float) -> list[dict[str, Any]]:
-    """Each contender at each length: eager first, all of them; then compiled; what comes after `end` is named as left out."""
+    """Each contender at each length, first eager, then compiled; what comes after `end` is named as left out."""
     results = []
     for compiled in (False, True):
         for length in scale.lengths:
@@ -176,7 +187,7 @@ def _attempt(
 def measure(
     contender: Contender, length: int, compiled: bool, device: torch.device, scale: Scale, peak: float
 ) -> dict[str, Any]:
-    """Forward and backward time, tokens a second, peak memory and use of the device, of one training step in bfloat16."""
+    """Times, tokens a second, peak memory and use of the device, of one training step in bfloat16."""
     parameters = _parameters(contender.architecture, length, scale)
     torch.manual_seed(0)
     model = build_model(parameters, default_tables()).to(device)
@@ -205,17 +216,21 @@ def measure(
     with _softmax(contender.eager_softmax):
         step()
         step()
-        memory = _peak_memory(step, device)
+        memory = peak_memory(step, device)
         while len(times["forward"]) < 13 and sum(map(sum, times.values())) < 3.0:
             step()
     forward, backward, rest = (min(spent[2:]) for spent in times.values())
     seconds = forward + backward + rest
+    arithmetic = plan(parameters, "bptt", length, batch).training_flops_per_token
     return {
         "batch": batch,
         "forward_seconds": forward,
         "backward_seconds": backward,
         "tokens_per_second": batch * length / seconds,
         "peak_bytes": memory,
+        # Of a step without replay, for all alike: what is recomputed is cost, and no work.
+        "share_of_matrix_peak": batch * length / seconds * arithmetic / peak,
+        "share_of_time_busy": _busy(step, device),
     }
 
 
@@ -250,3 +265,65 @@ def _gradient(
 
 def _distance(found: Tensor, reference: Tensor) -> float:
     return ((found - reference).norm() / reference.norm()).item()
+
+
+def _softmax(eager: bool) -> AbstractContextManager[Any]:
+    """Softmax attention as torch would choose it, or with all scores in memory, as published."""
+    return sdpa_kernel(SDPBackend.MATH) if eager else nullcontext()
+
+
+def _busy(step: Callable[[], None], device: torch.device) -> float | None:
+    """The share of a step's time in which the device computes; None on a CPU, which always does."""
+    if device.type != "cuda":
+        return None
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profiler:
+        seconds = _seconds(step, device)
+    return sum(event.device_time_total for event in profiler.key_averages()) * 1e-6 / seconds
+
+
+def _exactness_table(results: list[dict[str, Any]]) -> str:
+    rows = [
+        (
+            result["precision"],
+            "yes" if result["same_bits"] else "no",
+            *(f"{result[name]:.1e}" for name in ("amrb_from_bptt", "bptt_from_float64", "amrb_from_float64")),
+        )
+        for result in results
+    ]
+    return table(rows, ("gradients in", "AMRB = BPTT to the bit", "AMRB - BPTT", "BPTT - float64", "AMRB - float64"))
+
+
+def _speed_table(results: list[dict[str, Any]]) -> str:
+    return table([_row(result) for result in results], COLUMNS)
+
+
+def _row(result: dict[str, Any]) -> tuple[str, ...]:
+    start = (result["model"], f"{result['length']:,}", "yes" if result["compiled"] else "no")
+    if "left_out" in result:
+        return (*start, result["left_out"][:60], "", "", "", "", "")
+    busy = result["share_of_time_busy"]
+    return (
+        *start,
+        f"{result['tokens_per_second']:,.0f}",
+        f"{1e3 * result['forward_seconds']:.1f}",
+        f"{1e3 * result['backward_seconds']:.1f}",
+        f"{result['peak_bytes'] / 1e6:,.0f}",
+        f"{result['share_of_matrix_peak']:.1%}",
+        "" if busy is None else f"{busy:.0%}",
+    )
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def _seconds(run: Callable[[], Any], device: torch.device) -> float:
+    started = _now(device)
+    run()
+    return _now(device) - started
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,7 @@
 """Outside peers as they come from their authors, each wrapped to give the loss of one batch of tokens.
 
-`benchmarks/peers.txt` lists what to install; a peer that is not installed is named as such and left out. No code of theirs is copied here.
+`benchmarks/peers.txt` lists what to install; a peer that is not installed is named as such and left out. No code of
+theirs is copied here.
 """
 
 from collections.abc import Callable
