@@ -21,7 +21,7 @@ from model.attention import AstromorphicAttention, Attention, LinearAttention, R
 from model.errors import ModelError
 from model.parameters import ModelParameters
 from model.positions import ExponentialKernel, LearnedExponentialKernel, MeasuredKernel
-from model.replay import Amrb, Differentiation, Segment, Stage, State, joined, scan
+from model.replay import Amrb, Differentiation, LayerwiseAmrb, Segment, Stage, State, joined, scan
 from model.retention import build_retention
 
 
@@ -161,14 +161,28 @@ class SegmentClassifier(nn.Module):
     ) -> Float[Tensor, "batch class"]:
         """Logits. `tokens` are padded behind their `lengths`; `differentiation` says how gradients will be made."""
         self._check(tokens, lengths)
+        if isinstance(differentiation, LayerwiseAmrb) and self.cell._compiled_call_impl is not None:
+            # The replay would run uncompiled, and draw other dropout masks than the compiled forward pass.
+            raise ModelError("a compiled cell cannot be replayed layer by layer; use Amrb, or do not compile")
         record = self.parameters_record
         counts = (lengths + record.segment_length - 1) // record.segment_length
         segments = self._mark_passed(split_segments(tokens, lengths, record.segment_length), counts)
         # Rows (segment, batch); where a sample has ended the factor is not used.
         retention = list(self.retention(len(segments), counts))
-        memory = self.initial_memory.expand(len(tokens), -1, -1)
+        # Not `expand`, whose strides differ from those of every later memory and would cost a compilation.
+        memory = self.initial_memory.repeat(len(tokens), 1, 1)
         summaries, _ = scan(self.cell, segments, memory, retention, self.cell.shared(), differentiation)
         return self.head(self._readout(torch.stack(summaries), lengths, counts))
+
+    def compile_cell(self, backend: str = "inductor") -> None:
+        """Compile the segment cell with `torch.compile`: segments have one shape, so one training graph serves all.
+
+        Where the readout leaves segments out there is a second one for these; passes without a graph have their own.
+        Weights keep their names. Replay and BPTT, both compiled, agree to the bit; with the plain model, to rounding.
+        """
+        # Training, replay and evaluation, read or passed, last batches that are not full: more than torch's limit of 8.
+        torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 32)
+        self.cell.compile(backend=backend, dynamic=False, fullgraph=True)
 
     def _mark_passed(self, segments: list[Segment], counts: Tensor) -> list[Segment]:
         """The segments, those that the readout leaves out as `PassedSegment`; shapes depend on it, so it is fetched."""

@@ -170,6 +170,9 @@ class TrainingParameters(Record):
     precision: str = parameter(
         "auto", "auto is bfloat16 on CUDA, else float32", choices=("auto", "float32", "bfloat16")
     )
+    compile: bool = parameter(
+        False, "compile the segment cell: worth its minute where a run takes longer than some minutes"
+    )
     device: str = parameter("auto", "auto is CUDA where there is one, else the CPU", choices=("auto", "cpu", "cuda"))
     parallel: str = parameter(
         "replicate",

@@ -97,6 +97,8 @@ def train(
     with joined_processes(device) as processes:
         torch.manual_seed(configuration.training.seed)
         model = build_model(configuration.model, tables).to(device)
+        if configuration.training.compile:
+            model.compile_cell()
         run = _Run(folder, configuration.training, model, task, device, processes)
         if resume:
             _check_same_run(folder, configuration, tables)

@@ -1,4 +1,8 @@
-"""The classifier: segments, memory, retention, masking and readout."""
+"""The classifier: segments, memory, retention, masking, readout and compilation."""
+
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -7,9 +11,10 @@ from torch.nn import functional
 from model.errors import ModelError
 from model.network import PassedSegment, split_segments
 from model.parameters import ARCHITECTURES, ModelParameters
-from model.replay import Amrb, Bptt
+from model.replay import Amrb, Bptt, LayerwiseAmrb
 from rmaat.records import ParameterError
 
+ROOT = Path(__file__).parents[2]
 RECURRENT = [name for name, family in ARCHITECTURES.items() if family.recurrent]
 ALL = list(ARCHITECTURES)
 ABLATIONS = [
@@ -255,3 +260,53 @@ def test_without_memory_tokens_segments_that_are_not_read_cost_nothing(make_any,
     segment = PassedSegment(torch.ones(1, 10, dtype=torch.int64), torch.ones(1, 10, dtype=torch.bool))
     summary, _ = model.cell(segment, torch.zeros(1, 0, 16).double(), torch.ones(1), model.cell.shared())
     assert not summary.any()
+
+
+COMPILED = """
+import torch
+from torch._dynamo.utils import counters
+from torch.nn import functional
+from distill import default_tables
+from model.network import build_model
+from model.parameters import ModelParameters
+from model.replay import Amrb, Bptt
+
+torch.manual_seed(1)
+sizes = {"width": 8, "heads": 2, "layers": 2, "feed_forward_width": 8, "memory_tokens": 2, "segment_length": 6}
+record = ModelParameters.from_dict(sizes | {"segments": 4, "dropout": 0.1, "readout": "every"})
+model = build_model(record, default_tables())
+tokens, lengths = torch.randint(1, 16, (3, 22)), torch.tensor([22, 12, 5])
+
+def gradient(way):
+    model.zero_grad()
+    torch.manual_seed(2)
+    functional.cross_entropy(model(tokens, lengths, way), torch.tensor([1, 2, 3])).backward()
+    return torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
+
+eager = gradient(Bptt())
+names = list(model.state_dict())
+model.compile_cell("aot_eager")
+compiled = gradient(Bptt())
+assert counters["stats"]["unique_graphs"] == 1, counters
+replayed = gradient(Amrb())
+gradient(Amrb())
+# One more that trains, in replay's surroundings, and those of the pass without a graph.
+assert counters["stats"]["unique_graphs"] <= 4, counters
+assert not counters["graph_break"], counters
+assert torch.equal(compiled, replayed)
+torch.testing.assert_close(compiled, eager)
+assert list(model.state_dict()) == names
+"""
+
+
+def test_the_compiled_cell_has_one_training_graph_for_all_segments_and_the_gradient_of_the_plain_one():
+    """In a process of its own: the checks of shapes that tests run with cannot be compiled."""
+    done = subprocess.run([sys.executable, "-c", COMPILED], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_a_compiled_cell_is_not_replayed_layer_by_layer(make_any, ragged_batch):
+    model = make_any("rmaat")
+    model.compile_cell("eager")
+    with pytest.raises(ModelError, match="compiled cell cannot be replayed layer by layer"):
+        model(*ragged_batch[:2], LayerwiseAmrb())
