@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,11 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import benchmarks.bare  # noqa: F401 (first, because the rooms below import what it stands in for)
+from astro_sim import simulate
 from benchmarks.report import RESULTS, processor, write_report
-from distill.tables import default_tables
+from distill.distillation import distil
+from distill.parameters import DistillParameters
+from distill.tables import Tables
 from model.network import SegmentClassifier, build_model
 from model.parameters import ModelParameters
 from model.peak import peak_memory
@@ -86,10 +90,16 @@ CONTENDERS = {
     "AT": Contender("astromorphic_transformer", lambda _: Bptt()),
 }
 
+MODES = ("eager", "compiled", "graphs")
+"""As it is; the segment cell compiled; the cell's kernels captured once and played again, without launching each."""
+
+LONGEST_STEP = 8.0
+"""Seconds that a step may take if it ran at a tenth of the device's peak; longer ones are left out."""
+
 COLUMNS = (
     "model",
     "tokens",
-    "compiled",
+    "mode",
     "tokens/s",
     "forward ms",
     "backward ms",
@@ -134,8 +144,8 @@ def measure_exactness(device: torch.device, scale: Scale) -> list[dict[str, Any]
     segments = 4
     parameters = _parameters("rmaat", segments * scale.segment_length, scale)
     torch.manual_seed(0)
-    model = build_model(parameters, default_tables()).to(device)
-    exact = build_model(parameters, default_tables()).to(device, torch.float64)
+    model = build_model(parameters, _tables(segments)).to(device)
+    exact = build_model(parameters, _tables(segments)).to(device, torch.float64)
     exact.load_state_dict({name: value.double() for name, value in model.state_dict().items()})
     tokens, labels = _batch(2, segments * scale.segment_length, device)
     reference = _gradient(exact, tokens, labels, Bptt())
@@ -155,27 +165,27 @@ def measure_exactness(device: torch.device, scale: Scale) -> list[dict[str, Any]
 
 
 def measure_all(device: torch.device, scale: Scale, peak: float, end: float) -> list[dict[str, Any]]:
-    """Each contender at each length, first eager, then compiled; what comes after `end` is named as left out."""
+    """Each contender at each length, one mode after the other; what comes after `end` is named as left out."""
     results = []
-    for compiled in (False, True):
+    for mode in MODES if device.type == "cuda" else MODES[:2]:
         for length in scale.lengths:
             for name, contender in CONTENDERS.items():
-                line: dict[str, Any] = {"model": name, "length": length, "compiled": compiled}
+                line: dict[str, Any] = {"model": name, "length": length, "mode": mode}
                 if time.monotonic() > end:
                     line["left_out"] = "no time left"
                 else:
-                    line |= _attempt(contender, length, compiled, device, scale, peak)
+                    line |= _attempt(contender, length, mode, device, scale, peak)
                 results.append(line)
                 print(line, flush=True)
     return results
 
 
 def _attempt(
-    contender: Contender, length: int, compiled: bool, device: torch.device, scale: Scale, peak: float
+    contender: Contender, length: int, mode: str, device: torch.device, scale: Scale, peak: float
 ) -> dict[str, Any]:
     """The measurement, or why there is none."""
     try:
-        return measure(contender, length, compiled, device, scale, peak)
+        return measure(contender, length, mode, device, scale, peak)
     except (RuntimeError, torch.OutOfMemoryError) as error:
         return {"left_out": str(error).splitlines()[0][:200]}
     finally:
@@ -185,16 +195,19 @@ def _attempt(
 
 
 def measure(
-    contender: Contender, length: int, compiled: bool, device: torch.device, scale: Scale, peak: float
+    contender: Contender, length: int, mode: str, device: torch.device, scale: Scale, peak: float
 ) -> dict[str, Any]:
     """Times, tokens a second, peak memory and use of the device, of one training step in bfloat16."""
     parameters = _parameters(contender.architecture, length, scale)
-    torch.manual_seed(0)
-    model = build_model(parameters, default_tables()).to(device)
-    if compiled:
-        model.compile_cell()
-    optimiser = torch.optim.AdamW(model.parameters(), fused=device.type == "cuda")
     batch = max(1, scale.tokens // length)
+    arithmetic = plan(parameters, "bptt", length, batch).training_flops_per_token
+    if (least := arithmetic * batch * length / (0.1 * peak)) > LONGEST_STEP:
+        return {"left_out": f"a step would take about {least:.0f} s"}
+    torch.manual_seed(0)
+    model = build_model(parameters, _tables(parameters.segments)).to(device)
+    if mode != "eager":
+        model.compile_cell("cudagraphs" if mode == "graphs" else "inductor")
+    optimiser = torch.optim.AdamW(model.parameters(), fused=device.type == "cuda")
     tokens, labels = _batch(batch, length, device)
     way = contender.way(parameters.segments)
     lengths = torch.full((batch,), length, device=device)
@@ -221,7 +234,6 @@ def measure(
             step()
     forward, backward, rest = (min(spent[2:]) for spent in times.values())
     seconds = forward + backward + rest
-    arithmetic = plan(parameters, "bptt", length, batch).training_flops_per_token
     return {
         "batch": batch,
         "forward_seconds": forward,
@@ -240,6 +252,11 @@ def _parameters(architecture: str, length: int, scale: Scale) -> ModelParameters
         scale.model | {"segment_length": min(length, scale.segment_length), "segments": segments}
     )
     return record.as_architecture(architecture)
+
+
+@cache
+def _tables(segments: int) -> Tables:
+    return distil(simulate(), DistillParameters(segments=segments))
 
 
 def _batch(batch: int, length: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -298,7 +315,7 @@ def _speed_table(results: list[dict[str, Any]]) -> str:
 
 
 def _row(result: dict[str, Any]) -> tuple[str, ...]:
-    start = (result["model"], f"{result['length']:,}", "yes" if result["compiled"] else "no")
+    start = (result["model"], f"{result['length']:,}", result["mode"])
     if "left_out" in result:
         return (*start, result["left_out"][:60], "", "", "", "", "")
     busy = result["share_of_time_busy"]
