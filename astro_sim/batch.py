@@ -18,7 +18,7 @@ from astro_sim.geometry import Geometry, build_geometry
 from astro_sim.influence import ANSWERING, MOST_STEPS, PUSHED, SLOPE_STEP, TOLERANCE
 from astro_sim.parameters import SimulationParameters
 from astro_sim.protocol import build_intervals, presynaptic_drive
-from astro_sim.simulate import simulate
+from astro_sim.simulation import simulate
 from astro_sim.stability import check_stability
 from astro_sim.traces import build_traces
 from rmaat.errors import RmaatError

@@ -36,6 +36,9 @@ fft: Any = scipy_fft
 # A tensor of 0.5 MB, which up to here is also the fastest kind.
 LARGEST_DENSE = 256
 
+# Share of the strongest coupling; even a million synapses this weak add up to less than rounding does.
+NEGLIGIBLE = 1e-22
+
 RADIUS_TOLERANCE = 1e-7
 """Relative residual of the eigenvector; the error of the eigenvalue, the spectral radius, is of its square."""
 
@@ -144,9 +147,11 @@ class LineCoupling(KernelCoupling):
         """As `Coupling.apply`, by one scan."""
         at_place: Any = np.bincount(self._place.ravel(), signal.ravel())
         # What is taken away first is exact where a synapse is alone, however weak the coupling to other places.
-        others = at_place[self._place] - signal
-        others += self._scan(at_place)[self._place]
-        return self._strength * others
+        others = at_place.take(self._place)
+        others -= signal
+        others += self._scan(at_place).take(self._place)
+        others *= self._strength
+        return others
 
 
 class CityBlockCoupling(KernelCoupling):
@@ -164,17 +169,22 @@ class CityBlockCoupling(KernelCoupling):
 
 
 class FourierCoupling(KernelCoupling):
-    """Equal steps from row to row and from column to column: T is a convolution, padded so that nothing wraps round."""
+    """Equal steps from row to row and from column to column: T is a convolution, padded so that nothing wraps round.
+
+    Padding as wide as the kernel reaches is enough: what wraps round comes from farther off than that.
+    """
 
     def __init__(self, geometry: Geometry, strength: float, scale: float) -> None:
         super().__init__(geometry, strength, scale)
         post, pre = self.shape
-        self._padded = fft.next_fast_len(2 * post - 1), fft.next_fast_len(2 * pre - 1, real=True)
-        rows, columns = (np.fft.fftfreq(size, 1 / size) for size in self._padded)
-        step = geometry.position[:2, :2] - geometry.position[0, 0]
-        offset = rows[:, None, None] * step[-1, 0] + columns[None, :, None] * step[0, -1]
-        kernel = strength * np.exp(-scale * geometry.length(offset))
-        kernel[0, 0] = 0
+        rows, columns = _offsets(2 * post - 1), _offsets(2 * pre - 1)
+        whole = _kernel(geometry, scale, rows, columns)
+        least = NEGLIGIBLE * whole.max()
+        self._padded = (
+            fft.next_fast_len(post + _reach(rows, whole.max(axis=1), least)),
+            fft.next_fast_len(pre + _reach(columns, whole.max(axis=0), least), real=True),
+        )
+        kernel = strength * _kernel(geometry, scale, *map(_offsets, self._padded))
         # T is symmetric, so that the kernel's transform is real but for rounding.
         self._transform = np.ascontiguousarray(fft.rfft2(kernel, workers=1).real)
 
@@ -186,6 +196,25 @@ class FourierCoupling(KernelCoupling):
         waves *= self._transform
         rows = fft.ifft(waves, axis=0, overwrite_x=True)[:post]
         return fft.irfft(rows, self._padded[1], axis=1)[:, :pre]
+
+
+def _offsets(size: int) -> Array:
+    """Steps from one synapse to the others along an axis that wraps round after `size`, in the order of a transform."""
+    offsets: Any = np.fft.fftfreq(size, 1 / size)
+    return offsets
+
+
+def _kernel(geometry: Geometry, scale: float, rows: Array, columns: Array) -> Array:
+    """T of strength 1 for two synapses that are so many `rows` and `columns` of a grid apart."""
+    step = geometry.position[:2, :2] - geometry.position[0, 0]
+    kernel = np.exp(-scale * geometry.length(rows[:, None, None] * step[-1, 0] + columns[None, :, None] * step[0, -1]))
+    kernel[0, 0] = 0
+    return kernel
+
+
+def _reach(offsets: Array, strengths: Array, least: float) -> int:
+    """The farthest of the `offsets` whose strength is more than `least`."""
+    return int(np.abs(offsets[strengths > least]).max(initial=0))
 
 
 def build_coupling(geometry: Geometry, network: NetworkParameters) -> Coupling:

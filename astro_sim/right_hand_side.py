@@ -12,6 +12,14 @@ from astro_sim.equations import FUNCTIONS, Model, Place
 from rmaat.errors import UsageError
 from rmaat.records import unknown_name
 
+OPERATIONS: Mapping[type[ast.operator], Any] = {
+    ast.Add: np.add,
+    ast.Sub: np.subtract,
+    ast.Mult: np.multiply,
+    ast.Div: np.divide,
+}
+"""What NumPy calls the operations, so that the result of one goes where it is wanted without a copy."""
+
 
 class RightHandSide:
     """The time derivative of a model's state.
@@ -42,15 +50,15 @@ class RightHandSide:
             label: (slice(start, int(end)), shape)
             for (label, shape), start, end in zip(shapes.items(), starts, ends, strict=True)
         }
-        self._rates = _compile(model, parameters, coupling)
+        self._write_rates = _compile(model, parameters, coupling)
 
     def __call__(self, state: Array, presynaptic_drive: Array, postsynaptic_drive: Array) -> Array:
         """d state / dt in 1/s for drives of shape (pre,) and (post,)."""
-        derivative = np.empty(self.size)
-        values = [state[place].reshape(shape) for place, shape in self._places.values()]
-        rates = self._rates(*values, presynaptic_drive, postsynaptic_drive)
-        for (place, shape), rate in zip(self._places.values(), rates, strict=True):
-            derivative[place].reshape(shape)[...] = rate
+        derivative = np.empty(self.size, state.dtype)
+        values, rates = (
+            [array[place].reshape(shape) for place, shape in self._places.values()] for array in (state, derivative)
+        )
+        self._write_rates(*values, presynaptic_drive, postsynaptic_drive, *rates)
         return derivative
 
     def unpack(self, state: Array) -> dict[str, Array]:
@@ -68,14 +76,14 @@ class RightHandSide:
         return fresh
 
 
-def _compile(model: Model, parameters: Mapping[str, Any], coupling: Coupling) -> Callable[..., tuple[Array, ...]]:
-    """One function from the variables, in order, and the two drives to the variables' rates.
+def _compile(model: Model, parameters: Mapping[str, Any], coupling: Coupling) -> Callable[..., None]:
+    """One function of the variables, in order, the two drives, and the arrays into which it writes the rates.
 
-    What the equations share is evaluated once: most of the time goes into tanh, which several of them take of the same
-    variable. Every name but those of functions and parameters starts with an underscore, so that none can collide.
+    What the equations share is evaluated once, and what changes nothing is left out. Every name but those of functions
+    and parameters starts with an underscore, so that none can collide.
     """
     shape = (*coupling.shape, *coupling.points)
-    body = _Body({*FUNCTIONS, *parameters})
+    body = _Body({**dict.fromkeys(FUNCTIONS), **parameters})
     at_synapse = _names_at_synapses(model)
     own = {variable.name: f"_{variable.label}" for variable in model.at(Place.SYNAPSE)}
     signal = body.write(model.coupled_signal, own, "coupled_signal")
@@ -88,18 +96,26 @@ def _compile(model: Model, parameters: Mapping[str, Any], coupling: Coupling) ->
         | {"drive": "_post_drive", "synaptic_input": "_synaptic_input"},
         Place.SYNAPSE: at_synapse | {"coupled_input": "_coupled_input"},
     }
-    rates = [body.write(v.rate, names[v.place], v.label) for v in model.variables]
-    arguments = [*(f"_{v.label}" for v in model.variables), "_pre_drive", "_post_drive"]
-    lines = [f"def _rates({', '.join(arguments)}):", *body.lines, f"return {', '.join(rates)},"]
+    for v in model.variables:
+        body.write_to(f"_rate_of_{v.label}", v.rate, names[v.place], v.label)
+    variables = [f"_{v.label}" for v in model.variables]
+    arguments = [*variables, "_pre_drive", "_post_drive", *(f"_rate_of{variable}" for variable in variables)]
+    lines = [f"def _write_rates({', '.join(arguments)}):", *body.lines]
     scope: dict[str, Any] = {
         **FUNCTIONS,
         **parameters,
-        "_coupled": lambda signal: coupling.apply(np.broadcast_to(signal, shape)),
-        "_summed": lambda inputs: np.broadcast_to(inputs, shape).sum(axis=1),
+        **{f"_{function.__name__}": function for function in OPERATIONS.values()},
+        "_coupled": lambda signal: coupling.apply(_filled(signal, shape)),
+        "_summed": lambda inputs: _filled(inputs, shape).sum(axis=1),
         "__builtins__": {},
     }
     exec("\n    ".join(lines), scope)
-    return scope["_rates"]
+    return scope["_write_rates"]
+
+
+def _filled(values: Any, shape: tuple[int, ...]) -> Array:
+    """`values` in that shape; where they have it already, sooner than by broadcasting."""
+    return values if np.shape(values) == shape else np.broadcast_to(values, shape)
 
 
 def _names_at_synapses(model: Model) -> dict[str, str]:
@@ -110,26 +126,76 @@ def _names_at_synapses(model: Model) -> dict[str, str]:
 
 
 class _Body:
-    """Lines of the function, into which expressions are written one by one."""
+    """Lines of the function, into which expressions are written one by one; `constants` are what all may name."""
 
-    def __init__(self, constants: set[str]) -> None:
+    def __init__(self, constants: Mapping[str, Any]) -> None:
         self.lines: list[str] = []
         self._constants = constants
         self._calls: dict[str, str] = {}
 
     def write(self, expression: str, names: Mapping[str, str], owner: str) -> str:
         """The expression with `names` replaced and calls, evaluated in lines of their own, replaced by results."""
-        tree = ast.parse(expression, mode="eval")
+        return f"({ast.unparse(self._tree(expression, names, owner))})"
+
+    def write_to(self, target: str, expression: str, names: Mapping[str, str], owner: str) -> None:
+        """A line that leaves the expression's value in the array `target`; the last operation writes it there."""
+        match self._tree(expression, names, owner):
+            case ast.BinOp(left, operator, right) if type(operator) in OPERATIONS:
+                function = OPERATIONS[type(operator)].__name__
+                self.lines.append(f"_{function}({ast.unparse(left)}, {ast.unparse(right)}, {target})")
+            case tree:
+                self.lines.append(f"{target}[...] = {ast.unparse(tree)}")
+
+    def _tree(self, expression: str, names: Mapping[str, str], owner: str) -> ast.expr:
+        tree = ast.parse(expression, mode="eval").body
         for node in ast.walk(tree):
-            if isinstance(node, ast.Name) and node.id not in names.keys() | self._constants:
+            if isinstance(node, ast.Name) and node.id not in names.keys() | self._constants.keys():
                 raise UsageError(unknown_name(f"name in the equation of {owner},", node.id, {*names, *self._constants}))
-        return f"({ast.unparse(_Writer(names, self._hoist).visit(tree))})"
+        own = {name: value for name, value in self._constants.items() if name not in names}
+        return _Writer(names, self._hoist).visit(_Shortener(own).visit(tree))
 
     def _hoist(self, call: str) -> str:
         if call not in self._calls:
             self._calls[call] = f"_call_{len(self._calls)}"
             self.lines.append(f"{self._calls[call]} = {call}")
         return self._calls[call]
+
+
+class _Shortener(ast.NodeTransformer):
+    """Leaves out factors of 1, terms of 0 and what is multiplied by 0, which is most of a large network's arithmetic.
+
+    What is left gives the same bits wherever the state is finite.
+    """
+
+    def __init__(self, constants: Mapping[str, Any]) -> None:
+        self._constants = constants
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        self.generic_visit(node)
+        left, right = self._number(node.left), self._number(node.right)
+        match node.op, left, right:
+            case (ast.Mult(), 0, _) | (ast.Mult(), _, 0):
+                return ast.Constant(0.0)
+            case (ast.Mult(), 1, _) | (ast.Add(), 0, _):
+                return node.right
+            case (ast.Mult() | ast.Div(), _, 1) | (ast.Add() | ast.Sub(), _, 0):
+                return node.left
+            case ast.Mult(), -1, _:
+                return ast.UnaryOp(ast.USub(), node.right)
+        match node:
+            case ast.BinOp(ast.UnaryOp(ast.USub(), taken), ast.Add(), rest):
+                return ast.BinOp(rest, ast.Sub(), taken)
+        return node
+
+    def _number(self, node: ast.expr) -> float | None:
+        match node:
+            case ast.Constant(int() | float() as value):
+                return value
+            case ast.Name(name) if isinstance(value := self._constants.get(name), int | float):
+                return value
+            case ast.UnaryOp(ast.USub(), operand) if (value := self._number(operand)) is not None:
+                return -value
+        return None
 
 
 class _Writer(ast.NodeTransformer):

@@ -30,7 +30,7 @@ from astro_sim.geometry import Geometry
 from astro_sim.influence import measure_influence
 from astro_sim.parameters import SimulationParameters
 from astro_sim.right_hand_side import RightHandSide
-from astro_sim.simulate import prepare
+from astro_sim.simulation import prepare
 from astro_sim.stability import check_increments
 from astro_sim.traces import build_frame, describe_state, open_traces, refused_writes
 from rmaat.files import FileError, discard, finish, unfinished, unfinished_folder, write_bytes

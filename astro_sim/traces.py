@@ -23,23 +23,26 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
 from astro_sim.arrays import Array
 from astro_sim.durations import multiples
-from astro_sim.engines.job import Job, Solution
-from astro_sim.equations import Variable
 from astro_sim.errors import SimulationError
-from astro_sim.geometry import Geometry
-from astro_sim.parameters import SimulationParameters
 from astro_sim.protocol import presynaptic_drive
 from rmaat.digest import blocks
 from rmaat.digest import content_digest as content_digest
 from rmaat.files import atomic_file
 from rmaat.versions import versions
+
+if TYPE_CHECKING:
+    # Readers of traces need no solvers.
+    from astro_sim.engines.job import Job, Solution
+    from astro_sim.equations import Variable
+    from astro_sim.geometry import Geometry
+    from astro_sim.parameters import SimulationParameters
 
 SCHEMA = "rmaat-traces"
 SCHEMA_VERSION = 2
@@ -83,11 +86,11 @@ _REMEDY = "make it again with rmaat simulate"
 
 
 def build_traces(
-    parameters: SimulationParameters,
+    parameters: "SimulationParameters",
     engine: str,
-    geometry: Geometry,
-    job: Job,
-    solution: Solution,
+    geometry: "Geometry",
+    job: "Job",
+    solution: "Solution",
     sources: Sequence[tuple[int, int]],
     influence: Array,
 ) -> xr.Dataset:
@@ -104,11 +107,11 @@ def build_traces(
 
 
 def build_frame(
-    parameters: SimulationParameters,
+    parameters: "SimulationParameters",
     engine: str,
-    geometry: Geometry,
-    job: Job,
-    solution: Solution,
+    geometry: "Geometry",
+    job: "Job",
+    solution: "Solution",
     sources: Sequence[tuple[int, int]],
     influence: Array,
 ) -> xr.Dataset:
@@ -139,7 +142,7 @@ def stack_trials(trials: Sequence[xr.Dataset], names: Sequence[str], seeds: Sequ
     )
 
 
-def describe_state(variable: Variable) -> dict[str, str]:
+def describe_state(variable: "Variable") -> dict[str, str]:
     """The attributes of a state variable in the file."""
     return _describe("1", variable.meaning, variable.symbol)
 
@@ -214,7 +217,7 @@ def _coordinates(
     return coordinates
 
 
-def _attributes(parameters: SimulationParameters, engine: str, solution: Solution) -> dict[str, Any]:
+def _attributes(parameters: "SimulationParameters", engine: str, solution: "Solution") -> dict[str, Any]:
     details = {
         path[-1]: {
             "unit": quantity.unit,

@@ -1,15 +1,20 @@
-"""Cost of the coupling sum over the number of synapses, kind by kind, and of runs of the smallest and a large network.
+"""Cost of the coupling sum over the number of synapses, and of runs beside the dense form and beside other engines.
 
-python -m benchmarks.coupling [--out benchmarks/results/coupling.json]
+python -m benchmarks.coupling [--nest-python PYTHON] [--out benchmarks/results/coupling.json]
 
-The dense form of the large run is extrapolated: a dense application measured on a smaller network grows with synapses²,
-there are as many as counted in one cycle, times cycles, and everything else costs what it cost. All run in one thread.
+The dense form of a large run is extrapolated: a dense application measured on a smaller network grows with synapses²,
+there are as many as counted in one cycle, times cycles, and everything else costs what it cost. Both solvers take the
+large network at tolerances that leave about the same error, which is measured over one cycle against a much finer run;
+activity that has decayed is not followed below the absolute one, as the default would. All run in one thread.
+`benchmarks.outside` says how Brian2 and NEST run.
 """
 
 import argparse
+import dataclasses
 import os
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,14 +33,13 @@ from astro_sim.coupling import (
     FourierCoupling,
     KernelCoupling,
     LineCoupling,
-    build_coupling,
 )
 from astro_sim.engines import integrate
-from astro_sim.engines.job import Job
+from astro_sim.engines.job import Solution
 from astro_sim.geometry import build_geometry
 from astro_sim.parameters import NetworkParameters
-from astro_sim.protocol import build_intervals
-from astro_sim.rate_model import RATE_MODEL
+from astro_sim.simulation import prepare
+from benchmarks.outside import OutsideRun, beside_brian2, beside_nest
 from benchmarks.report import RESULTS, processor, write_report
 from rmaat.text import table
 
@@ -47,6 +51,12 @@ KINDS: dict[str, tuple[type[KernelCoupling], str, str]] = {
 SIDES, DENSE_SIDES = (16, 32, 64, 128, 256, 512, 1024), (16, 32, 64)
 EXTRAPOLATED_SIDES = (32, 64)
 LARGE, CYCLES = 128, 32
+SOLVERS: Mapping[str, Mapping[str, float]] = {
+    "lsoda": {"relative_tolerance": 1e-8, "absolute_tolerance": 1e-12},
+    "dop853": {"relative_tolerance": 1e-10, "absolute_tolerance": 1e-14},
+}
+FINEST = {"method": "lsoda", "relative_tolerance": 1e-12, "absolute_tolerance": 1e-16}
+BRIAN2_SIDES = (3, 8, 16)
 LEAST_SECONDS, REPEATS = 0.05, 5
 WANTED_EXPONENT, WANTED_LARGE, WANTED_RATIO, WANTED_SMALL = 1.1, 60.0, 100.0, 0.5
 
@@ -56,6 +66,7 @@ class LargeRun:
     """A run of the large network, and what its dense form would take."""
 
     kind: str
+    solver: str
     neurons: int
     cycles: int
     seconds: float
@@ -63,6 +74,8 @@ class LargeRun:
     application_seconds: float
     dense_application_seconds: dict[int, float]
     """extrapolated from networks of these sides"""
+    difference: float
+    """largest, of any variable in the first cycle, from the finest run"""
 
     def ratio_of_applications(self, side: int) -> float:
         """How many times longer a dense application takes."""
@@ -70,8 +83,12 @@ class LargeRun:
 
     def ratio_of_runs(self, side: int) -> float:
         """How many times longer the run with dense applications takes."""
+        return self.dense_seconds(side) / self.seconds
+
+    def dense_seconds(self, side: int) -> float:
+        """What the run with dense applications takes."""
         more = self.dense_application_seconds[side] - self.application_seconds
-        return 1 + self.applications * more / self.seconds
+        return self.seconds + self.applications * more
 
 
 class Counted(Coupling):
@@ -94,6 +111,7 @@ class Counted(Coupling):
 def main() -> None:
     """Measure one after the other, print tables and write JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nest-python", default=sys.executable, help="a Python that has NEST [default: this one]")
     parser.add_argument("--out", type=Path, default=RESULTS / "coupling.json")
     options = parser.parse_args()
     small = measure_small()
@@ -101,15 +119,19 @@ def main() -> None:
     costs["dense"] = {side: _application_seconds(_dense(side)) for side in DENSE_SIDES}
     exponents = {kind: fit_exponent(costs[kind]) for kind in KINDS}
     _print_costs(costs, exponents)
-    runs = [measure_large(kind, costs) for kind in ("line scan", "FFT")]
-    _print_runs(runs, small)
+    runs = [run for kind in ("line scan", "FFT") for run in measure_large(kind, costs)]
+    outside = [*map(beside_brian2, BRIAN2_SIDES), *beside_nest(options.nest_python)]
+    _print_runs(runs, outside, small)
     content = {
         "seconds_per_application": costs,
         "exponents": exponents,
         "large_runs": [
-            asdict(run) | {"ratio_of_runs": {side: run.ratio_of_runs(side) for side in EXTRAPOLATED_SIDES}}
+            asdict(run)
+            | dict(SOLVERS[run.solver])
+            | {"ratio_of_runs": {side: run.ratio_of_runs(side) for side in EXTRAPOLATED_SIDES}}
             for run in runs
         ],
+        "outside_engines": [asdict(run) for run in outside],
         "small_run_seconds": small,
     }
     write_report(options.out, "python -m benchmarks.coupling", processor(), ("numpy", "scipy"), content)
@@ -126,29 +148,33 @@ def measure_small() -> float:
     return min(_seconds(simulate) for _ in range(REPEATS))
 
 
-def measure_large(kind: str, costs: dict[str, dict[int, float]]) -> LargeRun:
-    """Run many cycles of a large network; the dense form is extrapolated from each dense cost."""
+def measure_large(kind: str, costs: dict[str, dict[int, float]]) -> list[LargeRun]:
+    """Run many cycles of a large network with each solver; the dense form is extrapolated from each dense cost."""
     _, layout, measure = KINDS[kind]
     network = {"presynaptic_neurons": LARGE, "postsynaptic_neurons": LARGE, "layout": layout}
     others = {"distance_measure": measure, "coupling_given_by": "spectral_radius", "recording_interval": 25.0}
     parameters = SimulationParameters().override(network | others)
     cycle = parameters.protocol.cycle_duration
-    applications = CYCLES * _count_applications(parameters.override({"run_duration": cycle}))
-    seconds = _seconds(lambda: simulate(parameters.override({"run_duration": CYCLES * cycle})))
-    application = costs[kind][LARGE]
+    _, finest = _first_cycle(parameters.override({"run_duration": cycle, **FINEST}))
     dense = {side: costs["dense"][side] * (LARGE / side) ** 4 for side in EXTRAPOLATED_SIDES}
-    return LargeRun(kind, LARGE, CYCLES, seconds, applications, application, dense)
+    runs = []
+    for solver, tolerances in SOLVERS.items():
+        chosen = parameters.override({"run_duration": CYCLES * cycle, "method": solver, **tolerances})
+        applications, first = _first_cycle(chosen.override({"run_duration": cycle}))
+        seconds = _seconds(lambda chosen=chosen: simulate(chosen))
+        difference = max(float(np.abs(first.values[name] - finest.values[name]).max()) for name in finest.values)
+        runs.append(
+            LargeRun(kind, solver, LARGE, CYCLES, seconds, CYCLES * applications, costs[kind][LARGE], dense, difference)
+        )
+    return runs
 
 
-def _count_applications(parameters: SimulationParameters) -> int:
-    network = parameters.network
-    coupling = Counted(build_coupling(build_geometry(network), network))
-    intervals = build_intervals(parameters.protocol, network)
-    interval = parameters.recording.recording_interval
-    integrate(
-        Job(RATE_MODEL, parameters.model, coupling, intervals, interval, parameters.solver), "scipy", lambda _: None
-    )
-    return coupling.applications
+def _first_cycle(parameters: SimulationParameters) -> tuple[int, Solution]:
+    """How often a cycle applies the coupling, and its solution."""
+    _, job = prepare(parameters)
+    coupling = Counted(job.coupling)
+    solution = integrate(dataclasses.replace(job, coupling=coupling), "scipy", lambda _: None)
+    return coupling.applications, solution
 
 
 def _kind(kind: str, side: int) -> Coupling:
@@ -193,23 +219,23 @@ def _print_costs(costs: dict[str, dict[int, float]], exponents: dict[str, float]
     print(f"wanted: an exponent of at most {WANTED_EXPONENT}\n")
 
 
-def _print_runs(runs: list[LargeRun], small: float) -> None:
+def _print_runs(runs: list[LargeRun], outside: list[OutsideRun], small: float) -> None:
+    side = min(EXTRAPOLATED_SIDES)
+    dense = f"dense form, from {side} x {side}"
     rows = [
         (
-            f"{run.neurons} x {run.neurons}, {run.cycles} cycles, {run.kind}",
+            f"{run.neurons} x {run.neurons}, {run.cycles} cycles, {run.kind}, {run.solver}",
             f"{run.seconds:.1f} s",
-            f"{run.applications}",
-            *(f"{run.ratio_of_applications(side):.0f}, {run.ratio_of_runs(side):.0f}" for side in EXTRAPOLATED_SIDES),
+            dense,
+            f"{run.dense_seconds(side):.0f} s",
+            f"{run.ratio_of_runs(side):.0f}",
+            f"{run.difference:.0e} from a finer run",
         )
         for run in runs
     ]
-    print(
-        table(
-            rows, ("run", "time", "applications", *(f"dense / it, from {side} x {side}" for side in EXTRAPOLATED_SIDES))
-        )
-    )
-    print("The two ratios are those of one application of the coupling and of the whole run.")
-    print(f"wanted: at most {WANTED_LARGE:g} s and a ratio of at least {WANTED_RATIO:g} from 32 x 32")
+    rows += [run.row() for run in outside]
+    print(table(rows, ("run", "SciPy", "beside", "time", "ratio", "largest difference")))
+    print(f"wanted of the large runs: at most {WANTED_LARGE:g} s and a ratio of at least {WANTED_RATIO:g}")
     print(f"3 x 3, six cycles: {small:.2f} s; wanted: at most {WANTED_SMALL:g} s\n")
 
 

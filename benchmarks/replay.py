@@ -18,11 +18,20 @@ from distill import default_tables
 from model.measure import compare_steps
 from model.network import SegmentClassifier, build_model
 from model.parameters import ModelParameters
-from model.replay import Amrb, Bptt, Differentiation
+from model.replay import Amrb, Bptt, Differentiation, LayerwiseAmrb, MemoryBudget, Truncated
 from model.training import Batch, choose_device
 from rmaat.text import table
 
 SEGMENT_LENGTH, SEGMENTS = 512, (2, 4, 8, 16)
+# Segments, sequences of a batch, readout. With one sequence the sums of the parameters' gradients weigh most; where the
+# readout needs the last segment alone, BPTT keeps less of the others, too.
+CASES = [*((segments, 1, "last") for segments in SEGMENTS), (SEGMENTS[-1], 1, "every"), (SEGMENTS[-1], 4, "every")]
+LAYERWISE = "layerwise AMRB, keep 1"
+# Shares of BPTT's, for the longest sequences.
+GOALS = {
+    "AMRB, keep 1": {"memory_ratio": 1 / 15, "time_ratio": 1.28},
+    LAYERWISE: {"memory_ratio": 1 / 30, "time_ratio": 1.55},
+}
 SIZE = {"width": 128, "layers": 4, "heads": 4, "feed_forward_width": 512, "memory_tokens": 16}
 
 
@@ -63,33 +72,45 @@ def measure_exactness(device: torch.device) -> list[dict[str, Any]]:
 
 
 def measure_costs(device: torch.device) -> list[dict[str, Any]]:
-    """Time and peak memory of forward and backward, one sequence of full segments."""
+    """Time and peak memory of forward and backward with dropout, sequences of full segments."""
     results = []
-    for segments in SEGMENTS:
-        model = _build(segments, device, dropout=0.1)
-        batch = _batch(torch.tensor([SEGMENT_LENGTH * segments], device=device), device)
+    for segments, batch_size, readout in CASES:
+        model = _build(segments, device, dropout=0.1, readout=readout)
+        batch = _batch(torch.full((batch_size,), SEGMENT_LENGTH * segments, device=device), device)
+        costs = compare_steps(model, batch, {"BPTT": Bptt()}, repeats=1)
+        # A third of BPTT's memory, as an example of a budget.
+        budget = MemoryBudget(costs["BPTT"].peak_bytes / 3e6)
         ways: dict[str, Differentiation] = {"BPTT": Bptt()}
         ways |= {f"AMRB, keep {keep}": Amrb(keep) for keep in sorted({0, 1, segments // 2, segments})}
+        ways |= {LAYERWISE: LayerwiseAmrb(), "truncated after 2": Truncated(2)}
+        if segments >= 8:  # a third of fewer would not hold one
+            ways["budget of 1/3"] = budget
         costs = compare_steps(model, batch, ways, repeats=5)
         for name, cost in costs.items():
             ratios = {
                 "memory_ratio": cost.peak_bytes / costs["BPTT"].peak_bytes,
                 "time_ratio": cost.seconds / costs["BPTT"].seconds,
             }
-            results.append({"segments": segments, "way": name, **asdict(cost), **ratios})
-    rows = [
-        (
-            f"{r['segments']} x {SEGMENT_LENGTH}",
-            r["way"],
-            f"{r['peak_bytes'] / 1e6:.1f} MB",
-            f"{r['seconds']:.3f} s",
-            f"1/{1 / r['memory_ratio']:.1f}",
-            f"{r['time_ratio']:.2f}",
-        )
-        for r in results
-    ]
-    print(table(rows, ("tokens", "way", "peak memory", "time", "memory / BPTT's", "time / BPTT's")), end="\n\n")
+            goal = GOALS.get(name) if segments == SEGMENTS[-1] else None
+            case = {"segments": segments, "batch": batch_size, "readout": readout, "way": name}
+            results.append(case | asdict(cost) | ratios | {"goal": goal})
+    header = ("batch x tokens", "readout", "way", "peak memory", "time", "memory / BPTT's", "time / BPTT's", "goal")
+    print(table([_cost_row(result) for result in results], header), end="\n\n")
     return results
+
+
+def _cost_row(result: dict[str, Any]) -> tuple[str, ...]:
+    goal = result["goal"]
+    return (
+        f"{result['batch']} x {result['segments']} x {SEGMENT_LENGTH}",
+        result["readout"],
+        result["way"],
+        f"{result['peak_bytes'] / 1e6:.1f} MB",
+        f"{result['seconds']:.3f} s",
+        f"1/{1 / result['memory_ratio']:.1f}",
+        f"{result['time_ratio']:.2f}",
+        f"1/{1 / goal['memory_ratio']:.0f}, {goal['time_ratio']:.2f}" if goal else "",
+    )
 
 
 def _build(segments: int, device: torch.device, **changes: Any) -> SegmentClassifier:

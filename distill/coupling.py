@@ -69,8 +69,6 @@ class ExponentialKernel:
     """(distance,): the distinct distances"""
     strength: Array
     """(distance,): mean strength at each"""
-    candidates: tuple[Candidate, ...]
-    """the exponential and its rivals, over the same pairs"""
 
 
 def fit_kernel(distance: Array, strength: Array) -> ExponentialKernel:
@@ -114,12 +112,12 @@ def fit_kernel(distance: Array, strength: Array) -> ExponentialKernel:
         residual=float(np.sqrt(np.mean(residual**2)) / strength.max()),
         distance=distinct,
         strength=np.bincount(group, strength) / np.bincount(group),
-        candidates=compare_kernels(distance, strength),
     )
 
 
 def compare_kernels(distance: Array, strength: Array) -> tuple[Candidate, ...]:
-    """The exponential, the Gaussian and the power law over the pairs (pair,) at a distance above 0."""
+    """The exponential and its rivals over the pairs (pair,) at a distance above 0; arguments as `fit_kernel`."""
+    distance = distance.round(9)
     apart = distance > 0
     return tuple(_candidate(name, distance[apart], strength[apart]) for name in KERNELS)
 

@@ -1,17 +1,18 @@
 """From traces to tables."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from astro_sim.traces import mean_over_synapses
-from distill.coupling import Anisotropy, ExponentialKernel, fit_kernel, measure_anisotropy
+from distill.coupling import Anisotropy, compare_kernels, fit_kernel, measure_anisotropy
 from distill.exponent import PowerLaw, fit_power_law
-from distill.law import cycles_to_reach
-from distill.law_fit import EXACT
+from distill.law import Array, cycles_to_reach
+from distill.law_fit import EXACT, LawFit, fit_laws
 from distill.parameters import DistillParameters
+from distill.readings import draws_random_numbers, first_stimulus, long_term_curves, pairs
 from distill.retention import LongTermCurve, fit_curve, retention_parts, shuffled_order
 from distill.schema import FORMS, SCHEMA, SCHEMA_VERSION, VARIABLES, VARIANTS, sealed
 from distill.tables import Tables
@@ -32,75 +33,40 @@ def distil(traces: xr.Dataset, parameters: DistillParameters = DistillParameters
         The traces do not determine a table: too few cycles, a curve that no law follows, a layout with a single
         distance.
     """
-    curve = fit_curve(
-        _long_term_curves(traces),
-        parameters.segments,
-        stochastic=_draws_random_numbers(traces),
-        resamples=parameters.bootstrap_resamples,
-        seed=parameters.seed,
-    )
-    distance, put_in, measured = (_pairs(traces, name) for name in ("synapse_distance", "coupling", "influence"))
+    curve, found = fit_long_term(traces, parameters, parameters.segments), pairs(traces)
     values = {
         **_retention_values(curve, parameters),
-        "distance": np.unique(distance.round(9)),
-        **_kernel_values("coupling", fit_kernel(distance, put_in)),
-        **_kernel_values("influence", fit_kernel(distance, measured)),
-        **_anisotropy_values(measure_anisotropy(_offsets(traces), distance, measured)),
+        "distance": np.unique(found.distance.round(9)),
+        **_kernel_values("coupling", found.distance, found.coupling),
+        **_kernel_values("influence", found.distance, found.influence),
+        **_anisotropy_values(measure_anisotropy(found.offset, found.distance, found.influence)),
         "token_spacing": parameters.token_spacing,
-        **_exponent_values(_exponent(traces, parameters)),
+        **_exponent_values(fit_exponent(traces, parameters)),
     }
     return Tables(sealed(_dataset(values, curve, traces, parameters)))
 
 
-def _long_term_curves(traces: xr.Dataset) -> np.ndarray:
-    """The mean over synapses at the start and at each cycle's end, (cycle,) or (trial, cycle)."""
-    times = np.concatenate([traces["time"].values[:1], traces["cycle_end"].values])
-    return mean_over_synapses(traces["long_term_process"].sel(time=times))
-
-
-def _draws_random_numbers(traces: xr.Dataset) -> bool:
-    """Whether the model itself does, as the spiking one, whose parameters name the seed of its noise."""
-    return "noise_seed" in json.loads(traces.attrs["parameters"]).get("solver", {})
-
-
-def _pairs(traces: xr.Dataset, name: str) -> np.ndarray:
-    """The values (pair,) of all stored sources with all synapses but themselves, each pair once.
-
-    Coupling and influence are the same both ways; a pair counted twice would halve the variance of what is fitted.
-    """
-    return traces[name].transpose("post", "pre", "source").values[~_left_out(traces)]
-
-
-def _offsets(traces: xr.Dataset) -> np.ndarray:
-    """The steps (pair, 2) from source to synapse, in the order of `_pairs`."""
-    position = traces["synapse_position"].transpose("post", "pre", "space").values
-    source = position[traces["source_post"].values, traces["source_pre"].values]
-    return (position[:, :, None, :] - source)[~_left_out(traces)]
-
-
-def _left_out(traces: xr.Dataset) -> np.ndarray:
-    width = traces.sizes["pre"]
-    synapse = traces["post"] * width + traces["pre"]
-    source = traces["source_post"] * width + traces["source_pre"]
-    left_out = (synapse == source) | (synapse.isin(source) & (synapse < source))
-    return left_out.transpose("post", "pre", "source").values
-
-
-def _exponent(traces: xr.Dataset, parameters: DistillParameters) -> PowerLaw:
-    """Fitted over the first stimulus: the stored times of the first cycle at which the drive is on."""
-    first = traces.sel(time=slice(None, float(traces["cycle_end"][0])))
-    driven = first.isel(time=np.flatnonzero((first["presynaptic_drive"] > 0).any("pre").values))
-    return fit_power_law(
-        driven["time"].values,
-        _over_trials(np.tanh(driven["presynaptic_activity"].values).mean(axis=-1)),
-        _over_trials(mean_over_synapses(driven["short_term_process"])),
-        parameters.exponent_range_start,
+def fit_long_term(
+    traces: xr.Dataset,
+    parameters: DistillParameters,
+    cycles: int,
+    laws: Callable[[Array], tuple[LawFit, ...]] = fit_laws,
+) -> LongTermCurve:
+    """The long-term curve of `traces`, continued to `cycles`; as `distill.retention.fit_curve`, and raises as it."""
+    return fit_curve(
+        long_term_curves(traces),
+        cycles,
+        laws=laws,
+        stochastic=draws_random_numbers(traces),
+        resamples=parameters.bootstrap_resamples,
+        seed=parameters.seed,
     )
 
 
-def _over_trials(values: np.ndarray) -> np.ndarray:
-    """The mean (time,) of values (time,) or (trial, time)."""
-    return np.atleast_2d(values).mean(axis=0)
+def fit_exponent(traces: xr.Dataset, parameters: DistillParameters) -> PowerLaw:
+    """The presynaptic exponent, fitted over the first stimulus; raises as `distill.exponent.fit_power_law`."""
+    stimulus = first_stimulus(traces)
+    return fit_power_law(stimulus.time, stimulus.activity, stimulus.response, parameters.exponent_range_start)
 
 
 def _retention_values(curve: LongTermCurve, parameters: DistillParameters) -> dict[str, Any]:
@@ -136,7 +102,8 @@ def _retention_values(curve: LongTermCurve, parameters: DistillParameters) -> di
     }
 
 
-def _kernel_values(name: str, kernel: ExponentialKernel) -> dict[str, Any]:
+def _kernel_values(name: str, distance: Array, strength: Array) -> dict[str, Any]:
+    kernel, candidates = fit_kernel(distance, strength), compare_kernels(distance, strength)
     return {
         name: kernel.strength,
         f"{name}_amplitude": kernel.amplitude,
@@ -144,10 +111,10 @@ def _kernel_values(name: str, kernel: ExponentialKernel) -> dict[str, Any]:
         f"{name}_scale_error": kernel.scale_error,
         f"{name}_scale_interval": kernel.scale_interval,
         f"{name}_residual": kernel.residual,
-        f"{name}_kernel_scale": [candidate.scale for candidate in kernel.candidates],
-        f"{name}_kernel_residual": [candidate.residual for candidate in kernel.candidates],
-        f"{name}_kernel_criterion": [candidate.criterion for candidate in kernel.candidates],
-        "kernel": [candidate.name for candidate in kernel.candidates],
+        f"{name}_kernel_scale": [candidate.scale for candidate in candidates],
+        f"{name}_kernel_residual": [candidate.residual for candidate in candidates],
+        f"{name}_kernel_criterion": [candidate.criterion for candidate in candidates],
+        "kernel": [candidate.name for candidate in candidates],
     }
 
 

@@ -10,9 +10,9 @@ told by the exponents of the range's first and last quarter.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from distill.errors import DistillError
+from distill.law import Array
 from distill.law_fit import interval
 
 
@@ -33,9 +33,7 @@ class PowerLaw:
     """root mean square of the residuals of log(response)"""
 
 
-def fit_power_law(
-    time: NDArray[np.float64], activity: NDArray[np.float64], response: NDArray[np.float64], start: float
-) -> PowerLaw:
+def fit_power_law(time: Array, activity: Array, response: Array, start: float) -> PowerLaw:
     """Fit the exponent from the moment at which the response reaches the share `start` of its peak.
 
     Parameters
@@ -80,5 +78,5 @@ def fit_power_law(
     )
 
 
-def _slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+def _slope(x: Array, y: Array) -> float:
     return float(np.polyfit(x, y, 1)[0])

@@ -66,14 +66,13 @@ def fit_laws(growth: Array) -> tuple[LawFit, ...]:
     DistillError
         The curve does not saturate within the traces.
     """
-    if fit_law("geometric", np.arange(1.0, len(growth) + 1), growth).rates[0] <= _SLOWEST:
-        raise DistillError(
-            "the long-term curve does not saturate within the traces, so that no law fits it; "
-            "simulate more cycles or a shorter long_term_time_constant"
-        )
-    groups = min(len(growth), FOLDS)
-    enough = [name for name, count in _PARAMETERS.items() if len(growth) - -(-len(growth) // groups) >= count]
-    return tuple(_cross_validated(name, growth, groups) for name in enough)
+    return _geometric_first(growth), *_its_rivals(growth)
+
+
+def fit_laws_until_exact(growth: Array) -> tuple[LawFit, ...]:
+    """As `fit_laws`, but the geometric law alone where it counts as exact, so that `choose_law` takes it anyway."""
+    geometric = _geometric_first(growth)
+    return (geometric,) if geometric.prediction_error <= EXACT else (geometric, *_its_rivals(growth))
 
 
 def choose_law(fits: tuple[LawFit, ...], cycles: int) -> LawFit:
@@ -109,7 +108,25 @@ def fit_law(name: str, cycle: Array, growth: Array) -> Law:
     return _FITS[name](cycle, growth)
 
 
-def _cross_validated(name: str, growth: Array, groups: int) -> LawFit:
+def _geometric_first(growth: Array) -> LawFit:
+    """The law that every curve is tested for, and against; raises as `fit_laws`."""
+    fit = _cross_validated("geometric", growth)
+    if fit.law.rates[0] <= _SLOWEST:
+        raise DistillError(
+            "the long-term curve does not saturate within the traces, so that no law fits it; "
+            "simulate more cycles or a shorter long_term_time_constant"
+        )
+    return fit
+
+
+def _its_rivals(growth: Array) -> tuple[LawFit, ...]:
+    left_out = -(-len(growth) // min(len(growth), FOLDS))
+    rivals = [name for name, count in _PARAMETERS.items() if len(growth) - left_out >= count and name != "geometric"]
+    return tuple(_cross_validated(name, growth) for name in rivals)
+
+
+def _cross_validated(name: str, growth: Array) -> LawFit:
+    groups = min(len(growth), FOLDS)
     cycle = np.arange(1.0, len(growth) + 1)
     law = fit_law(name, cycle, growth)
     without, squares = [], np.empty(len(growth))

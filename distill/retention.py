@@ -17,6 +17,7 @@ Delta_t = Delta_1 exp(-a (t - 1)) with a = gamma^l tau_cycle / tau_p^l, and
 RF(t, T) = exp(-a (t - 1)) (1 - exp(-a)) / (1 - exp(-a T)).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,7 +64,13 @@ class LongTermCurve:
 
 
 def fit_curve(
-    long_term: Array, cycles: int, *, stochastic: bool = False, resamples: int = 200, seed: int = 0
+    long_term: Array,
+    cycles: int,
+    *,
+    laws: Callable[[Array], tuple[LawFit, ...]] = fit_laws,
+    stochastic: bool = False,
+    resamples: int = 200,
+    seed: int = 0,
 ) -> LongTermCurve:
     """Increments of a simulated curve, continued by its fitted law to `cycles`.
 
@@ -78,6 +85,9 @@ def fit_curve(
         runs, (trial, simulated cycles + 1).
     cycles
         How many increments are wanted; those that were simulated are taken as they are, until the curve is flat.
+    laws
+        Fits the laws to choose from: all of them, or `distill.law_fit.fit_laws_until_exact`, which gives the same curve
+        sooner and compares less.
     stochastic
         Whether the model draws random numbers.
     resamples, seed
@@ -97,7 +107,7 @@ def fit_curve(
     wrong = (own <= 0) | (np.diff(own, prepend=np.inf) >= 0)
     if growth[-1] <= 0:
         raise DistillError(f"{_not_decreasing(own, wrong)}; use longer cycles or weaker coupling")
-    fits = fit_laws(growth)
+    fits = laws(growth)
     chosen, rate = choose_law(fits, len(growth)), fit_rate(growth)
     if stochastic or len(runs) > 1 or wrong.any():
         _check_law(chosen, own, wrong)

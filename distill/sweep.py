@@ -20,14 +20,18 @@ from astro_sim.batch import simulate_batch
 from astro_sim.sweep import Design, InProcess, Workers, run_sweep
 from astro_sim.sweep.runner import MESSAGE, Outcome, attempt
 from distill.coupling import fit_kernel
+from distill.distillation import fit_exponent, fit_long_term
 from distill.errors import TableError
-from distill.exponent import fit_power_law
+from distill.law_fit import fit_laws_until_exact
 from distill.parameters import DistillParameters
-from distill.retention import fit_curve
+from distill.readings import pairs
 from rmaat.errors import UsageError
 from rmaat.files import atomic_file
 from rmaat.records import Record
 from rmaat.versions import versions
+
+Values = dict[str, Any]
+"""What `xarray.Dataset` takes, by name."""
 
 SCHEMA = "rmaat-sweep"
 SCHEMA_VERSION = 1
@@ -75,40 +79,30 @@ class Distillation:
         """The quantities; those of a part that fails are not there, and `message` says why."""
         found = [attempt(part, traces) for part in (self._retention, _influence, self._exponent)]
         reasons = [str(outcome) for outcome in found if isinstance(outcome, Exception)]
-        values = xr.merge([part for part in found if isinstance(part, xr.Dataset)])
-        return values.assign({MESSAGE: "; ".join(reasons)})
+        values = {name: value for part in found if not isinstance(part, Exception) for name, value in part.items()}
+        return xr.Dataset(values | {MESSAGE: "; ".join(reasons)})
 
-    def _retention(self, traces: xr.Dataset) -> xr.Dataset:
+    def _retention(self, traces: xr.Dataset) -> Values:
         longest = max(self.lengths)
-        curve = fit_curve(_long_term_curve(traces), longest)
-        increments = curve.increments
+        curve = fit_long_term(traces, self.parameters, longest, fit_laws_until_exact)
+        increments, totals = curve.increments, curve.increments.cumsum()
         factors = np.full((len(self.lengths), longest), np.nan)
         for row, length in zip(factors, self.lengths, strict=True):
-            row[:length] = increments[:length] / increments[:length].sum()
-        return xr.Dataset(
-            {
-                "retention": (("length", "segment"), factors),
-                "increment": ("segment", increments),
-                "increments_simulated": float(curve.simulated),
-                "increment_rate": curve.rate.value,
-                "increment_rate_error": curve.rate.error,
-                "increment_residual": curve.residual,
-            },
-            {"length": list(self.lengths), "segment": np.arange(1, longest + 1)},
-        )
+            row[:length] = increments[:length] / totals[length - 1]
+        return {
+            "length": ("length", list(self.lengths)),
+            "segment": ("segment", np.arange(1, longest + 1)),
+            "retention": (("length", "segment"), factors),
+            "increment": ("segment", increments),
+            "increments_simulated": float(curve.simulated),
+            "increment_rate": curve.rate.value,
+            "increment_rate_error": curve.rate.error,
+            "increment_residual": curve.residual,
+        }
 
-    def _exponent(self, traces: xr.Dataset) -> xr.Dataset:
-        first = traces["time"].values <= float(traces["cycle_end"][0])
-        driven = first & (traces["presynaptic_drive"].values > 0).any(axis=1)
-        law = fit_power_law(
-            traces["time"].values[driven],
-            np.tanh(traces["presynaptic_activity"].values[driven]).mean(axis=1),
-            traces["short_term_process"].values[driven].mean(axis=(1, 2)),
-            self.parameters.exponent_range_start,
-        )
-        return xr.Dataset(
-            {"exponent": law.exponent, "exponent_error": law.exponent_error, "exponent_residual": law.residual}
-        )
+    def _exponent(self, traces: xr.Dataset) -> Values:
+        law = fit_exponent(traces, self.parameters)
+        return {"exponent": law.exponent, "exponent_error": law.exponent_error, "exponent_residual": law.residual}
 
 
 @dataclass(frozen=True)
@@ -250,32 +244,16 @@ def read_sweep(path: Path) -> xr.Dataset:
     return dataset
 
 
-def _long_term_curve(traces: xr.Dataset) -> NDArray[np.float64]:
-    """The mean long-term process at the start and at each cycle's end."""
-    mean = traces["long_term_process"].values.mean(axis=(1, 2))
-    ends = np.searchsorted(traces["time"].values, traces["cycle_end"].values)
-    return mean[[0, *ends]]
-
-
-def _influence(traces: xr.Dataset) -> xr.Dataset:
-    width = traces.sizes["pre"]
-    synapse = np.arange(width * traces.sizes["post"])
-    source = (traces["source_post"].values * width + traces["source_pre"].values)[:, None]
-    # Each pair once: it is the same both ways.
-    counted = (synapse == source) | (np.isin(synapse, source) & (synapse < source))
-    distance, put_in, measured = (
-        traces[name].values.reshape(counted.shape)[~counted] for name in ("synapse_distance", "coupling", "influence")
-    )
-    coupling, influence = fit_kernel(distance, put_in), fit_kernel(distance, measured)
-    return xr.Dataset(
-        {
-            "coupling_scale_found": coupling.scale,
-            "influence_scale": influence.scale,
-            "influence_scale_error": influence.scale_error,
-            "influence_amplitude": influence.amplitude,
-            "influence_residual": influence.residual,
-        }
-    )
+def _influence(traces: xr.Dataset) -> Values:
+    found = pairs(traces)
+    coupling, influence = (fit_kernel(found.distance, strength) for strength in (found.coupling, found.influence))
+    return {
+        "coupling_scale_found": coupling.scale,
+        "influence_scale": influence.scale,
+        "influence_scale_error": influence.scale_error,
+        "influence_amplitude": influence.amplitude,
+        "influence_residual": influence.residual,
+    }
 
 
 def _rest(values: NDArray, explained_by: NDArray) -> NDArray:

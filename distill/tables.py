@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from xarray.backends import ScipyDataStore
 
 from distill.errors import TableError
 from distill.law import Array
@@ -158,7 +159,7 @@ class Tables:
 
 def write_tables(tables: Tables, path: Path) -> None:
     """Write `tables` to `path`, whole or not at all; raises `rmaat.files.FileError`."""
-    write_bytes(path, bytes(sealed(tables.dataset).to_netcdf(engine="scipy", format="NETCDF3_64BIT")))
+    write_bytes(path, _to_bytes(sealed(tables.dataset)))
 
 
 def read_tables(path: Path) -> Tables:
@@ -181,6 +182,15 @@ def read_tables(path: Path) -> Tables:
 def default_tables() -> Tables:
     """The tables of the shipped simulation with default parameters; they come with the package."""
     return _from_bytes(resources.files("distill").joinpath("default_tables.nc").read_bytes(), "the default tables")
+
+
+def _to_bytes(dataset: xr.Dataset) -> bytes:
+    """As `Dataset.to_netcdf`, which would first load Dask, where it is installed, to ask it about locks."""
+    content = io.BytesIO()
+    store = ScipyDataStore(content, mode="w", format="NETCDF3_64BIT", lock=False)
+    dataset.dump_to_store(store)
+    store.sync()
+    return content.getvalue()
 
 
 def _from_bytes(content: bytes, origin: str) -> Tables:

@@ -8,3 +8,4 @@ from .retention import draw_retention as draw_retention
 from .save import save_figure as save_figure
 from .sensitivity import draw_sensitivity as draw_sensitivity
 from .training import draw_training as draw_training
+from .variants import draw_variants as draw_variants

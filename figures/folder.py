@@ -21,7 +21,8 @@ from figures.errors import FigureError
 from figures.retention import draw_retention
 from figures.save import save_figure
 from figures.sensitivity import draw_sensitivity
-from figures.training import EVALUATION, draw_training
+from figures.training import HeldOutScore, draw_training
+from figures.variants import draw_variants
 from model.run_folder import RunFolder
 from rmaat.files import read_text
 
@@ -31,11 +32,11 @@ Drawing = Callable[[], Figure]
 def draw_all(runs: Path, out: Path) -> list[Path]:
     """Draw the traces, tables, sweeps and run folders in `runs`, at any depth, into `out`; returns the files written.
 
-    `sim.nc` with traces gives `sim-dynamics`, with tables `sim-retention` and `sim-coupling`, with a sweep
-    `sim-sensitivity`; a run folder `listops` gives `listops-training` (`training` where it is `runs` itself); each as
-    PNG and SVG. What lies in a subfolder of
-    `runs` goes to the same subfolder of `out`, so that no two share a name. Hidden folders, `out` itself, other NetCDF
-    files and the copy of its tables in a run folder are passed over.
+    `sim.nc` with traces gives `sim-dynamics`, with tables `sim-retention`, `sim-variants` and
+    `sim-coupling`, with a sweep `sim-sensitivity`; a run folder `listops` gives `listops-training` (`training` where it
+    is `runs` itself); each as PNG and SVG. What lies in a subfolder of `runs` goes to the same subfolder of `out`, so
+    that no two share a name. Hidden folders, `out` itself, other NetCDF files and the copy of its tables in a run
+    folder are passed over.
 
     Raises
     ------
@@ -84,7 +85,11 @@ def _file_drawings(path: Path) -> dict[str, Drawing]:
         return {"dynamics": lambda: draw_dynamics(traces)}
     if schema == TABLES:
         tables = read_tables(path)
-        return {"retention": lambda: draw_retention(tables), "coupling": lambda: draw_coupling(tables)}
+        return {
+            "retention": lambda: draw_retention(tables),
+            "variants": lambda: draw_variants(tables),
+            "coupling": lambda: draw_coupling(tables),
+        }
     if schema == SWEEP:
         sweep = read_sweep(path)
         return {"sensitivity": lambda: draw_sensitivity(sweep)}
@@ -109,14 +114,15 @@ def _run_drawing(run: RunFolder) -> Drawing:
     return lambda: draw_training(metrics, evaluation, title)
 
 
-def _read_evaluation(run: RunFolder) -> dict[str, float] | None:
+def _read_evaluation(run: RunFolder) -> HeldOutScore | None:
     """Read here, as the module that writes it needs torch."""
     if not run.evaluation.exists():
         return None
     try:
         values = json.loads(read_text(run.evaluation))
-        return {name: float(values[name]) for name in EVALUATION}
-    except (ValueError, KeyError, TypeError) as error:
+        levels = {str(name): float(level) for name, level in values["trivial_levels"].items()}
+        return HeldOutScore(float(values["accuracy"]), float(values["standard_error"]), levels)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FigureError(
             f"{run.evaluation} is damaged ({error}); score the run again with: rmaat evaluate {run.path}"
         ) from error

@@ -45,10 +45,9 @@ def draw_retention(tables: Tables, lengths: Sequence[int] | None = None) -> Figu
     rate = float(tables.dataset["increment_rate"])
     figure = Figure()
     axes = figure.add_subplot()
-    for index, length in enumerate(lengths):
+    for index, (length, colour) in enumerate(zip(lengths, length_colours(len(lengths)), strict=True)):
         fine = np.linspace(1, length, 20 * length)
         axes.plot(fine, closed_form(fine, length, rate), color=REFERENCE, linewidth=0.8, zorder=1)
-        colour = to_hex(LENGTHS(index / max(len(lengths) - 1, 1)))
         _draw_length(axes, tables, length, colour, MARKERS[index % len(MARKERS)])
     _set_axes(axes, tables, lengths[-1])
     _add_legend(axes, rate)
@@ -65,6 +64,11 @@ def default_lengths(tables: Tables) -> list[int]:
         if tables.retention(length)[0] <= (1 + SATURATED) * final:
             break
     return lengths
+
+
+def length_colours(count: int) -> list[str]:
+    """Colours for `count` values of T, from the shortest to the longest."""
+    return [to_hex(LENGTHS(index / max(count - 1, 1))) for index in range(count)]
 
 
 def closed_form(segment: NDArray, length: int, rate: float) -> NDArray:

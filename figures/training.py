@@ -1,6 +1,8 @@
 """The course of a training."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import cycle
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -8,16 +10,22 @@ from matplotlib.figure import Figure
 from figures.errors import FigureError
 from figures.style import HELD_OUT, REFERENCE, SEEN, axis_label, paper_style
 
-TRIVIAL_LEVELS = {"root_operator": ("root operator alone", "-."), "commonest_label": ("commonest label", ":")}
-"""Entries of an evaluation that need no model, with words and line style."""
+LINES = (":", "-.", (0, (5, 1)), (0, (1, 3)))
+"""Styles of the levels that need no model, in the order of the evaluation."""
 
-EVALUATION = ("accuracy", "standard_error", *TRIVIAL_LEVELS)
-"""Entries of an evaluation that the figure shows."""
+
+@dataclass(frozen=True)
+class HeldOutScore:
+    """What the figure shows of an evaluation: shares of 1, as `evaluation.json` holds them."""
+
+    accuracy: float
+    standard_error: float
+    trivial_levels: Mapping[str, float]
 
 
 @paper_style()
 def draw_training(
-    metrics: Sequence[Mapping[str, float]], evaluation: Mapping[str, float] | None = None, title: str = "Training"
+    metrics: Sequence[Mapping[str, float]], evaluation: HeldOutScore | None = None, title: str = "Training"
 ) -> Figure:
     """Loss in nats and accuracy in % against optimiser steps; the figure is ours.
 
@@ -29,7 +37,7 @@ def draw_training(
     metrics
         A row a validation, as `model.run_folder.RunFolder.read_metrics` returns them.
     evaluation
-        At least `EVALUATION`, all shares of 1, as `evaluation.json` holds them.
+        The score on the test split, where there is one.
 
     Raises
     ------
@@ -57,10 +65,9 @@ def draw_training(
     return figure
 
 
-def _draw_levels(axes: Axes, evaluation: Mapping[str, float]) -> None:
-    reached, error = evaluation["accuracy"], evaluation["standard_error"]
+def _draw_levels(axes: Axes, evaluation: HeldOutScore) -> None:
+    reached, error = evaluation.accuracy, evaluation.standard_error
     axes.axhline(reached, color=HELD_OUT, linestyle="--", linewidth=1.2, label=f"test, {reached:.1%} ± {error:.1%}")
     axes.axhspan(reached - error, reached + error, color=HELD_OUT, alpha=0.12, linewidth=0)
-    for name, (words, line) in TRIVIAL_LEVELS.items():
-        level = evaluation[name]
-        axes.axhline(level, color=REFERENCE, linestyle=line, linewidth=1.2, label=f"{words}, {level:.1%}")
+    for (name, level), line in zip(evaluation.trivial_levels.items(), cycle(LINES), strict=False):
+        axes.axhline(level, color=REFERENCE, linestyle=line, linewidth=1.2, label=f"{name}, {level:.1%}")

@@ -1,3 +1,5 @@
+from .causal import LanguageModel as LanguageModel
+from .causal import build_language_model as build_language_model
 from .errors import ModelError as ModelError
 from .evaluation import Evaluation as Evaluation
 from .evaluation import evaluate as evaluate
@@ -15,4 +17,6 @@ from .replay import Truncated as Truncated
 from .replay import scan as scan
 from .run_folder import RunConfiguration as RunConfiguration
 from .run_folder import RunFolder as RunFolder
+from .streaming import ClassifierStream as ClassifierStream
+from .streaming import LanguageModelStream as LanguageModelStream
 from .training import train as train

@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from model.fused import LEAST_KEY_SUM, fused_attention, positive_features, without_autocast
 
@@ -35,8 +36,13 @@ def astrocytic_features(
     It depends on parameters alone, so one is enough for all segments of a step.
     """
     with without_autocast(projection):
-        coupled = kernel(projection) @ projection.mT
+        # Made again in backward: W r is as large as W.
+        coupled = checkpoint(_coupled, projection, kernel, use_reentrant=False, preserve_rng_state=False)
         return positive_features(projection.mT @ coupled)
+
+
+def _coupled(projection: Tensor, kernel: Kernel) -> Tensor:
+    return kernel(projection) @ projection.mT
 
 
 def astromorphic_attention(
@@ -122,7 +128,7 @@ class Attention(nn.Module):
 
 
 class AstromorphicAttention(Attention):
-    """RMAAT's attention, in O(token width^2).
+    """RMAAT's attention, in O(token width^2); without positions and with exponent and scale 1 it is linear attention.
 
     `positions` is the astrocytes' part, or None to leave it out; `exponent` is alpha, a number or a parameter that is
     learned; `scale` multiplies what is written, by default 1 / features of a head.
@@ -156,13 +162,6 @@ class AstromorphicAttention(Attention):
         """Write all valid rows into one memory, and read it."""
         astrocytic = shared[0] if shared else None
         return fused_attention(query, key, value, astrocytic, valid, self.exponent, self.scale)
-
-
-class LinearAttention(AstromorphicAttention):
-    """Linear attention (Katharopoulos et al. 2020), which is RMAAT's with alpha = 1, scale 1 and no astrocytes."""
-
-    def __init__(self, width: int, heads: int):
-        super().__init__(width, heads, None, 1.0, 1.0)
 
 
 class SoftmaxAttention(Attention):

@@ -10,21 +10,21 @@ from model.checkpoint import BEST, load_model, load_state, newest
 from model.errors import ModelError
 from model.network import SegmentClassifier, build_model
 from model.run_folder import RunFolder
-from model.tasks import TaskData, commonest_label, root_operator
+from model.tasks import TaskData, trivial_levels
 from model.training import Progress, choose_device, evaluate_split
 from rmaat.files import write_text
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Accuracies are shares of the test split; the trivial levels are computed on the same data."""
+    """Accuracies are shares of the test split."""
 
     accuracy: float
     standard_error: float
     """binomial, of `accuracy`"""
     loss: float
-    commonest_label: float
-    root_operator: float
+    trivial_levels: dict[str, float]
+    """what the task's guesses without a model reach on the same data, by name"""
     samples: int
     parameters: int
     best_step: int
@@ -55,8 +55,7 @@ def evaluate(
         accuracy=score.accuracy,
         standard_error=math.sqrt(score.accuracy * (1 - score.accuracy) / samples),
         loss=score.loss,
-        commonest_label=commonest_label(task.train, task.test).accuracy,
-        root_operator=root_operator(task.train, task.test).accuracy,
+        trivial_levels={level.name: level.accuracy for level in trivial_levels(task)},
         samples=samples,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         best_step=load_state(newest(out, BEST)).step,

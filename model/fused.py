@@ -25,15 +25,30 @@ def positive_features(x: Tensor) -> Tensor:
     """phi(x) = elu(x) + 1, in float32 at least, of the shape of `x`.
 
     Written as exp(min(x, 0)) + max(x, 0), it keeps its relative accuracy for negative x, where `elu(x) + 1` cancels and
-    is all noise in bfloat16.
+    is all noise in bfloat16. Its graph holds the features alone.
     """
-    x = at_least_float32(x)
-    return x.clamp(max=0).exp() + x.relu()
+    return _PositiveFeatures.apply(at_least_float32(x))
 
 
 def at_least_float32(x: Tensor) -> Tensor:
     """`x`, widened where it has half precision."""
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
+class _PositiveFeatures(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        features = x.clamp(max=0).exp() + x.relu()
+        ctx.save_for_backward(features)
+        return features
+
+    @staticmethod
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride] (torch passes the gradients one by one)
+        ctx: Any, gradient: Tensor
+    ) -> Tensor:
+        (features,) = ctx.saved_tensors
+        # The slope of phi is exp(x) below zero and 1 above, so min(phi, 1).
+        return gradient * features.clamp(max=1)
 
 
 def fused_attention(
@@ -90,15 +105,18 @@ class _FusedAttention(torch.autograd.Function):
             query_gradient = (through_memory + normaliser_gradient * plasticity) * features.clamp(max=1)
             plasticity_gradient = normaliser_gradient.mT @ features
             memory_gradient = ctx.scale * (features.mT @ numerator_gradient)
+            # Each is as large as the rows; none is needed below.
+            del features, numerator_gradient, through_memory
 
             key_features = positive_features(key)
             traces = key_features if astrocytic is None else key_features + astrocytic
-            value_gradient = (traces @ memory_gradient) * rows
-            trace_gradient = (at_least_float32(value) @ memory_gradient.mT) * rows
+            value_gradient = (traces @ memory_gradient).mul_(rows)
+            del traces
+            trace_gradient = (at_least_float32(value) @ memory_gradient.mT).mul_(rows)
             astrocytic_gradient = None if astrocytic is None else trace_gradient.sum(dim=0).to(astrocytic.dtype)
             sum_gradient = plasticity_gradient * exponent * plasticity / key_sum
             # The slope of phi is exp(x) below zero and 1 above, so min(phi, 1).
-            key_gradient = (trace_gradient + sum_gradient) * rows * key_features.clamp(max=1)
+            key_gradient = trace_gradient.add_(sum_gradient).mul_(rows).mul_(key_features.clamp_(max=1))
             exponent_gradient = None
             if ctx.needs_input_grad[5]:
                 exponent_gradient = (plasticity_gradient * plasticity * key_sum.log()).sum().to(exponent.dtype)

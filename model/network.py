@@ -10,19 +10,21 @@ positions within a segment, the readout and `T counts the segments that hold tok
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, cast
+from typing import NamedTuple, TypeVar, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from distill.tables import Tables
-from model.attention import AstromorphicAttention, Attention, LinearAttention, RelativePositions, SoftmaxAttention
+from model.attention import AstromorphicAttention, Attention, RelativePositions, SoftmaxAttention
 from model.errors import ModelError
 from model.parameters import ModelParameters
 from model.positions import ExponentialKernel, LearnedExponentialKernel, MeasuredKernel
 from model.replay import Amrb, Differentiation, LayerwiseAmrb, Segment, Stage, State, joined, scan
 from model.retention import build_retention
+
+AnyAstromorphic = TypeVar("AnyAstromorphic", bound=AstromorphicAttention)
 
 
 class Block(nn.Module):
@@ -49,11 +51,18 @@ class Block(nn.Module):
         wanted: int,
     ) -> Float[Tensor, "batch wanted width"]:
         """The first `wanted` rows of the next layer."""
+        return self.after(rows[:, :wanted], self.attention(self.before(rows), valid, shared, wanted))
+
+    def before(self, rows: Tensor) -> Tensor:
+        """What attention sees of the block's `rows`."""
+        return self.attention_norm(rows) if self.norm_first else rows
+
+    def after(self, rows: Tensor, attended: Tensor) -> Tensor:
+        """Rows of the next layer from those that came in and what attention made of them."""
         if self.norm_first:
-            attended = self.attention(self.attention_norm(rows), valid, shared, wanted)
-            rows = rows[:, :wanted] + self.dropout(attended)
+            rows = rows + self.dropout(attended)
             return rows + self.dropout(self.feed_forward(self.feed_forward_norm(rows)))
-        rows = self.attention_norm(rows[:, :wanted] + self.dropout(self.attention(rows, valid, shared, wanted)))
+        rows = self.attention_norm(rows + self.dropout(attended))
         return self.feed_forward_norm(rows + self.dropout(self.feed_forward(rows)))
 
 
@@ -208,22 +217,43 @@ class SegmentClassifier(nn.Module):
             raise ModelError(
                 f"{len(tokens)} sequences came with {len(lengths)} lengths; each needs its own, and one is least"
             )
+        self.check_tokens(tokens)
+        if lengths.dtype not in (torch.int32, torch.int64) or lengths.ndim != 1 or lengths.device != tokens.device:
+            raise ModelError(
+                f"lengths are {lengths.dtype} of shape {tuple(lengths.shape)} on {lengths.device}; "
+                f"give one integer a sequence on {tokens.device}"
+            )
         if tokens.shape[1] > record.longest_sequence:
             raise ModelError(
                 f"a sequence of {tokens.shape[1]} tokens is longer than {record.segments} segments of "
                 f"{record.segment_length}; make a model with segments={-(-tokens.shape[1] // record.segment_length)}"
             )
-        # On an accelerator these would wait for the device, and an index out of range stops there by itself.
-        if tokens.device.type == "cpu":
-            if int(lengths.min()) < 1 or int(lengths.max()) > tokens.shape[1]:
-                raise ModelError(
-                    f"lengths must lie between 1 and {tokens.shape[1]}, found {lengths.min()} to {lengths.max()}"
-                )
-            if int(tokens.min()) < 0 or int(tokens.max()) >= record.vocabulary:
-                raise ModelError(
-                    f"token {int(tokens.max() if tokens.min() >= 0 else tokens.min())} is out of range; "
-                    f"the model knows 0 to {record.vocabulary - 1}"
-                )
+        # On an accelerator this would wait for the device, and an index out of range stops there by itself.
+        if tokens.device.type == "cpu" and (int(lengths.min()) < 1 or int(lengths.max()) > tokens.shape[1]):
+            raise ModelError(
+                f"lengths must lie between 1 and {tokens.shape[1]}, found {lengths.min()} to {lengths.max()}"
+            )
+
+    def check_tokens(self, tokens: Tensor) -> None:
+        """Raise `ModelError` where `tokens` are not (batch, token) ids on the model's device that it knows."""
+        check_tokens(tokens, self.initial_memory.device, self.parameters_record.vocabulary)
+
+
+def check_tokens(tokens: Tensor, device: torch.device, vocabulary: int) -> None:
+    """Raise `ModelError` where `tokens` are not integers of shape (batch, token) on `device` below `vocabulary`."""
+    if tokens.ndim != 2 or 0 in tokens.shape or tokens.dtype not in (torch.int32, torch.int64):
+        raise ModelError(
+            f"tokens are {tokens.dtype} of shape {tuple(tokens.shape)}; "
+            "give int32 or int64 of shape (batch, token), one token at least"
+        )
+    if tokens.device != device:
+        raise ModelError(f"tokens are on {tokens.device}, the model on {device}; move one to the other")
+    # On an accelerator this would wait for the device, and an index out of range stops there by itself.
+    if tokens.device.type == "cpu" and (int(tokens.min()) < 0 or int(tokens.max()) >= vocabulary):
+        raise ModelError(
+            f"token {int(tokens.max() if tokens.min() >= 0 else tokens.min())} is out of range; "
+            f"the model knows 0 to {vocabulary - 1}"
+        )
 
 
 def split_segments(
@@ -250,28 +280,30 @@ def build_model(parameters: ModelParameters, tables: Tables) -> SegmentClassifie
 
 
 def _attention(parameters: ModelParameters, tables: Tables) -> Attention:
-    width, heads = parameters.width, parameters.heads
     if parameters.family.attention == "softmax":
-        return SoftmaxAttention(width, heads)
-    if parameters.family.attention == "linear":
-        return LinearAttention(width, heads)
-    exponent = 1.0 if parameters.exponent == "one" else tables.exponent
-    return AstromorphicAttention(
-        width,
-        heads,
-        _positions(parameters, tables),
-        nn.Parameter(torch.tensor(exponent)) if parameters.exponent == "learned" else exponent,
-        1.0 if parameters.write_scale == "one" else None,
-    )
-
-
-def _positions(parameters: ModelParameters, tables: Tables) -> RelativePositions | None:
+        return SoftmaxAttention(parameters.width, parameters.heads)
     rows = parameters.memory_tokens + parameters.segment_length
+    return linear_time_attention(AstromorphicAttention, parameters, tables, rows)
+
+
+def linear_time_attention(
+    kind: type[AnyAstromorphic], parameters: ModelParameters, tables: Tables, rows: int
+) -> AnyAstromorphic:
+    """Astromorphic attention of a `kind` over `rows`, or the linear attention that it contains, as `parameters` say."""
+    width, heads = parameters.width, parameters.heads
+    if parameters.family.attention == "linear":
+        return kind(width, heads, None, 1.0, 1.0)
     kernels: dict[str, Callable[[], nn.Module]] = {
         "decaying": lambda: ExponentialKernel(tables.decay_per_token),
         "learned": lambda: LearnedExponentialKernel(tables.decay_per_token),
         "measured": lambda: MeasuredKernel(torch.from_numpy(tables.decay_kernel(rows)).float()),
     }
-    if parameters.relative_positions == "none":
-        return None
-    return RelativePositions(parameters.width, parameters.heads, rows, kernels[parameters.relative_positions]())
+    make_kernel = kernels.get(parameters.relative_positions)
+    exponent = 1.0 if parameters.exponent == "one" else tables.exponent
+    return kind(
+        width,
+        heads,
+        RelativePositions(width, heads, rows, make_kernel()) if make_kernel else None,
+        nn.Parameter(torch.tensor(exponent)) if parameters.exponent == "learned" else exponent,
+        1.0 if parameters.write_scale == "one" else None,
+    )

@@ -1,21 +1,17 @@
 """What a model will cost before it runs: parameters, memory and arithmetic of a training step, from formulas.
 
 Tensors are counted in rows of `width` numbers, a term for each thing that a block keeps for its backward pass; so a
-block that keeps less changes one term here. Needs no torch.
+block that keeps less changes one term here. What the readout does not need is not counted, as it is not computed.
 """
 
 from dataclasses import dataclass
 
 from model.errors import ModelError
 from model.parameters import ModelParameters
+from model.positions import BLOCK, DENSE_TOKENS
 
 WAYS = ("bptt", "amrb", "layerwise")
 FLOAT_BYTES = 4
-
-# What astromorphic attention keeps beyond query, key and value: features of both, and the parts that they are made of.
-FEATURE_ROWS = 7
-# Gradients alive in the widest place of a block's backward pass: of the hidden features before and after their GELU.
-HIDDEN_GRADIENTS = 2
 
 
 @dataclass(frozen=True)
@@ -45,21 +41,22 @@ def plan(model: ModelParameters, way: str, tokens: int, batch: int = 1, keep: in
     if not 1 <= tokens <= model.longest_sequence:
         raise ModelError(f"the model takes 1 to {model.longest_sequence} tokens, not {tokens}; set more segments")
     segments = -(-tokens // model.segment_length)
-    forward = forward_flops(model, segments, batch) / (tokens * batch)
+    forward, training = forward_flops(model, segments, batch), training_flops(model, way, segments, batch, keep)
     return Plan(
         model.architecture,
         way,
         parameter_count(model),
         peak_bytes(model, way, segments, batch, keep) / 1e6,
-        forward,
-        forward * _passes(model, way, segments, keep),
+        forward / (tokens * batch),
+        training / (tokens * batch),
     )
 
 
 def parameter_count(model: ModelParameters) -> int:
     """All learned numbers of `model`."""
     width, rows = model.width, _rows(model)
-    attention = 4 * width * (width + 1) + (width * rows if model.architecture == "rmaat" else 0)
+    positions = width * rows + (model.relative_positions == "learned") if _has_positions(model) else 0
+    attention = 4 * width * (width + 1) + positions + (model.exponent == "learned")
     feed_forward = 2 * width * model.feed_forward_width + model.feed_forward_width + width
     norms = 2 * 2 * width
     final_norm = 2 * width if model.norm == "pre" else 0
@@ -70,63 +67,162 @@ def parameter_count(model: ModelParameters) -> int:
 
 def forward_flops(model: ModelParameters, segments: int, batch: int = 1) -> float:
     """Products of matrices in one forward pass; the rest is of order `width` per row."""
-    width, rows = model.width, _rows(model)
-    projections = 2 * 4 * width * width
-    feed_forward = 2 * 2 * width * model.feed_forward_width
-    # Writing and reading a (feature, value) memory per head, or scores and their products with the values.
-    mixing = 4 * width * width / model.heads if model.architecture == "rmaat" else 4 * rows * width
-    blocks = batch * segments * rows * model.layers * (projections + feed_forward + mixing)
-    return blocks + model.layers * _position_flops(model)
+    once = _kernel_flops(model) + 2 * _feature_flops(model)
+    return batch * sum(_segment_flops(model, wanted) for wanted in _wanted(model, segments)) + model.layers * once
+
+
+def training_flops(model: ModelParameters, way: str, segments: int, batch: int = 1, keep: int = 1) -> float:
+    """The same in one forward and backward pass and what is replayed; backward takes two products for each one."""
+    wanted = _wanted(model, segments)
+    forward = [_segment_flops(model, rows) for rows in wanted]
+    replayed = sum(forward[: max(0, segments - keep)]) if way != "bptt" else 0.0
+    layers_again = [
+        (model.layers - 1) * _layer_flops(model, _rows(model)) if rows and way == "layerwise" else 0.0
+        for rows in wanted
+    ]
+    # W r is made again in backward; only a learned kernel has a gradient of its own.
+    kernel_passes = 4 if model.relative_positions == "learned" else 3
+    once = kernel_passes * _kernel_flops(model) + 3 * 2 * _feature_flops(model)
+    return batch * (3 * sum(forward) + replayed + sum(layers_again)) + model.layers * once
 
 
 def peak_bytes(model: ModelParameters, way: str, segments: int, batch: int = 1, keep: int = 1) -> float:
     """Highest sum of tensors above parameters, gradients and moments."""
-    layer = batch * _rows(model) * model.width * _rows_kept(model)
-    entry = batch * _rows(model) * model.width * (2 if model.dropout else 1)
-    graph = model.layers * layer + entry
-    gradients = batch * _rows(model) * model.feed_forward_width * HIDDEN_GRADIENTS
-    memories = segments * batch * model.memory_tokens * model.width
-    # Sums of all parameters' gradients, and the part of one segment.
-    sums = 2 * parameter_count(model)
-    held = {
-        "bptt": segments * graph,
-        "amrb": min(segments, max(keep, 1)) * graph + memories + sums,
-        "layerwise": layer + (model.layers - 1 + keep * model.layers) * entry + memories + sums,
-    }[way]
-    return FLOAT_BYTES * (held + gradients + model.layers * _position_numbers(model))
+    keep = segments if way == "bptt" else keep
+    wanted = _wanted(model, segments)
+    kept, replayed = wanted[segments - min(max(keep, 1), segments) :], wanted[: max(0, segments - keep)]
+    held, step_peak = (_held_layerwise, _peak_layerwise) if way == "layerwise" else (_held, _peak)
+    before = sum(held(model, rows) for rows in kept[:-1])
+    # Sums of gradients exist from the second segment of the backward pass on.
+    sums = parameter_count(model) / (batch * model.width) if way != "bptt" else 0.0
+    next_kept = before - held(model, kept[-2]) + step_peak(model, kept[-2]) if before else 0.0
+    earlier = max([next_kept] + [step_peak(model, rows) for rows in replayed])
+    most = max(before + step_peak(model, kept[-1]), earlier + sums)
+    memories = 0 if way == "bptt" else segments * model.memory_tokens
+    return FLOAT_BYTES * model.width * (batch * (most + memories) + _shared_rows(model))
 
 
 def _rows(model: ModelParameters) -> int:
     return model.memory_tokens + model.segment_length
 
 
-def _rows_kept(model: ModelParameters) -> float:
-    """What one block keeps per row for its backward pass, in rows of `width`."""
-    entered, joined, summed, normed, summed_again = 1, 1, 1, 1, 1
-    query_key_value = 3
-    hidden = 2 * model.feed_forward_width / model.width
-    masks = 2 if model.dropout else 0
-    features = FEATURE_ROWS if model.architecture == "rmaat" else 0
-    return entered + query_key_value + features + joined + summed + normed + hidden + summed_again + masks
+def _wanted(model: ModelParameters, segments: int) -> list[int]:
+    """For each segment, the rows that its last layer makes: memory alone where the readout leaves it out."""
+    passed = segments - 1 if model.readout == "last" else 0
+    return [model.memory_tokens] * passed + [_rows(model)] * (segments - passed)
 
 
-def _position_numbers(model: ModelParameters) -> int:
-    """What phi(R) keeps per layer: the matrix of distances, and W, W r, R and its features."""
-    rows = _rows(model)
-    return rows * rows + 4 * rows * model.width if model.architecture == "rmaat" else 0
+def _has_positions(model: ModelParameters) -> bool:
+    return model.family.attention == "astromorphic" and model.relative_positions != "none"
 
 
-def _position_flops(model: ModelParameters) -> float:
-    """W r, (W r) W^T and its product with W, once a step."""
+# Arithmetic.
+
+
+def _segment_flops(model: ModelParameters, wanted: int) -> float:
+    """All layers, the last of which makes `wanted` rows; a segment that hands nothing on does nothing."""
+    return (model.layers - 1) * _layer_flops(model, _rows(model)) + _layer_flops(model, wanted) if wanted else 0.0
+
+
+def _layer_flops(model: ModelParameters, wanted: int) -> float:
     rows, width = _rows(model), model.width
-    return 2 * width * rows * rows + 4 * rows * width * width / model.heads if model.architecture == "rmaat" else 0.0
+    query_out, key_value = 2 * 2 * wanted * width**2, 2 * 2 * rows * width**2
+    feed_forward = 2 * 2 * wanted * width * model.feed_forward_width
+    if model.family.attention == "softmax":
+        # Scores, and their products with the values.
+        mixing = 2 * 2 * wanted * rows * width
+    else:
+        # Writing and reading a (feature, value) memory per head, and the read's divisor.
+        mixing = 2 * (rows + wanted) * width**2 / model.heads + 2 * wanted * width
+    return query_out + key_value + feed_forward + mixing
 
 
-def _passes(model: ModelParameters, way: str, segments: int, keep: int) -> float:
-    """Forward passes that a training step amounts to; backward is two."""
-    replayed = 1 - min(keep, segments) / segments
-    return {
-        "bptt": 3.0,
-        "amrb": 3 + replayed,
-        "layerwise": 3 + replayed + (1 - 1 / model.layers),
-    }[way]
+def _feature_flops(model: ModelParameters) -> float:
+    """(W r) W^T, or its product with W: each a (token, feature, feature) product per head, once a step."""
+    return 2 * _rows(model) * model.width**2 / model.heads if _has_positions(model) else 0.0
+
+
+def _kernel_flops(model: ModelParameters) -> float:
+    """W r, as `model.positions` makes it; an FFT is no product of matrices."""
+    rows, width = _rows(model), model.width
+    if not _has_positions(model):
+        return 0.0
+    if rows <= DENSE_TOKENS:
+        return 2 * width * rows**2
+    return 0.0 if model.relative_positions == "measured" else 2 * _scan_flops(width, rows)
+
+
+def _scan_flops(width: int, tokens: int) -> float:
+    if tokens <= BLOCK:
+        return 2 * width * tokens**2
+    blocks = -(-tokens // BLOCK)
+    return 2 * width * blocks * BLOCK**2 + _scan_flops(width, blocks)
+
+
+# Memory, in rows of `width` numbers for one sample.
+
+
+def _held(model: ModelParameters, wanted: int) -> float:
+    """The graph of a segment."""
+    if not wanted:
+        return 0.0
+    # Nothing needs the output of a last norm.
+    unused = wanted if model.norm == "post" else 0
+    return _entry(model) + (model.layers - 1) * _layer(model, _rows(model)) + _layer(model, wanted) - unused
+
+
+def _peak(model: ModelParameters, wanted: int) -> float:
+    """The graph of a segment, and gradients on their way through."""
+    return _held(model, wanted) + _passing(model, wanted) if wanted else 0.0
+
+
+def _held_layerwise(model: ModelParameters, wanted: int) -> float:
+    """The last layer's graph, and what entered the layers before it."""
+    if not wanted:
+        return 0.0
+    return _layer(model, wanted) + (_entry(model) if model.layers == 1 else (model.layers - 1) * _rows(model))
+
+
+def _peak_layerwise(model: ModelParameters, wanted: int) -> float:
+    """The same at the last layer or at the one before it, which hands rows on and is handed their gradient."""
+    if not wanted:
+        return 0.0
+    rows = _rows(model)
+    at_last = _held_layerwise(model, wanted) + _passing(model, wanted)
+    if model.layers == 1:
+        return at_last
+    entered = _entry(model) if model.layers == 2 else (model.layers - 2) * rows
+    handed_on = 2 * rows
+    return max(at_last, entered + _layer(model, rows) + handed_on + _passing(model, rows))
+
+
+def _entry(model: ModelParameters) -> float:
+    """The rows that enter the first layer, and their dropout's mask."""
+    return _rows(model) * (2 if model.dropout else 1)
+
+
+def _layer(model: ModelParameters, wanted: int) -> float:
+    """What one block keeps for its backward pass, what entered it apart."""
+    key_value, query, read = 2 * _rows(model), wanted, wanted
+    sums, norms, masks = 2 * wanted, 2 * wanted, 2 * wanted if model.dropout else 0
+    # Before and after their GELU.
+    hidden = 2 * wanted * model.feed_forward_width / model.width
+    # Per head a (feature, value) memory, or the logarithm of each query's sum of exponentials.
+    mixing = wanted * model.heads / model.width if model.family.attention == "softmax" else model.width / model.heads
+    return key_value + query + read + sums + norms + masks + hidden + mixing
+
+
+def _passing(model: ModelParameters, wanted: int) -> float:
+    """Gradients alive in the widest place of a segment's backward pass, less what it has let go of until then."""
+    hidden = model.feed_forward_width / model.width
+    # Of the rows, and of the hidden features before or after their GELU.
+    feed_forward = (1 + hidden) * wanted
+    let_go = (4 + 2 * hidden + (2 if model.dropout else 0)) * wanted
+    # Residual; read; query, key and value, and once more joined.
+    attention = (2 + 2) * wanted + 4 * _rows(model) - let_go
+    return max(feed_forward, attention)
+
+
+def _shared_rows(model: ModelParameters) -> int:
+    """phi(R) of all layers, which samples share."""
+    return model.layers * _rows(model) if _has_positions(model) else 0

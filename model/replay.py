@@ -28,6 +28,7 @@ Random numbers and autocast are put back for each replay, so dropout draws the s
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -281,7 +282,7 @@ class _Replay(torch.autograd.Function):
         plan: _Plan = ctx.plan
         tensors = ctx.saved_tensors
         *summary_gradients, memory_gradient = gradients
-        totals: list[Tensor | None] = [None] * len(tensors)
+        totals = _Totals(len(tensors))
         random_now = _RandomState.now(ctx.random.device)
         for index in reversed(range(len(plan.segments))):
             step = ctx.kept.pop(index, None)
@@ -292,13 +293,13 @@ class _Replay(torch.autograd.Function):
                 ctx.random[index].restore()
                 with ctx.surroundings.again():
                     step = plan.step(index, ctx.memories[index], tensors, ctx.surroundings)
-            memory_gradient, *parts = step.pull_back(known)
+            # From the last segment to the first, as autograd adds them under BPTT: the same bits.
+            (memory_gradient,) = step.pull_back(known, totals)
+            del step  # what enters its layers would be held beside the next one's
             if plan.stops_before(index):
                 memory_gradient = None
-            # From the last segment to the first, as autograd adds them under BPTT: the same bits.
-            _add_to(totals, parts)
         random_now.restore()
-        return (None, memory_gradient, *totals)
+        return (None, memory_gradient, *totals.sums)
 
 
 def _first_step(
@@ -310,8 +311,9 @@ def _first_step(
     random = _RandomState.now(memory.device)
     with _saved_bytes({_place(tensor) for tensor in (memory, *tensors)}) as saved:
         step = plan.step(0, memory, tensors, surroundings)
-    # The memories, and each parameter's gradient twice: the sum, and a segment's part of it.
-    others = len(plan.segments) * memory.nbytes + 2 * sum(tensor.nbytes for tensor in tensors)
+    # The memories, the sum of each parameter's gradient, and one part of a sum.
+    sums = [tensor.nbytes for tensor in tensors if tensor.requires_grad]
+    others = len(plan.segments) * memory.nbytes + sum(sums) + max(sums, default=0)
     keep = plan.way.keep(sum(saved.values()), others, len(plan.segments))
     if keep == len(plan.segments):
         return step, keep
@@ -353,31 +355,62 @@ class _Step(Protocol):
         """Summary and memory."""
         ...
 
-    def pull_back(self, gradients: Sequence[Tensor | None]) -> list[Tensor | None]:
-        """The gradients of memory, shared tensors and parameters, from those of the outputs."""
+    def pull_back(self, gradients: Sequence[Tensor | None], totals: "_Totals") -> list[Tensor | None]:
+        """The gradient of what entered, from those of the outputs; those of shared tensors and parameters are added."""
         ...
+
+
+class _Totals:
+    """Sums of the gradients of shared tensors and parameters.
+
+    A part is added in the middle of the traversal that makes it, so that a segment's parts are not all held at once.
+    """
+
+    def __init__(self, count: int):
+        self.sums: list[Tensor | None] = [None] * count
+
+    @contextmanager
+    def taking(self, leaves: Sequence[Tensor]) -> Iterator[None]:
+        """Inside, gradients of `leaves` are added here and nowhere else: those that autograd returns are zeros."""
+        handles = [
+            leaf.register_hook(partial(self._take, place)) for place, leaf in enumerate(leaves) if leaf.requires_grad
+        ]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _take(self, place: int, part: Tensor) -> Tensor:
+        total = self.sums[place]
+        # Not in place: the first part may be a tensor that others hold, too.
+        self.sums[place] = part if total is None else total + part
+        return part.new_zeros(()).expand(part.shape)
 
 
 @dataclass(frozen=True)
 class _Graph:
-    """A graph: the leaves it starts from and what it gave."""
+    """A graph: what it starts from (its state; shared tensors and parameters) and what it gave."""
 
+    state: State
     leaves: list[Tensor]
     outputs: tuple[Tensor, ...]
 
-    def pull_back(self, gradients: Sequence[Tensor | None]) -> list[Tensor | None]:
-        """The gradients of the leaves, in one traversal."""
+    def pull_back(self, gradients: Sequence[Tensor | None], totals: _Totals) -> list[Tensor | None]:
+        """The gradients of the state, in one traversal."""
         known = [
             (output, gradient)
             for output, gradient in zip(self.outputs, gradients, strict=True)
             if gradient is not None and output.requires_grad
         ]
-        wanted = [leaf for leaf in self.leaves if leaf.requires_grad]
+        entered = [*self.state, *self.leaves]
+        wanted = [leaf for leaf in entered if leaf.requires_grad]
         if not known or not wanted:
-            return [None] * len(self.leaves)
+            return [None] * len(self.state)
         outputs, cotangents = zip(*known, strict=True)
-        found = iter(torch.autograd.grad(outputs, wanted, cotangents, allow_unused=True))
-        return [next(found) if leaf.requires_grad else None for leaf in self.leaves]
+        with totals.taking(self.leaves):
+            found = iter(torch.autograd.grad(outputs, wanted, cotangents, allow_unused=True))
+        return [next(found) if tensor.requires_grad else None for tensor in self.state]
 
 
 def _graph(stage: Stage, state: State, leaves: _Leaves) -> _Graph:
@@ -386,7 +419,7 @@ def _graph(stage: Stage, state: State, leaves: _Leaves) -> _Graph:
         state = tuple(tensor.detach().requires_grad_(tensor.is_floating_point()) for tensor in state)
         shared = tuple(tensor.detach().requires_grad_(tensor.requires_grad) for tensor in leaves.shared)
         outputs = stage(state, shared)
-    return _Graph([*state, *shared, *leaves.parameters], outputs)
+    return _Graph(state, [*shared, *leaves.parameters], outputs)
 
 
 @dataclass(frozen=True)
@@ -412,21 +445,18 @@ class _Layers:
         """Summary and memory."""
         return self.last.outputs
 
-    def pull_back(self, gradients: Sequence[Tensor | None]) -> list[Tensor | None]:
-        """The gradients of memory, shared tensors and parameters, one layer's graph after the other."""
-        gradients, totals = self._split(self.last.pull_back(gradients))
-        for entry in reversed(self.entries):
+    def pull_back(self, gradients: Sequence[Tensor | None], totals: _Totals) -> list[Tensor | None]:
+        """The gradient of the memory, one layer's graph after the other."""
+        gradients = self.last.pull_back(gradients, totals)
+        while self.entries:
+            entry = self.entries.pop()
             entry.random.restore()
             with self.surroundings.again():
                 graph = _graph(entry.stage, entry.state, self.leaves)
-            gradients, parts = self._split(graph.pull_back(gradients))
-            _add_to(totals, parts)
-        return [*gradients, *totals]
-
-    def _split(self, found: list[Tensor | None]) -> tuple[list[Tensor | None], list[Tensor | None]]:
-        """The gradients of a state, and those of what all layers share."""
-        count = len(found) - len(self.leaves.shared) - len(self.leaves.parameters)
-        return found[:count], found[count:]
+            del entry
+            gradients = graph.pull_back(gradients, totals)
+            del graph
+        return list(gradients)
 
 
 def _layers(stages: Sequence[Stage], memory: Tensor, leaves: _Leaves, surroundings: "_Autocast") -> _Layers:
@@ -438,13 +468,6 @@ def _layers(stages: Sequence[Stage], memory: Tensor, leaves: _Leaves, surroundin
             entries.append(_Entry(stage, state, _RandomState.now(memory.device)))
             state = stage(state, tuple(leaves.shared))
     return _Layers(entries, _graph(final, state, leaves), leaves, surroundings)
-
-
-def _add_to(totals: list[Tensor | None], parts: Sequence[Tensor | None]) -> None:
-    # One after the other, so that each old total is freed before the next is made.
-    for place, (total, part) in enumerate(zip(totals, parts, strict=True)):
-        if part is not None:
-            totals[place] = part if total is None else total + part
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from distill.schema import FORMS, SEPARABLE
 from distill.tables import Array, Tables
+from model.errors import ModelError
 
 
 class SeparableRetention(nn.Module):
@@ -49,3 +50,13 @@ def build_retention(tables: Tables, segments: int, variant: str) -> SeparableRet
     if FORMS.get(variant, SEPARABLE) == SEPARABLE:
         return SeparableRetention(*tables.retention_parts(segments, variant))
     return TabulatedRetention(tables.retention_rows(segments, variant))
+
+
+def factors_without_length(retention: nn.Module, variant: str) -> Float[Tensor, " segment"]:
+    """RF(t) of a variant that does not need T; raises `ModelError` for one that does."""
+    if isinstance(retention, SeparableRetention) and bool((retention.total == retention.total[0]).all()):
+        return retention.weight / retention.total
+    raise ModelError(
+        f"the retention variant {variant!r} needs the number of segments, which is not known here; "
+        "make a model with retention streaming, saturation or none"
+    )

@@ -18,7 +18,7 @@ from typing import Any
 
 from model.errors import ModelError
 from model.parameters import ModelParameters, TrainingParameters
-from model.tasks.listops import ListOpsParameters
+from model.tasks.library import TaskParameters
 from rmaat.files import read_text, write_text
 from rmaat.records import ParameterError
 
@@ -34,9 +34,9 @@ class RunConfiguration:
     """Everything that decides a run."""
 
     task: str
-    task_parameters: ListOpsParameters
-    official_files: str | None
-    """absolute path of the folder with LRA's files, in place of the task parameters"""
+    task_parameters: TaskParameters
+    source: str | None
+    """absolute path of the files that the data were read from, where they were not found in the data folder"""
     data_sha256: str
     model: ModelParameters
     training: TrainingParameters
@@ -45,7 +45,7 @@ class RunConfiguration:
     def differences(self, other: "RunConfiguration") -> list[str]:
         """Names of the settings in which two runs differ; where and by which versions they run does not count."""
         mine, theirs = _flat(asdict(self)), _flat(asdict(other))
-        passing = ("versions", "official_files", "training.device", "training.parallel")
+        passing = ("versions", "source", "training.device", "training.parallel")
         return [name for name in mine if mine[name] != theirs.get(name) and not name.startswith(passing)]
 
 
@@ -77,7 +77,8 @@ class RunFolder:
 
     def write_configuration(self, configuration: RunConfiguration) -> None:
         """Write what decides the run; raises `FileError`."""
-        write_text(self.configuration, json.dumps(asdict(configuration), indent=2) + "\n")
+        values = {**asdict(configuration), "task_parameters": configuration.task_parameters.to_dict()}
+        write_text(self.configuration, json.dumps(values, indent=2) + "\n")
 
     def read_configuration(self) -> RunConfiguration:
         """What decides the run.
@@ -93,8 +94,8 @@ class RunFolder:
             values = json.loads(read_text(self.configuration))
             return RunConfiguration(
                 task=values["task"],
-                task_parameters=ListOpsParameters.from_dict(values["task_parameters"]),
-                official_files=_text_or_none(values["official_files"]),
+                task_parameters=TaskParameters.from_dict(values["task_parameters"]),
+                source=_text_or_none(values["source"]),
                 data_sha256=values["data_sha256"],
                 model=ModelParameters.from_dict(values["model"]),
                 training=TrainingParameters.from_dict(values["training"]),

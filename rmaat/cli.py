@@ -29,19 +29,23 @@ COMMANDS = (
     "distill show",
     "distill diff",
     "distill sweep",
+    "fit",
     "train",
     "evaluate",
     "figures",
     "demo",
     "validate",
     "plan",
+    "data prepare",
+    "data list",
 )
 """A command of two words, `rmaat distill show`, is the module `distill_show`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
-    options = _parser().parse_args(_joined(list(sys.argv[1:] if arguments is None else arguments)))
+    words = _joined(list(sys.argv[1:] if arguments is None else arguments))
+    options = _parser(words[0] if words else "").parse_args(words)
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: print(f"rmaat: warning: {message}", file=sys.stderr)
         try:
@@ -78,7 +82,8 @@ def _out_of_memory(error: MemoryError | RuntimeError) -> bool:
     return isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(meant: str) -> argparse.ArgumentParser:
+    """All commands with their summaries, and the arguments of the command `meant`: those of others may need imports."""
     parser = argparse.ArgumentParser(
         prog="rmaat", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -92,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
             epilog=f"example:\n{module.EXAMPLE}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        module.add_arguments(command)
+        if name == meant:
+            module.add_arguments(command)
         command.set_defaults(run=module.run)
     return parser

@@ -33,6 +33,12 @@ LI_RINZEL = System(
 )
 """Calcium and the availability of IP3 receptors at an IP3 that is given as a constant, `ip3`."""
 
+
+def flow_of_ip3(surplus: str) -> str:
+    """What flows in, in umol/L/s, where the variable named `surplus` says how far IP3 is above that beyond."""
+    return f"-exchange_rate / 2 * (1 + tanh((abs({surplus}) - exchange_threshold) / exchange_width)) * sign({surplus})"
+
+
 G_CHI = System(
     definitions={
         **LI_RINZEL.definitions,
@@ -43,8 +49,7 @@ G_CHI = System(
         " * ip3 / (ip3 + kinase_ip3_affinity)",
         "phosphatase": "phosphatase_rate * ip3",
         "surplus": "ip3 - ip3_outside",
-        "exchange": "-exchange_rate / 2 * (1 + tanh((abs(surplus) - exchange_threshold) / exchange_width))"
-        " * sign(surplus)",
+        "exchange": flow_of_ip3("surplus"),
         "receptor_unbinding": "receptor_release * (1 + desensitisation * calcium / (calcium + kinase_c_affinity))",
     },
     rates={

@@ -99,6 +99,24 @@ class Ip3Parameters(Record):
 
 
 @dataclass(frozen=True)
+class ExcitableCalciumParameters(ActivatedCalciumParameters):
+    """The pump of the astrocytes in networks, figures 4 and 5 of Stimberg et al."""
+
+    pump_affinity: float = restated(CalciumParameters, "pump_affinity", 0.05, Paper.STIMBERG)
+
+
+@dataclass(frozen=True)
+class ExcitableIp3Parameters(Ip3Parameters):
+    """Production that calcium itself sustains, figures 4 and 5 of Stimberg et al."""
+
+    plc_beta_rate: float = restated(Ip3Parameters, "plc_beta_rate", 3.2, Paper.STIMBERG)
+    plc_delta_rate: float = restated(Ip3Parameters, "plc_delta_rate", 0.6, Paper.STIMBERG)
+    plc_delta_affinity: float = restated(Ip3Parameters, "plc_delta_affinity", 0.1, Paper.STIMBERG)
+    kinase_calcium_affinity: float = restated(Ip3Parameters, "kinase_calcium_affinity", 0.7, Paper.STIMBERG)
+    phosphatase_rate: float = restated(Ip3Parameters, "phosphatase_rate", 0.05, Paper.STIMBERG)
+
+
+@dataclass(frozen=True)
 class ExchangeParameters(Record):
     """Diffusion of IP3 to what surrounds the compartment, above a threshold of difference."""
 

@@ -5,7 +5,7 @@
 | presynaptic, postsynaptic activity | rate of spikes over a window, Hz |
 | synaptic facilitation | coincidence of spikes, raised by gliotransmission |
 | short-term process | IP3 of the astrocytic process, in umol/L |
-| long-term process | slow variable that a Hill function of facilitation drives |
+| long-term process | slow variable that a Hill function of facilitation drives, or follows synaptic efficacy |
 | coupling | weights of the exchange of IP3 |
 | influence | answer of IP3 at rest to a small production of it, per production that raises it by 1 without calcium |
 
@@ -261,6 +261,8 @@ def _network(parameters: BiophysicalParameters, setting: _Setting) -> Network:
         "process": PROCESS.inlined(),
         "parameters": {name: unit for name, (_, unit) in numbers.items()},
         "sizes": {"presynaptic": pre, "postsynaptic": post, "synapse": post * pre, "process": post * pre},
+        "plasticity": parameters.plasticity.kind,
+        "delays": parameters.plasticity.delays,
         "recorded": RECORDED,
         "inputs": {name: values.shape for name, values in inputs.items()},
         "duration": intervals[-1].end,

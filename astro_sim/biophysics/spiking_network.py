@@ -38,10 +38,22 @@ dpresynaptic_receptors/dt = presynaptic_binding * gliotransmitter * (1 - presyna
     - presynaptic_unbinding * presynaptic_receptors : 1 (clock-driven)
 dsynaptic_facilitation/dt = (-synaptic_facilitation + receptor_gain * presynaptic_receptors)
     / facilitation_time : 1 (clock-driven)
-dlong_term_process/dt = (-long_term_process + synaptic_facilitation**steepness
-    / (half_facilitation**steepness + synaptic_facilitation**steepness)) / long_term_time_constant : 1 (clock-driven)
 gliotransmitter : 1
 """
+PLASTICITY = {
+    "hill": """
+dlong_term_process/dt = (-long_term_process + synaptic_facilitation**steepness
+    / (half_facilitation**steepness + synaptic_facilitation**steepness)) / long_term_time_constant : 1 (clock-driven)
+""",
+    "graupner_brunel": """
+dspine_calcium/dt = -spine_calcium / spine_calcium_time : 1 (clock-driven)
+defficacy/dt = (potentiation_rate * (1 - efficacy) * int(spine_calcium > potentiation_threshold)
+    - depression_rate * efficacy * int(spine_calcium > depression_threshold)
+    - efficacy * (1 - efficacy) * (efficacy_boundary - efficacy)) / efficacy_time_constant : 1 (clock-driven)
+dlong_term_process/dt = (-long_term_process + efficacy) / long_term_time_constant : 1 (clock-driven)
+""",
+}
+"""What drives the long-term process, by kind."""
 ON_SENDER = """
 probability = release_probability + (modulated_probability - release_probability) * presynaptic_receptors
 used_share += probability * (1 - used_share)
@@ -51,6 +63,13 @@ transmitter += vesicle_volume_ratio * vesicle_transmitter * released
 excitation_post += synaptic_weight * released
 synaptic_facilitation += coincidence_gain * spike_trace_post
 """
+ON_ARRIVAL = {"calcium": "spine_calcium += presynaptic_calcium * (1 + receptor_calcium * presynaptic_receptors)"}
+"""What a presynaptic spike does after a delay of its own."""
+ON_RECEIVER = "synaptic_facilitation += coincidence_gain * spike_trace_pre"
+ON_RECEIVER_BY_KIND = {
+    "hill": ON_RECEIVER,
+    "graupner_brunel": f"{ON_RECEIVER}\nspine_calcium += postsynaptic_calcium",
+}
 PROCESS_INPUTS = """
 dgliotransmitter/dt = -gliotransmitter_clearance * gliotransmitter : 1
 dastrocyte_resources/dt = astrocyte_recovery * (1 - astrocyte_resources) : 1
@@ -117,7 +136,7 @@ FUNCTIONS = {"uniform": uniform}
 def build(structure: Mapping[str, Any], declare: Callable[..., str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Neurons, synapses and astrocytic processes; and who is connected to whom."""
     groups = build_neurons(structure, declare)
-    groups["synapse"] = build_synapses(groups, declare)
+    groups["synapse"] = build_synapses(structure, groups, declare)
     groups |= build_process(structure, groups["synapse"], declare)
     post, pre = structure["sizes"]["postsynaptic"], structure["sizes"]["presynaptic"]
     neurons, synapses = np.arange(post), np.arange(post * pre)
@@ -169,15 +188,17 @@ def poisson(stream: int) -> str:
     return f"uniform(noise_seed, {stream}, i, t_in_timesteps) < rate * dt"
 
 
-def build_synapses(groups: Mapping[str, Any], declare: Callable[..., str]) -> Any:
+def build_synapses(structure: Mapping[str, Any], groups: Mapping[str, Any], declare: Callable[..., str]) -> Any:
     """All synapses."""
-    on_receiver = "synaptic_facilitation += coincidence_gain * spike_trace_pre"
+    kind, delays = structure["plasticity"], structure["delays"]
+    on_sender = {"pre": ON_SENDER, **{name: ON_ARRIVAL[name] for name in delays}}
     return brian2.Synapses(
         groups["presynaptic"],
         groups["postsynaptic"],
-        declare(SYNAPSE, ON_SENDER, on_receiver),
-        on_pre=ON_SENDER,
-        on_post=on_receiver,
+        declare(SYNAPSE + PLASTICITY[kind], *on_sender.values(), ON_RECEIVER_BY_KIND[kind]),
+        on_pre=on_sender,
+        on_post=ON_RECEIVER_BY_KIND[kind],
+        delay={name: delay * brian2.second for name, delay in delays.items()},
         method="rk4",
         name="synapse",
     )

@@ -6,7 +6,7 @@ returns to rest in each cycle: with the published ones the astrocyte keeps oscil
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from astro_sim.biophysics.parameters import (
     BINDING,
@@ -19,6 +19,7 @@ from astro_sim.biophysics.parameters import (
     TransmitterParameters,
     restated,
 )
+from astro_sim.biophysics.plasticity import CalciumPlasticityParameters
 from astro_sim.biophysics.sources import Paper
 from astro_sim.durations import divides
 from astro_sim.parameters import (
@@ -30,7 +31,7 @@ from astro_sim.parameters import (
 )
 from astro_sim.protocol import ProtocolParameters
 from astro_sim.stimuli import StpCycles
-from rmaat.records import ParameterError, Quantity, Record, Source, parameter
+from rmaat.records import OneOf, ParameterError, Quantity, Record, Source, parameter
 
 
 @dataclass(frozen=True)
@@ -134,18 +135,55 @@ class GliotransmissionParameters(Record):
 
 
 @dataclass(frozen=True)
-class PlasticityParameters(Record):
-    """Coincidence of spikes, raised by gliotransmission, and the slow variable that it drives."""
+class PlasticityParameters(OneOf):
+    """Coincidence of spikes, raised by gliotransmission, and a slow variable; kinds differ in what drives that."""
+
+    default_kind: ClassVar[str] = "hill"
 
     coincidence_window: float = parameter(0.02, "decay of the traces of spikes", unit="s", low=1e-3, high=1)
     coincidence_gain: float = parameter(0.025, "facilitation per coincidence", low=0, high=10)
     receptor_gain: float = parameter(0.3, "facilitation where all presynaptic receptors are bound", low=0, high=10)
     facilitation_time: float = parameter(0.5, "decay of facilitation", unit="s", low=0.01, high=100, symbol="τ_s")
-    half_facilitation: float = parameter(0.5, "facilitation that drives at half", low=0.01, high=10, symbol="K")
-    steepness: float = parameter(4.0, "exponent of the drive", low=1, high=20, symbol="n")
     long_term_time_constant: float = parameter(
         600.0, "time constant of the long-term process", unit="s", low=1, high=20_000, symbol="τ_p^l"
     )
+
+    @property
+    def delays(self) -> dict[str, float]:
+        """What a presynaptic spike does later, and how much later in s; a network is compiled for it."""
+        return {}
+
+
+@dataclass(frozen=True)
+class HillPlasticity(PlasticityParameters):
+    """A Hill function of facilitation drives the long-term process."""
+
+    kind: ClassVar[str] = "hill"
+
+    half_facilitation: float = parameter(0.5, "facilitation that drives at half", low=0.01, high=10, symbol="K")
+    steepness: float = parameter(4.0, "exponent of the drive", low=1, high=20, symbol="n")
+
+
+@dataclass(frozen=True)
+class GraupnerBrunelPlasticity(PlasticityParameters):
+    """The long-term process follows the efficacy that postsynaptic calcium sets, of `astro_sim.biophysics.plasticity`.
+
+    Gliotransmitter adds to that calcium, as D-serine does at NMDA receptors (Henneberger et al. 2010,
+    doi:10.1038/nature08673); that it acts in proportion is ours. Efficacy has no noise of its own: that of
+    the spikes is enough.
+    """
+
+    kind: ClassVar[str] = "graupner_brunel"
+
+    receptor_calcium: float = parameter(
+        0.5, "share added to presynaptic calcium where all presynaptic receptors are bound", low=0, high=10
+    )
+    spine: CalciumPlasticityParameters = field(default_factory=CalciumPlasticityParameters)
+
+    @property
+    def delays(self) -> dict[str, float]:
+        """Of calcium."""
+        return {"calcium": self.spine.presynaptic_delay}
 
 
 @dataclass(frozen=True)
@@ -178,7 +216,7 @@ class BiophysicalParameters(Record):
     ip3: SpikingIp3Parameters = SpikingIp3Parameters()
     receptors: ReceptorParameters = field(default_factory=ReceptorParameters)
     gliotransmission: GliotransmissionParameters = GliotransmissionParameters()
-    plasticity: PlasticityParameters = PlasticityParameters()
+    plasticity: PlasticityParameters = HillPlasticity()
     recording: RecordingParameters = field(default_factory=RecordingParameters)
     solver: SpikingSolverParameters = SpikingSolverParameters()
 

@@ -6,6 +6,7 @@ Unlike `astro_sim.equations.Model`, a `System` knows no neurons and no places, b
 import ast
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from astro_sim.arrays import Array
 from astro_sim.equations import FUNCTIONS
 from rmaat.errors import UsageError
 from rmaat.records import Record, unknown_name
+
+Rate = Callable[[Array], Array]
+"""From a state (variable, ...) to its time derivative."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,8 @@ class System:
     definitions: Mapping[str, str]
     rates: Mapping[str, str]
 
-    def with_constants(self, constants: Mapping[str, float | Array]) -> Callable[[Array], Array]:
-        """The time derivative, per second, of a state (variable, ...).
+    def with_constants(self, constants: Mapping[str, Any]) -> Rate:
+        """The time derivative, per second, of a state (variable, ...); constants may be arrays, or functions.
 
         Raises
         ------

@@ -6,7 +6,6 @@ stimulus time is measured in shares of the point's own interval; so points may d
 they have as many intervals. LSODA bounds the largest error over all states: no point is solved less finely than alone.
 """
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,11 +15,10 @@ from scipy.integrate import LSODA
 from astro_sim.arrays import Array
 from astro_sim.coupling import Coupling, as_matrix
 from astro_sim.engines.job import Job, Solution
+from astro_sim.engines.scipy_engine import LARGEST, quiet, release
 from astro_sim.errors import SimulationError
 from astro_sim.protocol import Interval
 from astro_sim.right_hand_side import RightHandSide
-
-LARGEST = 1e9
 
 
 class BatchCoupling(Coupling):
@@ -114,8 +112,7 @@ def _solve(rate: RightHandSide, intervals: Sequence[Interval], state: Array, wan
         uband=0,
     )
     found = np.empty((wanted.size, rate.size // length.size, length.size))
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
+    with quiet():
         while solver.status == "running":
             before, message = solver.t, solver.step()
             if solver.status == "failed" or not np.abs(solver.y).max() < LARGEST:
@@ -123,4 +120,5 @@ def _solve(rate: RightHandSide, intervals: Sequence[Interval], state: Array, wan
             due = (wanted > before) & (wanted <= solver.t)
             if due.any():
                 found[due] = solver.dense_output()(wanted[due]).T.reshape(-1, *found.shape[1:])
+    release(solver)
     return found

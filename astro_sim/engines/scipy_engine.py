@@ -129,10 +129,10 @@ def _steps(job: Job, rate: RightHandSide, interval: Interval, state: Array) -> I
     drives = interval.presynaptic_drive, interval.postsynaptic_drive
     kind, options = METHODS[job.solver.method]
     tolerances = {"rtol": job.solver.relative_tolerance, "atol": job.solver.absolute_tolerance}
-    with _quiet():
+    with quiet():
         solver = kind(lambda _, y: rate(y, *drives), interval.start, state, interval.end, **tolerances, **options)
     while solver.status == "running":
-        with _quiet():
+        with quiet():
             solver.step()
         if solver.status == "failed":
             raise SimulationError(
@@ -143,10 +143,10 @@ def _steps(job: Job, rate: RightHandSide, interval: Interval, state: Array) -> I
         if not np.abs(solver.y).max() <= LARGEST:
             _refuse_escape(rate, solver.t, solver.y)
         yield solver
-    _release(solver)
+    release(solver)
 
 
-def _release(solver: Any) -> None:
+def release(solver: Any) -> None:
     """Free the memory of a solver that is done; by itself it would pile up from interval to interval.
 
     SciPy 1.17's LSODA never lets go of its work space, of 16 states, and every solver refers to itself.
@@ -157,7 +157,7 @@ def _release(solver: Any) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Solvers warn where they give up, and so does NumPy where the state overflows; our errors say it better."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")

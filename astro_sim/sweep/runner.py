@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -25,6 +25,7 @@ from rmaat.files import read_text, write_bytes, write_text
 from rmaat.records import Record
 from rmaat.versions import versions
 
+Result = TypeVar("Result")
 Outcome = xr.Dataset | Exception
 Measure = Callable[[Sequence[Any]], Sequence[Outcome]]
 """From the parameters of a batch to what is measured at each point, or the error that stood in its way.
@@ -55,7 +56,7 @@ class Each:
         return found if isinstance(found, xr.Dataset) else xr.Dataset(dict(found))
 
 
-def attempt(function: Callable[[Any], xr.Dataset], argument: Any) -> Outcome:
+def attempt(function: Callable[[Any], Result], argument: Any) -> Result | Exception:
     """`function(argument)`, or what it raised: one point must not stop a thousand others."""
     try:
         return function(argument)

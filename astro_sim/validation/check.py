@@ -20,6 +20,8 @@ class Check:
         Who says so, or what code that shares nothing with ours computed it.
     measure : callable
         Computes our value.
+    needs : str
+        A package that must be there, else empty; checks with needs are made on demand.
     """
 
     quantity: str
@@ -30,6 +32,7 @@ class Check:
     high: float
     source: str
     measure: Callable[[], float]
+    needs: str = ""
 
     @classmethod
     def relative(

@@ -1,19 +1,30 @@
 """Checks of the rate model against closed forms and measured kinetics."""
 
 import math
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import xarray as xr
 
 from astro_sim.arrays import Array
-from astro_sim.parameters import SimulationParameters
-from astro_sim.simulate import simulate
+from astro_sim.coupling import build_coupling
+from astro_sim.geometry import build_geometry
+from astro_sim.influence import measure_influence
+from astro_sim.parameters import NetworkParameters, RateModelParameters, SimulationParameters, load_preset
+from astro_sim.rate_model import RATE_MODEL
+from astro_sim.simulation import simulate
 from astro_sim.validation.check import Check
 from rmaat.records import ParameterError
 
 CLOSED_FORM = "closed form, see docs/science.md"
 KINETICS = "De Pittà et al. 2012, PMC3528083, table 2"
+REMODELLING = "remodelling of astrocytic processes after LTP, half in 10.7 min, most at 20 to 30 min; PMC6705321"
+PROTOTYPE = "independent SciPy prototype, fitted as here"
+RATIOS_OF_LENGTH = {0.2: 1.13, 0.4: 1.30, 0.6: 1.57, 0.8: 2.16}
+"""By the coupling's spectral radius as a share of the decay: reach of the influence, per that of the coupling."""
+SIDE, NEAREST, FARTHEST = 41, 2, 8
+# 10.7 min to the half is this time constant.
+REMODELLING_TIME = 926.0
 EQUAL = SimulationParameters().override({"layout": "equal", "run_duration": 50.0})
 # At equal distances the spectral radius is 8 strength / e, and decay less loop gain is 1 / 2.
 CRITICAL_STRENGTH = 0.5 * math.e / 8
@@ -77,6 +88,50 @@ def influence_without_coupling() -> float:
     return float(np.abs(influence - np.diag(np.diag(influence))).max())
 
 
+def response_at_silent_synapses() -> float:
+    """The largest short-term process at synapses whose neuron is silent, with the coupling off."""
+    one = {"coupling_strength": 0.0, "presynaptic_pattern": [1.0, 0.0, 0.0]}
+    response = simulate(EQUAL.override(one))["short_term_process"]
+    return float(np.abs(response.isel(pre=slice(1, None))).max())
+
+
+def ratio_of_lengths(share: float) -> float:
+    """Length over which the measured influence falls, per that of the coupling, from `NEAREST` to `FARTHEST` spacings.
+
+    The coupling's spectral radius is `share` of the short-term process's decay, and facilitation feeds nothing back.
+    """
+    network = NetworkParameters(
+        presynaptic_neurons=SIDE,
+        postsynaptic_neurons=SIDE,
+        layout="grid",
+        coupling_given_by="spectral_radius",
+        coupling_spectral_radius=share,
+        coupling_scale=2 / 3,
+    )
+    geometry = build_geometry(network)
+    coupling, centre = build_coupling(geometry, network), (SIDE // 2, SIDE // 2)
+    alone = RateModelParameters(short_term_gain=0.0)
+    (influence,) = measure_influence(RATE_MODEL, alone, coupling, [centre])
+    distance = geometry.distance_from(centre)
+    near = (distance >= NEAREST) & (distance <= FARTHEST)
+    slope, _ = np.polyfit(distance[near], np.log(influence[near]), 1)
+    return -network.coupling_scale / float(slope)
+
+
+def minutes_of_growth(share: float, time_constant: float) -> float:
+    """Minutes until the mean long-term process is the `share` of what the trains of `biological` make of it.
+
+    Its end is the last value continued at the ratio of the last two increments, which differs from the law's by 1e-5.
+    """
+    changed = {"long_term_time_constant": time_constant, "relative_tolerance": 1e-6, "absolute_tolerance": 1e-9}
+    traces = simulate(load_preset("biological").override(changed))
+    ends = traces["cycle_end"].values
+    growth = traces["long_term_process"].sel(time=ends).mean(("post", "pre")).values
+    before, last = np.diff(growth)[-2:]
+    end = growth[-1] + last**2 / (before - last)
+    return float(np.interp(share, growth / end, ends / 60, right=np.nan))
+
+
 def mean_response() -> xr.DataArray:
     """The mean short-term process in the first cycle."""
     traces = default_traces()
@@ -113,7 +168,42 @@ CHECKS = (
         "rate model: influence against inverse matrix", "1", 0, 1e-6, CLOSED_FORM, influence_against_inverse
     ),
     Check.absolute("rate model: influence without coupling", "1", 0, 0, CLOSED_FORM, influence_without_coupling),
+    Check.absolute(
+        "rate model: short-term process of silent synapses without coupling",
+        "1",
+        0,
+        0,
+        CLOSED_FORM,
+        response_at_silent_synapses,
+    ),
+    *(
+        Check.relative(
+            f"rate model: reach of influence per that of the coupling at a share of {share:g}",
+            "1",
+            ratio,
+            3,
+            PROTOTYPE,
+            partial(ratio_of_lengths, share),
+        )
+        for share, ratio in RATIOS_OF_LENGTH.items()
+    ),
     Check.between("rate model: rise of the short-term process", "s", 2, 20, KINETICS, rise_time),
     Check.between("rate model: decay of the short-term process", "s", 3, 25, KINETICS, decay_time),
+    Check.relative(
+        f"rate model: half of the build-up where its time constant is {REMODELLING_TIME:g} s",
+        "min",
+        10.7,
+        5,
+        REMODELLING,
+        partial(minutes_of_growth, 0.5, REMODELLING_TIME),
+    ),
+    Check.between(
+        "rate model: 0.9 of the build-up, preset biological",
+        "min",
+        20,
+        30,
+        REMODELLING,
+        lambda: minutes_of_growth(0.9, load_preset("biological").model.long_term_time_constant),
+    ),
 )
-"""Exact facts of the equations, and calcium kinetics of astrocytes."""
+"""Exact facts of the equations, reach of the influence, calcium kinetics and remodelling of astrocytes."""

@@ -3,7 +3,8 @@
 from model.tasks.batches import BatchPlan, collate
 from model.tasks.dataset import TaskData, TaskError, TokenDataset
 from model.tasks.listops import OFFICIAL, SHORT, ListOpsParameters
-from model.tasks.trivial import TrivialLevel, commonest_label, root_operator
+from model.tasks.settings import TaskParameters
+from model.tasks.trivial import TrivialLevel, commonest_label, root_operator, trivial_levels
 
 __all__ = [
     "OFFICIAL",
@@ -12,9 +13,11 @@ __all__ = [
     "ListOpsParameters",
     "TaskData",
     "TaskError",
+    "TaskParameters",
     "TokenDataset",
     "TrivialLevel",
     "collate",
     "commonest_label",
     "root_operator",
+    "trivial_levels",
 ]

@@ -1,27 +1,19 @@
-"""A classification task as token sequences: three splits in memory, one `.npz` file on disk.
+"""A classification task as token sequences in three splits; `model.tasks.store` keeps it in a folder.
 
 Token 0 is padding in every task and never stands inside a sequence.
 """
 
 import hashlib
-import io
-import zipfile
-import zlib
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from rmaat.errors import RmaatError
-from rmaat.files import write_bytes
 
 PADDING = 0
 SPLITS = ("train", "validation", "test")
-FILE_VERSION = 1
-
-# What numpy and zipfile raise for a file that is not what `save` wrote.
-_UNREADABLE = (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, MemoryError)
+ARRAYS = ("tokens", "offsets", "labels")
 
 
 class TaskError(RmaatError):
@@ -99,11 +91,15 @@ class TaskData:
     Attributes
     ----------
     name, origin
-        For reports: "ListOps"; "generated, seed 0, ..." or "official files".
+        For reports: "ListOps"; "official files", "regenerated, n = 100,000, ..." or "stand-in, ...".
     symbols
         What each token id stands for, padding included, printable; their number is the size of the vocabulary.
     classes
         Number of labels; labels are 0..classes-1.
+    separator
+        The token that stands between the two documents of each sequence, or None where a sequence is one document.
+    levels
+        Names of the trivial levels (`model.tasks.trivial.LEVELS`) that an accuracy on this task is set against.
 
     Raises
     ------
@@ -118,79 +114,39 @@ class TaskData:
     train: TokenDataset
     validation: TokenDataset
     test: TokenDataset
+    separator: int | None = None
+    levels: tuple[str, ...] = ("commonest_label",)
 
     def __post_init__(self) -> None:
-        # NumPy drops null characters at the end of a text, so such a symbol would not survive the file.
         for token, symbol in enumerate(self.symbols):
             if not symbol.isprintable():
                 raise TaskError(f"the symbol of token {token} is {symbol!r}; it must be printable text")
-        for split in SPLITS:
-            dataset = getattr(self, split)
+        for split, dataset in self.splits.items():
             _check_range(f"the {split} split has token", dataset.tokens, self.vocabulary)
             _check_range(f"the {split} split has label", dataset.labels, self.classes)
+
+    @property
+    def splits(self) -> dict[str, TokenDataset]:
+        """The three splits by name."""
+        return {split: getattr(self, split) for split in SPLITS}
 
     @property
     def vocabulary(self) -> int:
         """Number of token ids, padding included."""
         return len(self.symbols)
 
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest sequence of all splits."""
+        return max(int(dataset.lengths.max()) for dataset in self.splits.values())
+
     def sha256(self) -> str:
         """Digest of all tokens, lengths and labels, split by split."""
         digest = hashlib.sha256()
-        for split in SPLITS:
-            dataset: TokenDataset = getattr(self, split)
+        for dataset in self.splits.values():
             for array in (dataset.tokens, dataset.offsets, dataset.labels.astype(np.int64)):
-                digest.update(np.ascontiguousarray(array).tobytes())
+                digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
-
-    def save(self, path: Path) -> None:
-        """Write one uncompressed `.npz` whole or not at all; equal data give equal bytes. Raises `FileError`."""
-        arrays: dict[str, Any] = {
-            "version": np.int64(FILE_VERSION),
-            "name": np.str_(self.name),
-            "origin": np.str_(self.origin),
-            "symbols": np.array(self.symbols, dtype=np.str_),
-            "classes": np.int64(self.classes),
-        }
-        for split in SPLITS:
-            for array in ("tokens", "offsets", "labels"):
-                arrays[f"{split}_{array}"] = getattr(getattr(self, split), array)
-        content = io.BytesIO()
-        np.savez(content, **arrays)
-        write_bytes(path, content.getvalue())
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read what `save` wrote; nothing in the file is ever executed.
-
-        Raises
-        ------
-        TaskError
-            The file cannot be read, is not of this form or contradicts itself; the file is named.
-        """
-        try:
-            return cls._from_arrays(_read_arrays(path))
-        except TaskError as error:
-            raise TaskError(f"{path}: {error}") from error
-
-    @classmethod
-    def _from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
-        if (version := _number(arrays, "version")) != FILE_VERSION:
-            raise TaskError(f"a task file of version {version}, this program reads {FILE_VERSION}; make the file anew")
-        symbols = _member(arrays, "symbols")
-        if symbols.ndim != 1 or symbols.dtype.kind != "U":
-            raise TaskError(f"'symbols' is {_form(symbols)}; it must be a row of text")
-        splits = {
-            split: TokenDataset(*(_member(arrays, f"{split}_{array}") for array in ("tokens", "offsets", "labels")))
-            for split in SPLITS
-        }
-        return cls(
-            _text(arrays, "name"),
-            _text(arrays, "origin"),
-            tuple(symbols.tolist()),
-            _number(arrays, "classes"),
-            **splits,
-        )
 
 
 def _check_kinds(tokens: np.ndarray, offsets: np.ndarray, labels: np.ndarray) -> None:
@@ -222,41 +178,6 @@ def _check_range(what: str, values: np.ndarray, limit: int) -> None:
     for value in (int(values.min()), int(values.max())):
         if not 0 <= value < limit:
             raise TaskError(f"{what} {value}; it must lie between 0 and {limit - 1}")
-
-
-def _read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """All arrays of an `.npz` file, pickles refused."""
-    try:
-        # Opened here, for NumPy leaves a damaged file open.
-        with path.open("rb") as stream:
-            file = np.load(stream, allow_pickle=False)
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise TaskError("not a task file (.npz), but a lone array; make it anew")
-            return {name: file[name] for name in file.files}
-    except OSError as error:
-        raise TaskError(f"cannot be read ({error.strerror or error})") from error
-    except _UNREADABLE as error:
-        raise TaskError("not a task file (.npz), or a damaged one; make it anew") from error
-
-
-def _member(arrays: dict[str, np.ndarray], name: str) -> np.ndarray:
-    if name not in arrays:
-        raise TaskError(f"the file has no {name!r}; make it anew")
-    return arrays[name]
-
-
-def _number(arrays: dict[str, np.ndarray], name: str) -> int:
-    value = _member(arrays, name)
-    if value.ndim or value.dtype.kind not in "iu":
-        raise TaskError(f"{name!r} is {_form(value)}; it must be one whole number")
-    return int(value)
-
-
-def _text(arrays: dict[str, np.ndarray], name: str) -> str:
-    value = _member(arrays, name)
-    if value.ndim or value.dtype.kind != "U":
-        raise TaskError(f"{name!r} is {_form(value)}; it must be one text")
-    return str(value)
 
 
 def _form(array: np.ndarray) -> str:

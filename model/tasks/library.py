@@ -1,36 +1,161 @@
-"""Task data by parameters: generated once, kept in a data folder, read from there afterwards."""
+"""The tasks by name, and their data: read from a user's files or generated, kept in a data folder, found again."""
 
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from model.tasks.dataset import TaskData
-from model.tasks.listops import GENERATOR_VERSION, ListOpsParameters, generate, read_official
+from model.tasks import diagnostics, image, listops, pairs, pathfinder, text
+from model.tasks.dataset import TaskData, TaskError
+from model.tasks.settings import TaskParameters
+from model.tasks.store import MANIFEST, read_manifest, read_task, write_task
+from rmaat.files import refuse_existing
+
+Progress = Callable[[float], None]
 
 
-def load_listops(
-    parameters: ListOpsParameters,
-    official_files: Path | None,
-    data_folder: Path,
-    progress: Callable[[float], None] | None = None,
+@dataclass(frozen=True)
+class Task:
+    """One task: its settings and where its data come from."""
+
+    title: str
+    parameters: TaskParameters
+    """the defaults; their kind is the task's name"""
+    version: int
+    """counted up whenever equal settings give other data"""
+    generate: Callable[[Any, Progress | None], TaskData] | None = None
+    """makes the data from the settings; None where they cannot be made"""
+    read: Callable[[Any, Path, Progress | None], TaskData] | None = None
+    """reads the data from a user's files; None where there are none"""
+    sources: str = ""
+    """what files are read and where to get them"""
+
+    @property
+    def name(self) -> str:
+        """As on the command line."""
+        return self.parameters.kind
+
+
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (
+        Task(
+            "ListOps",
+            listops.ListOpsParameters(),
+            2,
+            listops.generate,
+            listops.read_official,
+            "the folder listops-1000 of LRA's lra_release.gz (github.com/google-research/long-range-arena)",
+        ),
+        Task("Text", text.TextParameters(), 1, None, text.read, text.SOURCES),
+        Task("Retrieval", pairs.RetrievalParameters(), 1, None, pairs.read_retrieval, pairs.RETRIEVAL_SOURCES),
+        Task("Same film", pairs.SameFilmParameters(), 1, None, pairs.read_same_film, pairs.SAME_FILM_SOURCES),
+        Task("Image", image.ImageParameters(), 1, None, image.read, image.SOURCES),
+        Task(
+            "Pathfinder",
+            pathfinder.PathfinderParameters(),
+            1,
+            pathfinder.generate,
+            pathfinder.read_official,
+            "the folder pathfinder32 (64, 128) of LRA's lra_release.gz (github.com/google-research/long-range-arena)",
+        ),
+        Task("Copy", diagnostics.CopyParameters(), 1, diagnostics.generate),
+        Task("Recall", diagnostics.RecallParameters(), 1, diagnostics.generate),
+        Task("Needle", diagnostics.NeedleParameters(), 1, diagnostics.generate),
+    )
+}
+
+
+def load_task(
+    parameters: TaskParameters, source: Path | None, data_folder: Path, progress: Progress | None = None
 ) -> TaskData:
-    """ListOps from LRA's files where `official_files` names their folder, otherwise generated from `parameters`.
+    """The data that `parameters` describe.
 
-    Generated data are kept in `data_folder` under a name that depends on all parameters and on the generator's version.
+    They come from `source` where it is given: a user's files, or a folder that `prepare_task` made. Otherwise they are
+    looked for in `data_folder`, and generated into it where they are not there and can be.
 
     Raises
     ------
     TaskError
-        Files are missing or damaged, or the grammar yields no sample.
+        Files are missing or damaged, or the data can neither be found nor generated.
     """
-    if official_files is not None:
-        return read_official(official_files)
-    identity = {"generator": GENERATOR_VERSION, **parameters.to_dict()}
+    task = TASKS[parameters.kind]
+    if source is not None:
+        return read_task(source) if (source / MANIFEST).exists() else _read_files(task, parameters, source, progress)
+    place = data_place(parameters, data_folder, from_files=task.generate is None)
+    if not place.exists():
+        if task.generate is None:
+            raise TaskError(
+                f"{data_folder} holds no data of {task.name} with these settings; get {task.sources}, then: "
+                f"rmaat data prepare {task.name} --source PATH"
+            )
+        write_task(task.generate(parameters, progress), place)
+    return read_task(place)
+
+
+def prepare_task(
+    parameters: TaskParameters, source: Path | None, data_folder: Path, progress: Progress | None = None
+) -> Path:
+    """Read a task from the files at `source`, or generate it where that is None, into a folder in `data_folder`.
+
+    The folder appears when all is done and checked; after an interrupt, start again. Returns the folder.
+
+    Raises
+    ------
+    TaskError
+        As `load_task`.
+    FileError
+        The folder is there already, or cannot be written.
+    """
+    task = TASKS[parameters.kind]
+    place = data_place(parameters, data_folder, from_files=source is not None)
+    refuse_existing(place, "delete it to prepare the data anew")
+    if source is not None:
+        data = _read_files(task, parameters, source, progress)
+    elif task.generate is not None:
+        data = task.generate(parameters, progress)
+    else:
+        raise TaskError(f"{task.name} cannot be generated; get {task.sources} and add --source PATH")
+    write_task(data, place)
+    read_task(place)
+    return place
+
+
+def data_place(parameters: TaskParameters, data_folder: Path, *, from_files: bool) -> Path:
+    """The folder of the data that `parameters` describe: its name depends on all of them and on the task's version."""
+    identity = {"version": TASKS[parameters.kind].version, **parameters.to_dict()}
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
-    path = data_folder / f"listops-{digest}.npz"
-    if path.exists():
-        return TaskData.load(path)
-    task = generate(parameters, progress)
-    task.save(path)
-    return task
+    return data_folder / "-".join([parameters.kind, *(["files"] if from_files else []), digest])
+
+
+def _read_files(task: Task, parameters: TaskParameters, source: Path, progress: Progress | None) -> TaskData:
+    if task.read is None:
+        raise TaskError(f"{task.name} is generated and reads no files; leave --source out")
+    return task.read(parameters, source, progress)
+
+
+@dataclass(frozen=True)
+class StoredTask:
+    """What lies in one folder of data."""
+
+    path: Path
+    origin: str
+    sequences: int
+    longest: int
+
+
+def stored_tasks(data_folder: Path) -> dict[str, list[StoredTask]]:
+    """What `data_folder` holds, by task; a folder that says nothing of itself is listed as damaged."""
+    return {name: [_stored(path) for path in sorted(data_folder.glob(f"{name}-*")) if path.is_dir()] for name in TASKS}
+
+
+def _stored(path: Path) -> StoredTask:
+    try:
+        manifest = read_manifest(path)
+        splits = manifest["splits"].values()
+        counts = sum(split["sequences"] for split in splits), max(split["longest"] for split in splits)
+        return StoredTask(path, str(manifest["origin"]), *counts)
+    except (TaskError, KeyError, TypeError, AttributeError, ValueError) as error:
+        return StoredTask(path, f"damaged ({error}); delete it", 0, 0)

@@ -18,18 +18,21 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from random import Random
+from typing import ClassVar
 
 import numpy as np
 
 from model.tasks.dataset import PADDING, TaskData, TaskError, TokenDataset
-from rmaat.records import ParameterError, Record, Source, parameter
+from model.tasks.settings import TaskParameters
+from rmaat.records import ParameterError, Source, parameter
 
 CLASSES = 10
-GENERATOR_VERSION = 1
-"""Counted up whenever the same parameters give other data."""
 FEWEST_ARGUMENTS = 2
 SYMBOLS = ("", *"0123456789", "[MIN", "[MAX", "[MED", "[SM", "]")
 FIRST_DIGIT, FIRST_OPERATOR, CLOSE = 1, 11, 15
+ROUND_OPEN, ROUND_CLOSE = 16, 17
+SYMBOLS_WITH_BRACKETS = (*SYMBOLS, "(", ")")
+LEVELS = ("commonest_label", "root_operator", "root_digits")
 
 OFFICIAL_FILES = {"train": "basic_train.tsv", "validation": "basic_val.tsv", "test": "basic_test.tsv"}
 
@@ -48,11 +51,11 @@ def _sum_modulo(values: list[int]) -> int:
     return sum(values) % 10
 
 
-_OPERATIONS: tuple[Callable[[list[int]], int], ...] = (min, max, _median, _sum_modulo)
+OPERATIONS: tuple[Callable[[list[int]], int], ...] = (min, max, _median, _sum_modulo)
 
 
 @dataclass(frozen=True)
-class ListOpsParameters(Record):
+class ListOpsParameters(TaskParameters):
     """Which expressions to generate and how many; the defaults are LRA's.
 
     Raises
@@ -60,6 +63,8 @@ class ListOpsParameters(Record):
     ParameterError
         As `Record`, or no length lies strictly between the two bounds.
     """
+
+    kind: ClassVar[str] = "listops"
 
     shortest_length: int = parameter(
         500, "samples are longer than this (LRA: 500)", unit="token", low=0, high=1e6, source=Source.BENCHMARK
@@ -84,6 +89,12 @@ class ListOpsParameters(Record):
     )
     test_size: int = parameter(2_000, "sequences to report on (LRA: 2,000)", low=1, high=1e8, source=Source.BENCHMARK)
     data_seed: int = parameter(0, "seed of the generator (LRA sets none)", low=0, high=2**63 - 1)
+    brackets: str = parameter(
+        "dropped",
+        "LRA's files put each step of an operator in round brackets, which say nothing new: n tokens become 3 n - 2; "
+        "the lengths above count none",
+        choices=("dropped", "kept"),
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -114,10 +125,20 @@ def generate(parameters: ListOpsParameters, progress: Callable[[float], None] | 
     if progress is not None:
         stream = _counted(stream, sum(sizes.values()), progress)
     for split, size in sizes.items():
-        sequences = list(islice(stream, size))
-        splits[split] = TokenDataset.from_sequences(sequences, [evaluate(sequence) for sequence in sequences])
-    settings = ", ".join(f"{name} {value}" for name, value in parameters.to_dict().items())
-    return TaskData("ListOps", f"generated, {settings}", SYMBOLS, CLASSES, **splits)
+        splits[split] = _dataset([(sequence, evaluate(sequence)) for sequence in islice(stream, size)], parameters)
+    settings = ", ".join(f"{name} {value}" for name, value in parameters.to_dict().items() if name != "kind")
+    return _task(f"regenerated, n = {sum(sizes.values()):,}: {settings}", splits, parameters)
+
+
+def _dataset(pairs: list[tuple[bytes, int]], parameters: ListOpsParameters) -> TokenDataset:
+    """Sequences with their values, read as `parameters` say."""
+    read = with_brackets if parameters.brackets == "kept" else bytes
+    return TokenDataset.from_sequences([read(sequence) for sequence, _ in pairs], [value for _, value in pairs])
+
+
+def _task(origin: str, splits: dict[str, TokenDataset], parameters: ListOpsParameters) -> TaskData:
+    symbols = SYMBOLS_WITH_BRACKETS if parameters.brackets == "kept" else SYMBOLS
+    return TaskData("ListOps", origin, symbols, CLASSES, **splits, separator=None, levels=LEVELS)
 
 
 def samples(parameters: ListOpsParameters) -> Iterator[bytes]:
@@ -175,7 +196,7 @@ def _walk(parameters: ListOpsParameters, draw: Callable[[], float]) -> bytearray
         tokens.append(FIRST_OPERATOR)
         for _ in range(FEWEST_ARGUMENTS + int(draw() * choices)):
             grow(depth + 1)
-        tokens[opening] += int(draw() * len(_OPERATIONS))
+        tokens[opening] += int(draw() * len(OPERATIONS))
         tokens.append(CLOSE)
         if len(tokens) >= limit:
             raise _TooLong
@@ -204,7 +225,7 @@ def evaluate(tokens: Iterable[int]) -> int:
             operators.append(token - FIRST_OPERATOR)
             open_lists.append([])
         elif token == CLOSE and operators and open_lists[-1]:
-            value = _OPERATIONS[operators.pop()](open_lists.pop())
+            value = OPERATIONS[operators.pop()](open_lists.pop())
             open_lists[-1].append(value)
         else:
             raise TaskError(f"token {token} cannot stand where it does; the expression is not well formed")
@@ -213,12 +234,38 @@ def evaluate(tokens: Iterable[int]) -> int:
     return open_lists[0][0]
 
 
+def with_brackets(tokens: bytes) -> bytes:
+    """The expression with LRA's round brackets: a pair for each step of a tree that leans to the left.
+
+    [MAX 2 9 ]  ->  ( ( ( [MAX 2 ) 9 ) ] ), so that n tokens become 3 n - 2.
+    """
+    # Written from the end: how many brackets open in front of an operator is known once its arguments are counted.
+    reverse = bytearray()
+    arguments = [0]
+    for token in reversed(tokens):
+        if token == CLOSE:
+            # One closes this list; where it is an argument, one more closes the step that takes it in.
+            reverse.extend((ROUND_CLOSE,) * min(len(arguments), 2))
+            arguments[-1] += 1
+            arguments.append(0)
+            reverse.append(token)
+        elif token >= FIRST_OPERATOR:
+            reverse.append(token)
+            reverse.extend((ROUND_OPEN,) * (arguments.pop() + 1))
+        else:
+            arguments[-1] += 1
+            if len(arguments) > 1:
+                reverse.append(ROUND_CLOSE)
+            reverse.append(token)
+    return bytes(reversed(reverse))
+
+
 def to_text(tokens: Sequence[int] | np.ndarray) -> str:
     """The expression that token ids stand for, its symbols parted by blanks; raises `TaskError` for an unknown id."""
     for token in tokens:
-        if not PADDING < token < len(SYMBOLS):
-            raise TaskError(f"token {token} is no symbol of ListOps; ids are 1 to {len(SYMBOLS) - 1}")
-    return " ".join(SYMBOLS[token] for token in tokens)
+        if not PADDING < token < len(SYMBOLS_WITH_BRACKETS):
+            raise TaskError(f"token {token} is no symbol of ListOps; ids are 1 to {len(SYMBOLS_WITH_BRACKETS) - 1}")
+    return " ".join(SYMBOLS_WITH_BRACKETS[token] for token in tokens)
 
 
 def from_text(text: str) -> bytes:
@@ -237,23 +284,28 @@ def from_text(text: str) -> bytes:
         raise TaskError(f"unknown symbol {error.args[0]!r}; known are {known}") from None
 
 
-def read_official(folder: Path) -> TaskData:
+def read_official(
+    parameters: ListOpsParameters, folder: Path, progress: Callable[[float], None] | None = None
+) -> TaskData:
     """The task from LRA's `basic_train.tsv`, `basic_val.tsv` and `basic_test.tsv` in `folder`.
 
-    Every expression is evaluated and must have the label that the file gives it.
+    Every expression is evaluated and must have the label that the file gives it. Of `parameters`, `brackets` counts.
 
     Raises
     ------
     TaskError
         A file is missing, or a line is not of the official form; file and line are named.
     """
-    splits = {split: _read_split(folder / name) for split, name in OFFICIAL_FILES.items()}
-    return TaskData("ListOps", "official files", SYMBOLS, CLASSES, **splits)
+    splits = {}
+    for done, (split, name) in enumerate(OFFICIAL_FILES.items()):
+        splits[split] = _read_split(folder / name, parameters)
+        if progress is not None:
+            progress((done + 1) / len(OFFICIAL_FILES))
+    return _task(f"official files, brackets {parameters.brackets}", splits, parameters)
 
 
-def _read_split(path: Path) -> TokenDataset:
-    sequences: list[bytes] = []
-    labels: list[int] = []
+def _read_split(path: Path, parameters: ListOpsParameters) -> TokenDataset:
+    pairs: list[tuple[bytes, int]] = []
     line = 1
     try:
         with path.open(encoding="utf-8", newline="") as stream:
@@ -261,10 +313,8 @@ def _read_split(path: Path) -> TokenDataset:
             columns = _columns(next(rows, []))
             for row in rows:
                 line = rows.line_num
-                sequence, label = _parse_row(row, columns)
-                sequences.append(sequence)
-                labels.append(label)
-        return TokenDataset.from_sequences(sequences, labels)
+                pairs.append(_parse_row(row, columns))
+        return _dataset(pairs, parameters)
     except OSError as error:
         raise TaskError(f"cannot read {path}: {error.strerror or error}; point at LRA's listops folder") from error
     except (UnicodeDecodeError, csv.Error) as error:

@@ -24,8 +24,8 @@ def run(options: argparse.Namespace) -> None:
     from model.run_folder import RunFolder
 
     configuration = RunFolder(options.run_folder).read_configuration()
-    files = Path(configuration.official_files) if configuration.official_files else None
-    task = load_task(configuration, files, options.data)
+    source = Path(configuration.source) if configuration.source else None
+    task = load_task(configuration.task_parameters, source, options.data)
     with Bar("evaluate") as progress:
         result = evaluate(options.run_folder, task, options.device, progress)
     print(f"{configuration.model.architecture} on {result.samples} test samples ({result.origin}):")
@@ -33,8 +33,7 @@ def run(options: argparse.Namespace) -> None:
         table(
             [
                 (configuration.model.architecture, f"{result.accuracy:.1%} +- {result.standard_error:.1%}"),
-                ("commonest label", f"{result.commonest_label:.1%}"),
-                ("root operator alone", f"{result.root_operator:.1%}"),
+                *((name, f"{level:.1%}") for name, level in result.trivial_levels.items()),
             ],
             ("guess by", "test accuracy"),
         )

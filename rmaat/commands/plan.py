@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 SUMMARY = "Say what training would cost: parameters, memory and arithmetic of every model and way to differentiate"
 EXAMPLE = "  rmaat plan --length 1000000 --width 1024 --layers 12 --segment-length 512"
 # What the question settles: all architectures are shown, and the length gives the segments.
-SETTLED = ("architecture", "segments", "retention", "readout")
+SETTLED = ("architecture", "segments", "retention")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,11 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the plan of every architecture and way."""
+    from model.parameters import ARCHITECTURES
     from model.plan import WAYS, plan
 
     model = _model(options)
     rows = []
-    for architecture in ("rmaat", "rmt", "transformer"):
+    for architecture in ARCHITECTURES:
         shaped = model.as_architecture(architecture)
         for way in WAYS if shaped.segments > 1 else ("bptt",):
             cost = plan(shaped, way, options.length, options.batch_size, options.keep_graphs)

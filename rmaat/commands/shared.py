@@ -3,6 +3,7 @@
 import argparse
 import math
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,7 @@ from rmaat.records import Quantity, Record
 from rmaat.text import table
 
 if TYPE_CHECKING:
-    from model.presets import Preset
-    from model.run_folder import RunConfiguration
-    from model.tasks import TaskData
+    from model.tasks import TaskData, TaskParameters
 
 
 def add_out(parser: argparse.ArgumentParser, example: str, meaning: str) -> None:
@@ -30,7 +29,7 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         "--data",
         type=Path,
         default=Path(os.environ.get("RMAAT_DATA", "runs/data")),
-        help="folder in which generated data are kept [default: RMAAT_DATA, else runs/data]",
+        help="folder in which the tasks' data are kept [default: RMAAT_DATA, else runs/data]",
     )
 
 
@@ -65,12 +64,42 @@ def describe(record: Record) -> str:
     return table(rows, ("name", "value", "unit", "bounds", "meaning", "source"))
 
 
-def load_task(settings: "Preset | RunConfiguration", official_files: Path | None, data: Path) -> "TaskData":
-    """The data of a task, generated or read."""
-    from model.tasks.library import load_listops
+def load_task(parameters: "TaskParameters", source: Path | None, data: Path) -> "TaskData":
+    """The data of a task: from `source`, or found in the folder `data`, or generated into it."""
+    from model.tasks import library
 
     with Bar("data") as progress:
-        return load_listops(settings.task_parameters, official_files, data, progress)
+        return library.load_task(parameters, source, data, progress)
+
+
+def add_settings(parser: argparse.ArgumentParser, title: str, records: Sequence[Record]) -> None:
+    """Add an option for every parameter of any of `records`, once; the help shows the default of the first with it."""
+    group = parser.add_argument_group(title)
+    added: set[str] = set()
+    for record in records:
+        for path, value, quantity in record.parameters():
+            if path[-1] in added:
+                continue
+            added.add(path[-1])
+            unit = "" if quantity.unit == "1" else f" {quantity.unit}"
+            group.add_argument(
+                "--" + path[-1].replace("_", "-"),
+                metavar="VALUE",
+                help=f"{quantity.meaning} [{plain(value)}{unit}; {bounds(quantity)}]".replace("%", "%%"),
+            )
+
+
+def given_settings(options: argparse.Namespace, names: Iterable[str]) -> dict[str, str]:
+    """The options among `names` that were given, as they were typed."""
+    return {name: value for name in names if (value := getattr(options, name)) is not None}
+
+
+def task_settings(options: argparse.Namespace, parameters: "TaskParameters") -> "TaskParameters":
+    """`parameters` with the task's options that were given in their place; raises for one of another task."""
+    from model.tasks.library import TASKS
+
+    every = {path[-1] for task in TASKS.values() for path, _, _ in task.parameters.parameters()}
+    return parameters.override(given_settings(options, sorted(every)))
 
 
 def bounds(quantity: Quantity) -> str:

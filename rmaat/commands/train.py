@@ -5,9 +5,11 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rmaat.commands.shared import add_data, bounds, load_task, plain
+from rmaat.commands.shared import add_data, add_settings, given_settings, load_task, task_settings
+from rmaat.errors import UsageError
 from rmaat.files import refuse_existing
 from rmaat.progress import Bar, is_first_process
+from rmaat.records import Record, unknown_name
 
 if TYPE_CHECKING:
     from model.presets import Preset
@@ -24,26 +26,31 @@ EXAMPLE = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `rmaat train`."""
     from model.presets import PRESETS
+    from model.tasks.library import TASKS
 
-    presets = "; ".join(f"{name}: {preset.meaning}" for name, preset in PRESETS.items())
-    parser.add_argument("task", choices=("listops",), help="the task to learn")
-    parser.add_argument("--preset", choices=PRESETS, default="short", help=f"{presets} [default: short]")
+    first = {task: next(iter(presets.values())) for task, presets in PRESETS.items()}
+    presets = "; ".join(
+        f"{task} {name}: {preset.meaning}" for task, group in PRESETS.items() for name, preset in group.items()
+    )
+    parser.add_argument("task", choices=tuple(PRESETS), help="the task to learn")
+    parser.add_argument("--preset", metavar="NAME", help=f"{presets} [default: the task's first]".replace("%", "%%"))
     parser.add_argument("--tables", type=Path, help="what rmaat distill wrote [default: the tables of the package]")
     parser.add_argument("--out", type=Path, required=True, help="run folder; must not exist yet")
     parser.add_argument("--resume", action="store_true", help="go on with the run that stands in the run folder")
     parser.add_argument(
-        "--official-files", type=Path, metavar="FOLDER", help="LRA's basic_train.tsv, basic_val.tsv, basic_test.tsv"
+        "--source",
+        "--official-files",
+        type=Path,
+        metavar="PATH",
+        help="read the data from these files, or from a folder that rmaat data prepare made, and not from --data",
     )
     add_data(parser)
-    for title, name in (("the task", "task_parameters"), ("the model", "model"), ("the training", "training")):
-        group = parser.add_argument_group(f"{title}, in place of the preset's (shown: short)")
-        for path, value, quantity in getattr(PRESETS["short"], name).parameters():
-            unit = "" if quantity.unit == "1" else f" {quantity.unit}"
-            group.add_argument(
-                "--" + path[-1].replace("_", "-"),
-                metavar="VALUE",
-                help=f"{quantity.meaning} [{plain(value)}{unit}; {bounds(quantity)}]".replace("%", "%%"),
-            )
+    example = first["listops"]
+    add_settings(
+        parser, "the task, in place of the preset's (defaults shown)", [task.parameters for task in TASKS.values()]
+    )
+    add_settings(parser, "the model, in place of the preset's (shown: listops short)", [example.model])
+    add_settings(parser, "the training, in place of the preset's (shown: listops short)", [example.training])
 
 
 def run(options: argparse.Namespace) -> None:
@@ -55,8 +62,8 @@ def run(options: argparse.Namespace) -> None:
     tables = read_tables(options.tables) if options.tables else default_tables()
     if not options.resume:
         refuse_existing(options.out, "resume it with --resume, or choose another --out")
-    task = load_task(preset, options.official_files, options.data)
-    configuration = preset.configuration(task, options.official_files)
+    task = load_task(preset.task_parameters, options.source, options.data)
+    configuration = preset.configuration(task, options.source)
     with Bar("train") as progress:
         best = train(configuration, task, tables, options.out, resume=options.resume, progress=progress)
     if not is_first_process():
@@ -68,14 +75,21 @@ def _preset(options: argparse.Namespace) -> "Preset":
     """The chosen preset, with the options that were given in its place."""
     from model.presets import PRESETS
 
-    preset = PRESETS[options.preset]
-    changed = {}
-    for place in ("task_parameters", "model", "training"):
-        record = getattr(preset, place)
-        names = {path[-1] for path, _, _ in record.parameters()} - {"architecture"}
-        changed[place] = record.override(
-            {name: value for name in names if (value := getattr(options, name)) is not None}
-        )
+    presets = PRESETS[options.task]
+    name = options.preset or next(iter(presets))
+    if name not in presets:
+        raise UsageError(unknown_name(f"preset of {options.task}", name, presets))
+    preset = presets[name]
+    model = preset.model.override(given_settings(options, _names(preset.model) - {"architecture"}))
     if options.architecture is not None:
-        changed["model"] = changed["model"].as_architecture(options.architecture)
-    return dataclasses.replace(preset, **changed)
+        model = model.as_architecture(options.architecture)
+    return dataclasses.replace(
+        preset,
+        task_parameters=task_settings(options, preset.task_parameters),
+        model=model,
+        training=preset.training.override(given_settings(options, _names(preset.training))),
+    )
+
+
+def _names(record: Record) -> set[str]:
+    return {path[-1] for path, _, _ in record.parameters()}

@@ -104,6 +104,16 @@ def test_nothing_wraps_round_the_rim_of_a_grid():
     assert abs(coupling.apply(corner)[-1, 0]) < 1e-17
 
 
+def test_padding_less_than_the_grid_is_as_good_as_the_whole():
+    wide = network("grid", "euclidean", 150, 120, coupling_scale=2.0)
+    coupling = build_coupling(build_geometry(wide), wide)
+    signal = np.random.default_rng(0).normal(size=(150, 120))
+    found = coupling.apply(signal)
+    for place in [(0, 0), (149, 119), (0, 119), (75, 60), (3, 118)]:
+        strengths = coupling.between(place)
+        assert found[place] == pytest.approx((strengths * signal).sum(), abs=1e-13 * (strengths * abs(signal)).sum())
+
+
 def test_a_grid_with_oblique_steps_is_a_convolution_too():
     post, pre = np.indices((18, 17))[..., None]
     geometry = Geometry(np.array([3.0, -1.0]) + post * [0.5, 1.1] + pre * [1.0, 0.2])

@@ -2,6 +2,8 @@ import dataclasses
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from astro_sim.coupling import DenseCoupling
 from astro_sim.equations import FUNCTIONS, Model, Place, Variable
@@ -83,3 +85,27 @@ def test_names_of_equations_do_not_collide_with_those_of_parameters():
 def test_an_equation_that_uses_a_name_nothing_defines_there_is_refused(broken: dict):
     with pytest.raises(UsageError, match="unknown name in the equation of"):
         RightHandSide(dataclasses.replace(RATE_MODEL, **broken), CONSTANTS, DenseCoupling(np.zeros((2, 3, 2, 3))))
+
+
+ZEROS_AND_ONES = st.sampled_from([0.0, 1.0, -1.0, 0.3])
+
+
+@given(values=st.tuples(*[ZEROS_AND_ONES] * 4))
+def test_what_is_left_out_changes_no_bit(values: tuple[float, ...]):
+    model = Model(
+        variables=(
+            Variable("u", Place.PRE, "-a * u + b * drive - c", "", ""),
+            Variable("v", Place.POST, "a", "", ""),
+            Variable("w", Place.SYNAPSE, "(-w + b * tanh(c * w) / d2 + 0 * u_pre) * a + coupled_input * -1", "", ""),
+        ),
+        synaptic_input="a * w",
+        coupled_signal="b * w + d",
+    )
+    numbers = dict(zip("abcd", values, strict=True)) | {"d2": values[3] ** 2 + 1}
+    coupling = DenseCoupling(np.random.default_rng(0).normal(size=(2, 3, 2, 3)))
+    state = np.random.default_rng(1).normal(size=3 + 2 + 6)
+    # Of arrays no value is known before the run, so that nothing is left out.
+    whole = RightHandSide(model, {name: np.array(value) for name, value in numbers.items()}, coupling)
+    short = RightHandSide(model, numbers, coupling)
+    drives = np.array([0.5, 0, 1]), np.zeros(2)
+    np.testing.assert_array_equal(short(state, *drives), whole(state, *drives))

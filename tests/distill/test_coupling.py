@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 
 from astro_sim import SimulationParameters, simulate
 from distill import DistillError, DistillParameters, distil
-from distill.coupling import fit_kernel, linear_response, measure_anisotropy
+from distill.coupling import compare_kernels, fit_kernel, linear_response, measure_anisotropy
 
 
 def distances(heights):
@@ -198,7 +198,7 @@ def test_the_kernel_that_made_the_strengths_has_the_least_criterion_and_its_scal
     generator = np.random.default_rng(5)
     distance = generator.uniform(0.2, 4, 80)
     strength = 0.3 * kernel(distance) + generator.normal(0, 1e-3, 80)
-    candidates = fit_kernel(distance, strength).candidates
+    candidates = compare_kernels(distance, strength)
     best = min(candidates, key=lambda candidate: candidate.criterion)
     assert best.name == name
     assert best.scale == pytest.approx(0.8, rel=0.02)
@@ -206,7 +206,7 @@ def test_the_kernel_that_made_the_strengths_has_the_least_criterion_and_its_scal
 
 def test_pairs_at_one_place_do_not_spoil_the_comparison():
     distance = np.array([0.0, 0.0, 0.5, 1.0, 1.5, 2.0])
-    candidates = fit_kernel(distance, np.exp(-distance)).candidates
+    candidates = compare_kernels(distance, np.exp(-distance))
     assert min(candidates, key=lambda candidate: candidate.criterion).name == "exponential"
     assert all(np.isfinite(candidate.criterion) for candidate in candidates)
 

@@ -23,9 +23,9 @@ def test_64_segments_from_stored_traces_take_no_simulation(traces, tables, tmp_p
     monkeypatch.setattr("scipy.integrate.solve_ivp", refuse)
     monkeypatch.setattr("astro_sim.simulate", refuse)
     for module, name in (
-        ("astro_sim.simulate", "simulate"),
-        ("astro_sim.simulate", "integrate"),
-        ("astro_sim.simulate", "measure_influence"),
+        ("astro_sim.simulation", "simulate"),
+        ("astro_sim.simulation", "integrate"),
+        ("astro_sim.simulation", "measure_influence"),
         ("astro_sim.engines", "integrate"),
         ("astro_sim.engines.scipy_engine", "integrate"),
         ("astro_sim.engines.brian2_engine", "integrate"),

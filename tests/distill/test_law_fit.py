@@ -6,7 +6,7 @@ from scipy.optimize import curve_fit
 
 from distill import DistillError
 from distill.law import Law
-from distill.law_fit import choose_law, fit_laws, fit_rate
+from distill.law_fit import choose_law, fit_laws, fit_laws_until_exact, fit_rate
 
 CYCLE = np.arange(1.0, 17)
 TRUTH = {
@@ -41,6 +41,14 @@ def test_noise_alone_does_not_buy_more_parameters():
         for _ in range(20)
     ]
     assert names.count("geometric") >= 15
+
+
+@pytest.mark.parametrize(("name", "compared"), [("geometric", 1), ("stretched", 3), ("two_rates", 3)])
+def test_no_law_is_compared_with_an_exact_geometric_one_and_the_choice_is_the_same(name, compared):
+    growth = TRUTH[name].values(CYCLE)
+    sooner = fit_laws_until_exact(growth)
+    assert sooner == fit_laws(growth)[:compared]
+    assert choose_law(sooner, len(CYCLE)) == choose_law(fit_laws(growth), len(CYCLE))
 
 
 def test_the_error_at_cycles_left_out_is_that_of_fits_made_without_them():

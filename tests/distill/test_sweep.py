@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from astro_sim import SimulationParameters
+from astro_sim import SimulationParameters, simulate_batch
 from astro_sim.biophysics.spiking_parameters import BiophysicalParameters
 from astro_sim.sweep import GridDesign, InProcess, Listed, LocalProcesses, RandomDesign, Span
 from distill import DistillParameters, TableError, distil
@@ -34,14 +34,50 @@ def swept(tmp_path_factory) -> xr.Dataset:
     return sweep(BASE, RandomDesign(AXES, 12, seed=1), MEASURE, folder)
 
 
-def test_a_point_has_what_the_tables_of_its_traces_have(traces, tables):
-    point = Distillation((4, 8), DistillParameters())(traces)
-    for name in ("increment_rate", "increment_residual", "influence_scale", "influence_amplitude", "exponent"):
-        assert float(point[name]) == pytest.approx(float(tables.dataset[name]), rel=1e-8)
-    assert float(point.coupling_scale_found) == pytest.approx(float(tables.dataset["coupling_scale"]), rel=1e-8)
-    for length in (4, 8):
+OF_TABLES = {
+    "increment_rate": "increment_rate",
+    "increment_rate_error": "increment_rate_error",
+    "increment_residual": "increment_residual",
+    "coupling_scale_found": "coupling_scale",
+    "influence_scale": "influence_scale",
+    "influence_scale_error": "influence_scale_error",
+    "influence_amplitude": "influence_amplitude",
+    "influence_residual": "influence_residual",
+    "exponent": "exponent",
+    "exponent_error": "exponent_error",
+    "exponent_residual": "exponent_residual",
+}
+"""Variables of the tables file, by the name of the same number in a sweep."""
+
+
+KINDS = {
+    "the default, exactly geometric": lambda stored: stored["traces"],
+    "a batch": lambda _: simulate_batch([BASE.override({"short_term_gain": 0.4})])[0],
+    "no restarts, no exact law": lambda _: simulate_batch([BASE.override({"restart_fast_variables": False})])[0],
+    "the biophysical model, all increments the law's": lambda stored: stored["biophysical_traces"],
+    "several trials": lambda stored: trials_of(stored["biophysical_traces"]),
+}
+
+
+def trials_of(traces):
+    """Three trials that differ in the long-term process, as by another noise."""
+    factors = xr.DataArray([0.98, 1.0, 1.03], dims="trial")
+    return traces.assign(long_term_process=factors * traces["long_term_process"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_point_has_what_the_tables_of_its_traces_have_to_the_bit(kind, traces, biophysical_traces):
+    parameters = DistillParameters(segments=24, bootstrap_resamples=20)
+    own = KINDS[kind]({"traces": traces, "biophysical_traces": biophysical_traces})
+    tables, point = distil(own, parameters), Distillation((4, 20), parameters)(own)
+    assert str(point.message.values) == ""
+    for name, of_tables in OF_TABLES.items():
+        assert float(point[name]) == float(tables.dataset[of_tables]), name
+    np.testing.assert_array_equal(point.increment, tables.dataset["increment"][:20])
+    assert float(point.increments_simulated) == int(tables.dataset["increment_simulated"][:20].sum())
+    for length in (4, 20):
         factors = point.retention.sel(length=length).values
-        np.testing.assert_allclose(factors[:length], tables.retention(length), rtol=1e-12)
+        np.testing.assert_array_equal(factors[:length], tables.retention(length))
         assert np.isnan(factors[length:]).all()
 
 

@@ -13,7 +13,7 @@ from figures import FigureError, draw_all
 from model.errors import ModelError
 from rmaat.errors import RmaatError
 
-EVERYTHING = {"sim-dynamics", "tables-retention", "tables-coupling", "listops-training"}
+EVERYTHING = {"sim-dynamics", "tables-retention", "tables-variants", "tables-coupling", "listops-training"}
 
 
 @pytest.fixture
@@ -204,7 +204,9 @@ def test_a_damaged_file_is_named_by_its_reader_and_nothing_is_written(runs, out,
 @pytest.mark.usefixtures("unrendered")
 def test_tables_are_drawn_from_any_place_in_the_tree(tmp_path, out, tables):
     write_tables(tables, tmp_path / "runs" / "deep" / "er" / "t.nc")
-    assert stems(draw_all(tmp_path / "runs", out), out) == {"deep/er/t-retention", "deep/er/t-coupling"}
+    assert stems(draw_all(tmp_path / "runs", out), out) == {
+        f"deep/er/t-{name}" for name in ("retention", "variants", "coupling")
+    }
 
 
 def test_drawing_loads_neither_torch_nor_brian2_nor_pyplot_and_importing_not_even_matplotlib(runs, out):
@@ -212,7 +214,7 @@ def test_drawing_loads_neither_torch_nor_brian2_nor_pyplot_and_importing_not_eve
         "import sys, figures\n"
         "assert 'matplotlib' not in sys.modules\n"
         "from pathlib import Path\n"
-        f"assert len(figures.draw_all(Path({str(runs)!r}), Path({str(out)!r}))) == 8\n"
+        f"assert len(figures.draw_all(Path({str(runs)!r}), Path({str(out)!r}))) == 10\n"
         "loaded = {'torch', 'brian2', 'matplotlib.pyplot'} & set(sys.modules)\n"
         "assert not loaded, loaded\n"
     )

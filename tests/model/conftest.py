@@ -15,6 +15,9 @@ from model.tasks import SHORT, TaskData, TokenDataset
 SEGMENT_LENGTH, SEGMENTS = 10, 5
 
 
+LEVELS = ("commonest_label", "root_operator")
+
+
 @pytest.fixture(scope="session")
 def tables():
     return default_tables()
@@ -52,7 +55,9 @@ def task() -> TaskData:
         sequences = [generator.integers(1, 4, generator.integers(4, 21), dtype=np.uint8) for _ in range(count)]
         return TokenDataset.from_sequences([row.tobytes() for row in sequences], [int(row[0]) - 1 for row in sequences])
 
-    return TaskData("first token", "made for the test", ("", "a", "b", "c"), 3, split(96), split(40), split(40))
+    return TaskData(
+        "first token", "made for the test", ("", "a", "b", "c"), 3, split(96), split(40), split(40), levels=LEVELS
+    )
 
 
 @pytest.fixture(scope="session")

@@ -12,14 +12,14 @@ from torch import distributed
 from distill import default_tables
 from model.errors import Interrupted
 from model.run_folder import RunFolder
-from model.tasks import TaskData
+from model.tasks.store import read_task
 from model.training import train
 
 
 def main(rank: int, folder: Path) -> None:
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
-    task = TaskData.load(folder / "task.npz")
+    task = read_task(folder / "task")
     base = RunFolder(folder).read_configuration()
     # 19 divides 96 with a rest of 1, so that one process is left without a sequence in the last batch.
     even = replace(

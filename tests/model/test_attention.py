@@ -10,7 +10,6 @@ from torch.nn import functional
 
 from model.attention import (
     AstromorphicAttention,
-    LinearAttention,
     RelativePositions,
     SoftmaxAttention,
     astrocytic_features,
@@ -117,7 +116,11 @@ def test_features_are_elu_plus_one_without_its_cancellation(dtype):
 
 def kinds_of_attention(tokens=6):
     positions = RelativePositions(8, 2, tokens, ExponentialKernel(0.9))
-    return AstromorphicAttention(8, 2, positions, 0.4), LinearAttention(8, 2), SoftmaxAttention(8, 2)
+    return (
+        AstromorphicAttention(8, 2, positions, 0.4),
+        AstromorphicAttention(8, 2, None, 1.0, 1.0),
+        SoftmaxAttention(8, 2),
+    )
 
 
 @pytest.mark.parametrize("wanted", [0, 1, 4])
@@ -129,8 +132,8 @@ def test_the_rows_wanted_are_those_of_the_whole(wanted):
         torch.testing.assert_close(part, whole[:, :wanted], rtol=1e-12, atol=1e-14)
 
 
-def test_linear_attention_is_its_definition_token_by_token():
-    attention, rows = LinearAttention(8, 2).double(), torch.randn(1, 5, 8, dtype=torch.float64)
+def test_without_positions_and_with_exponent_and_scale_one_it_is_linear_attention_token_by_token():
+    attention, rows = AstromorphicAttention(8, 2, None, 1.0, 1.0).double(), torch.randn(1, 5, 8, dtype=torch.float64)
     valid = torch.tensor([[True, True, False, True, True]])
     query, key, value = attention.project_in(rows)[0].split(8, dim=1)
     expected = torch.zeros(5, 8, dtype=torch.float64)

@@ -17,6 +17,7 @@ from model.checkpoint import CHECKPOINT, newest
 from model.distributed import Processes
 from model.run_folder import RunFolder
 from model.tasks import BatchPlan
+from model.tasks.store import write_task
 from model.training import step_seed, train
 
 WORKER = Path(__file__).with_name("processes_worker.py")
@@ -42,7 +43,7 @@ def test_no_two_steps_or_processes_draw_the_same_numbers():
 def runs(tmp_path_factory, task, configuration, tables):
     """The run folders that two processes left, and `one`, which one process trained alike."""
     folder = tmp_path_factory.mktemp("runs")
-    task.save(folder / "task.npz")
+    write_task(task, folder / "task")
     RunFolder(folder).write_configuration(configuration)
     workers = []
     with contextlib.ExitStack() as stack:

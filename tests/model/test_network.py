@@ -143,6 +143,8 @@ def test_the_weights_of_a_run_hold_what_came_from_the_tables(make_any, tables):
         ),
         (torch.full((1, 5), 16), [5], "token 16 is out of range; the model knows 0 to 15"),
         (torch.full((1, 5), -1), [5], "token -1 is out of range"),
+        (torch.ones(1, 0, dtype=torch.int64), [0], "one token at least"),
+        (torch.ones(1, 5, dtype=torch.int64, device="meta"), [5], "tokens are on meta, the model on cpu"),
         (torch.ones(1, 5, dtype=torch.int64), [0], "lengths must lie between 1 and 5"),
         (torch.ones(1, 5, dtype=torch.int64), [6], "lengths must lie between 1 and 5"),
     ],
@@ -150,6 +152,21 @@ def test_the_weights_of_a_run_hold_what_came_from_the_tables(make_any, tables):
 def test_input_that_does_not_fit_is_refused(make_any, tokens, lengths, message):
     with pytest.raises(ModelError, match=message):
         make_any("rmaat")(tokens, torch.tensor(lengths), Amrb())
+
+
+@pytest.mark.parametrize(
+    ("tokens", "lengths", "message"),
+    [
+        (torch.ones(1, 5), torch.tensor([5]), "tokens are torch.float32"),
+        (torch.ones(1, dtype=torch.int64), torch.tensor([5]), r"of shape \(1,\)"),
+        (torch.ones(1, 5, dtype=torch.int64), torch.tensor([5.0]), "lengths are torch.float32"),
+        (torch.ones(1, 5, dtype=torch.int64), torch.tensor([[5]]), r"lengths are torch.int64 of shape \(1, 1\)"),
+    ],
+)
+def test_input_of_another_type_or_shape_is_refused(make_any, tokens, lengths, message):
+    # Past the annotations, which tests check first.
+    with pytest.raises(ModelError, match=message):
+        make_any("rmaat")._check(tokens, lengths)
 
 
 def test_lengths_that_do_not_match_the_batch_are_refused(make_any):

@@ -1,8 +1,16 @@
 """`rmaat distill sweep` as a user types it."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+import distill.sweep as module
 from distill.sweep import read_sweep
 from rmaat.cli import main
 
@@ -37,8 +45,6 @@ def test_an_interrupted_sweep_goes_on_with_the_same_command(capsys, tmp_path, mo
     whole = (tmp_path / "sweep.nc").read_bytes()
     (tmp_path / "sweep.nc").unlink()
 
-    from distill import sweep as module
-
     calls, simulate_batch = [], module.simulate_batch
 
     def stopping(points):
@@ -56,6 +62,43 @@ def test_an_interrupted_sweep_goes_on_with_the_same_command(capsys, tmp_path, mo
     assert sweep(*command) == 0
     assert calls == [2, 2, 2, 2]
     assert (tmp_path / "sweep.nc").read_bytes() == whole
+
+
+def test_control_c_ends_dask_s_workers_too_and_the_same_command_goes_on_to_the_same_bytes(monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr("distill.sweep.POINTS_TOGETHER", 4)
+    command = ["--set", "relative_tolerance=1e-3", "--random", "40", "--vary", "cycle_duration=40:80", "--out"]
+    program = (
+        "import sys, distill.sweep, rmaat.cli\n"
+        "distill.sweep.POINTS_TOGETHER = 4\n"
+        "sys.exit(rmaat.cli.main(sys.argv[1:]))"
+    )
+    words = ["distill", "sweep", *SHORT, "--workers", "2", *command, "cut.nc"]
+    # In a session of its own, all of which gets the signal, as all that a terminal runs does.
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *words], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 100
+    while not list(Path(".cut.nc.parts").glob("batch-*")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert error.strip().splitlines()[-1] == "rmaat: interrupted; files that were being written are not there"
+    assert "Traceback" not in error
+    # Its workers held the same standard error, whose end was reached: they have ended.
+    done = len(list(Path(".cut.nc.parts").glob("batch-*")))
+    assert 0 < done < 10
+    assert not Path("cut.nc").exists()
+    calls, simulate_batch = [], module.simulate_batch
+    monkeypatch.setattr("distill.sweep.simulate_batch", lambda points: calls.append(1) or simulate_batch(points))
+    assert sweep(*command, "cut.nc") == 0
+    assert len(calls) == 10 - done
+    assert sweep(*command, "whole.nc") == 0
+    assert Path("cut.nc").read_bytes() == Path("whole.nc").read_bytes()
 
 
 @pytest.mark.parametrize(

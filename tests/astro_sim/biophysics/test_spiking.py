@@ -13,8 +13,9 @@ import xarray as xr
 from astro_sim import read_traces, write_traces
 from astro_sim.biophysics import spiking
 from astro_sim.biophysics.calcium import PROCESS
+from astro_sim.biophysics.plasticity import follow_efficacy
 from astro_sim.biophysics.spiking import VARIABLES, find_rest, measure_influence, simulate_biophysical, simulate_trials
-from astro_sim.biophysics.spiking_parameters import BiophysicalParameters
+from astro_sim.biophysics.spiking_parameters import BiophysicalParameters, GraupnerBrunelPlasticity
 from astro_sim.biophysics.system import constants_of
 from astro_sim.coupling import DenseCoupling
 from astro_sim.engines import brian2_process
@@ -143,6 +144,42 @@ def test_an_interrupt_ends_the_compiled_network(monkeypatch: pytest.MonkeyPatch,
         simulate_biophysical(ONE_CYCLE, progress=interrupt_halfway)
     # It has been waited for.
     assert not Path(f"/proc/{pid.read_text().strip()}").exists()
+
+
+@pytest.mark.brian2
+def test_the_long_term_process_follows_efficacy_as_the_closed_form_has_it_between_the_spikes_that_were():
+    step = 0.001
+    parameters = BRIEF.changed({"plasticity": {"kind": "graupner_brunel", "long_term_time_constant": 1.0}})
+    quick = {"run_duration": 1.0, "cycle_duration": 1.0, "stimulus_duration": 0.5, "time_step": step}
+    found = simulate_biophysical(parameters.override(quick | {"recording_interval": step, "brian2_target": "numpy"}))
+    spikes = {}
+    for place in ("presynaptic", "postsynaptic"):
+        # A spike adds 2 to an activity that falls by 0.2 % a step; it is stored at the next one.
+        spikes[place] = np.diff(found[f"{place}_activity"].values, axis=0) > 1
+        assert spikes[place].sum() > 20
+    delay = round(GraupnerBrunelPlasticity().spine.presynaptic_delay / step)
+    receptors = found["presynaptic_receptors"].values
+    late = np.zeros(receptors.shape)
+    late[delay:] = np.concatenate([np.zeros((1, 3)), spikes["presynaptic"]])[: len(late) - delay, None]
+    jumps = late * (1 + 0.5 * receptors)
+    jumps[1:] += 0.275865 * spikes["postsynaptic"][:, :, None]
+    efficacy = follow_efficacy(GraupnerBrunelPlasticity().spine, np.full(jumps.shape, step), jumps, 0.0)
+    expected = np.zeros(receptors.shape[1:])
+    for place in range(len(efficacy) - 1):
+        expected = efficacy[place] + (expected - efficacy[place]) * np.exp(-step)
+    assert efficacy[-1].max() > 0.1
+    np.testing.assert_allclose(found["long_term_process"].values[-1], expected, rtol=0.03, atol=1e-4)
+
+
+def test_another_plasticity_keeps_what_both_kinds_have_and_comes_back_from_a_file(tmp_path):
+    slow = DEFAULT.override({"long_term_time_constant": 900.0})
+    found = slow.changed({"plasticity": {"kind": "graupner_brunel", "spine": {"potentiation_rate": 100.0}}})
+    assert isinstance(found.plasticity, GraupnerBrunelPlasticity)
+    assert found.plasticity.long_term_time_constant == 900
+    assert found.plasticity.spine.potentiation_rate == 100
+    assert found.plasticity.delays == {"calcium": 0.0188008}
+    found.save(tmp_path / "parameters.yaml")
+    assert BiophysicalParameters.load(tmp_path / "parameters.yaml") == found
 
 
 def refuse(*_) -> None:

@@ -7,13 +7,14 @@ import pytest
 
 from astro_sim import validation
 from astro_sim.biophysics import CalciumParameters
-from astro_sim.validation import CHECKS, Check, Outcome, as_markdown, validate
+from astro_sim.validation import CHECKS, Check, Outcome, as_markdown, checks_with, validate
 from astro_sim.validation.calcium import edge_of_oscillation
 from rmaat.cli import main
 
 PAGE = Path(__file__).parents[3] / "docs" / "validation.md"
-# The edges of oscillation take seconds each; `rmaat validate` and the test of one of them run those.
-QUICK = [check for check in CHECKS if "oscillations" not in check.quantity]
+# The edges of oscillation take seconds each; `rmaat validate` and the test of one of them run those. The spiking model
+# runs for 32 cycles here, and in its own tests for one.
+QUICK = [check for check in checks_with([]) if "oscillations" not in check.quantity]
 
 
 @pytest.mark.parametrize("check", QUICK, ids=lambda check: check.quantity)
@@ -54,9 +55,26 @@ def test_the_page_in_docs_is_the_table_that_the_command_writes():
     assert shown == [(check.quantity, "pass") for check in CHECKS]
 
 
+@pytest.mark.parametrize("asked", [False, True])
+def test_the_spiking_model_is_checked_on_demand_and_else_named_as_left_out(asked: bool, monkeypatch, capsys):
+    given = []
+
+    def no_validation(_, checks):
+        given.extend(checks)
+        return [Outcome(check, (check.low + check.high) / 2) for check in checks]
+
+    monkeypatch.setattr(validation, "validate", no_validation)
+    assert main(["validate", *(["--with", "brian2"] if asked else [])]) == 0
+    spiking = [check for check in CHECKS if check.needs]
+    assert len(spiking) == 10
+    assert given == [check for check in CHECKS if asked or not check.needs]
+    told = "; left out are 10 of the spiking model, which need Brian2: add --with brian2"
+    assert (told in capsys.readouterr().out) is not asked
+
+
 def test_the_command_prints_and_writes_the_table(monkeypatch, tmp_path, capsys):
     checks = [Check.absolute("one", "s", 1, 0.1, "who", lambda: 1.05)]
-    monkeypatch.setattr(validation, "validate", lambda progress: validate(progress, checks))
+    monkeypatch.setattr(validation, "validate", lambda progress, _: validate(progress, checks))
     assert main(["validate", "--out", str(tmp_path / "table.md")]) == 0
     assert "all 1 checks passed" in capsys.readouterr().out
     assert (tmp_path / "table.md").read_text() == as_markdown([Outcome(checks[0], 1.05)])
@@ -65,7 +83,7 @@ def test_the_command_prints_and_writes_the_table(monkeypatch, tmp_path, capsys):
 def test_the_command_fails_with_status_one_and_names_what_failed(monkeypatch, capsys):
     good = Check.absolute("one", "s", 1, 0.1, "who", lambda: 1.05)
     bad = dataclasses.replace(good, quantity="two", measure=lambda: 1.2)
-    monkeypatch.setattr(validation, "validate", lambda progress: validate(progress, [good, bad]))
+    monkeypatch.setattr(validation, "validate", lambda progress, _: validate(progress, [good, bad]))
     assert main(["validate"]) == 1
     found = capsys.readouterr()
     assert "FAIL" in found.out

@@ -23,8 +23,9 @@ from model.tasks.listops import (
     read_official,
     samples,
     to_text,
+    with_brackets,
 )
-from model.tasks.trivial import commonest_label, root_operator
+from model.tasks.trivial import commonest_label, root_operator, trivial_levels
 from rmaat.records import ParameterError
 
 SMALL = ListOpsParameters(
@@ -284,14 +285,17 @@ def test_progress_is_told_rising_fractions_that_end_at_one():
 
 def test_the_origin_names_all_that_the_data_depend_on():
     origin = generate(SMALL).origin
-    assert origin.startswith("generated, ")
-    assert all(f"{name} {setting}" in origin for name, setting in SMALL.to_dict().items())
+    assert origin.startswith("regenerated, n = 80: ")
+    assert all(f"{name} {setting}" in origin for name, setting in SMALL.to_dict().items() if name != "kind")
 
 
 def test_every_parameter_states_its_meaning_and_its_bounds():
     for path, setting, quantity in OFFICIAL.parameters():
         assert quantity.meaning, path
-        assert quantity.low <= setting <= quantity.high < float("inf"), path
+        if isinstance(setting, str):
+            assert setting in quantity.choices, path
+        else:
+            assert quantity.low <= setting <= quantity.high < float("inf"), path
 
 
 def test_the_official_setting_is_that_of_lra():
@@ -305,6 +309,8 @@ def test_the_official_setting_is_that_of_lra():
         "validation_size": 2_000,
         "test_size": 2_000,
         "data_seed": 0,
+        "brackets": "dropped",
+        "kind": "listops",
     }
 
 
@@ -390,7 +396,7 @@ def test_ids_are_fixed():
     assert list(from_text("0 9 [MIN [MAX [MED [SM ]")) == [1, 10, 11, 12, 13, 14, 15]
 
 
-@pytest.mark.parametrize("token", [0, 16])
+@pytest.mark.parametrize("token", [0, 18])
 def test_an_id_without_a_symbol_is_refused(token):
     with pytest.raises(TaskError, match=f"token {token} is no symbol"):
         to_text(bytes([1, token]))
@@ -436,19 +442,50 @@ def test_the_form_of_the_official_files():
 
 
 def test_official_files_load_to_the_tokens_that_they_were_written_from(folder):
-    wanted, found = generate(replace(SMALL, train_size=8, validation_size=3, test_size=3)), read_official(folder)
+    wanted, found = generate(replace(SMALL, train_size=8, validation_size=3, test_size=3)), read_official(SMALL, folder)
     for split in OFFICIAL_NAMES:
         assert getattr(found, split).tokens.tolist() == getattr(wanted, split).tokens.tolist()
         assert getattr(found, split).offsets.tolist() == getattr(wanted, split).offsets.tolist()
         assert getattr(found, split).labels.tolist() == getattr(wanted, split).labels.tolist()
-    assert found.origin == "official files"
+    assert found.origin == "official files, brackets dropped"
     assert (found.vocabulary, found.classes) == (16, 10)
+
+
+@settings(max_examples=200, deadline=None)
+@given(TREES)
+def test_kept_brackets_are_those_of_the_official_files_and_make_3n_minus_2_tokens(tree):
+    tokens = from_text(written(tree))
+    kept = with_brackets(tokens)
+    assert to_text(kept) == bracketed(tree)
+    assert len(kept) == 3 * len(tokens) - 2
+    assert from_text(to_text(kept)) == tokens
+
+
+def test_brackets_change_the_reading_and_not_the_samples_or_the_levels(folder):
+    clean = generate(SMALL)
+    for found in (generate(replace(SMALL, brackets="kept")), read_official(replace(SMALL, brackets="kept"), folder)):
+        assert found.vocabulary == 18
+        first = found.test.sequence(0)
+        assert to_text(first[first < 16]) == to_text(clean.test.sequence(0))
+        assert found.test.labels[0] == clean.test.labels[0]
+    assert trivial_levels(generate(replace(SMALL, brackets="kept"))) == trivial_levels(clean)
+
+
+def test_the_ladder_of_trivial_levels_is_that_of_the_official_grammar(official):
+    # Expected: 100,000 samples of this grammar; the nested lists are worth all that is above the third.
+    measured = {level.name: level.accuracy for level in trivial_levels(official)}
+    tolerance = 5 * deviation(0.5, len(official.test))
+    assert measured == {
+        "commonest label": pytest.approx(0.173, abs=tolerance),
+        "root operator alone": pytest.approx(0.358, abs=tolerance),
+        "root operator on its own digits": pytest.approx(0.485, abs=tolerance),
+    }
 
 
 def test_columns_are_found_by_name(folder):
     path = folder / "basic_val.tsv"
     path.write_text("Target\tSource\n4\t( ( ( [MIN 4 ) 7 ) ] )\n")
-    found = read_official(folder).validation
+    found = read_official(SMALL, folder).validation
     assert to_text(found.sequence(0)) == "[MIN 4 7 ]"
     assert found.labels.tolist() == [4]
 
@@ -457,7 +494,7 @@ def test_columns_are_found_by_name(folder):
 def test_a_missing_official_file_is_named(folder, name):
     (folder / name).unlink()
     with pytest.raises(TaskError, match=rf"cannot read .*{name}: No such file .*; point at LRA's listops folder"):
-        read_official(folder)
+        read_official(SMALL, folder)
 
 
 @pytest.mark.parametrize(
@@ -477,23 +514,23 @@ def test_a_missing_official_file_is_named(folder, name):
 def test_a_bad_line_is_refused_with_file_and_line(folder, line, content, sentence):
     rewrite(folder / "basic_train.tsv", line, content)
     with pytest.raises(TaskError, match=rf"basic_train\.tsv, {sentence}"):
-        read_official(folder)
+        read_official(SMALL, folder)
 
 
 def test_an_official_file_without_rows_is_refused(folder):
     (folder / "basic_test.tsv").write_text("Source\tTarget\n")
     with pytest.raises(TaskError, match=r"basic_test\.tsv, line 1: the dataset has no sequence"):
-        read_official(folder)
+        read_official(SMALL, folder)
 
 
 def test_an_empty_official_file_is_refused(folder):
     (folder / "basic_test.tsv").write_text("")
     with pytest.raises(TaskError, match=r"basic_test\.tsv, line 1: the header has no column 'Source'"):
-        read_official(folder)
+        read_official(SMALL, folder)
 
 
 def test_an_official_file_that_is_no_text_is_refused(folder):
     with (folder / "basic_val.tsv").open("ab") as stream:
         stream.write(b"\xff\xfe\t3\n")
     with pytest.raises(TaskError, match=r"basic_val\.tsv, after line \d: not tab-separated text"):
-        read_official(folder)
+        read_official(SMALL, folder)

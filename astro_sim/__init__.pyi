@@ -1,0 +1,16 @@
+from .batch import simulate_batch as simulate_batch
+from .engines import ENGINES as ENGINES
+from .equations import Model as Model
+from .equations import Place as Place
+from .equations import Variable as Variable
+from .errors import SimulationError as SimulationError
+from .parameters import PRESETS as PRESETS
+from .parameters import SimulationParameters as SimulationParameters
+from .parameters import load_preset as load_preset
+from .simulation import simulate as simulate
+from .streaming import has_checkpoint as has_checkpoint
+from .streaming import simulate_to_file as simulate_to_file
+from .traces import content_digest as content_digest
+from .traces import open_traces as open_traces
+from .traces import read_traces as read_traces
+from .traces import write_traces as write_traces

@@ -1,0 +1,97 @@
+"""Checks of the spiking model, in Brian2, against an independent prototype of the same equations."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import xarray as xr
+from scipy.optimize import curve_fit
+
+from astro_sim.arrays import Array
+from astro_sim.biophysics.spiking import simulate_biophysical
+from astro_sim.biophysics.spiking_parameters import BiophysicalParameters
+from astro_sim.validation.check import Check
+
+PROTOTYPE = "independent Brian2 prototype"
+FIVE_SEEDS = "independent Brian2 prototype, five seeds; background of 700, 600 and 500 Hz, here 600"
+CYCLES, CYCLE, SEED = 32, 60.0, 1
+FIRST = slice(0, CYCLE)
+
+
+@cache
+def traces() -> xr.Dataset:
+    """All cycles of one seed."""
+    return simulate_biophysical(BiophysicalParameters().override({"run_duration": CYCLES * CYCLE}), SEED)
+
+
+def in_first_cycle(name: str) -> xr.DataArray:
+    """The mean of a variable over synapses, or postsynaptic neurons, in the first cycle."""
+    found = traces()[name].sel(time=FIRST)
+    return found.mean([axis for axis in ("post", "pre") if axis in found.dims])
+
+
+def peak(name: str) -> float:
+    """The highest mean in the first cycle."""
+    return float(in_first_cycle(name).max())
+
+
+def mean_between(name: str, start: float, end: float) -> float:
+    """The mean of a variable from `start` to `end` in s."""
+    return float(in_first_cycle(name).sel(time=slice(start, end)).mean())
+
+
+def growth() -> Array:
+    """The mean long-term process at the ends of cycles (cycle,)."""
+    found = traces()
+    return found["long_term_process"].sel(time=found["cycle_end"].values).mean(("post", "pre")).values
+
+
+def saturating(cycle: Array, end: float, cycles: float) -> Array:
+    """The law, with `end` where it saturates and e-folding `cycles`."""
+    return -end * np.expm1(-cycle / cycles)
+
+
+@cache
+def fitted() -> tuple[float, float, float]:
+    """End and e-folding cycles of the law fitted to the growth, and R²."""
+    cycle, grown = np.arange(1, CYCLES + 1, dtype=np.float64), growth()
+    (end, cycles), _ = curve_fit(saturating, cycle, grown, p0=(grown[-1], 10.0))
+    off = grown - saturating(cycle, end, cycles)
+    return float(end), float(cycles), float(1 - off @ off / ((grown - grown.mean()) ** 2).sum())
+
+
+def _checks() -> list[Check]:
+    calcium, ip3, receptors = "calcium", "short_term_process", "presynaptic_receptors"
+
+    def check(quantity: str, unit: str, published: float, percent: float, measure: Callable[[], float]) -> Check:
+        return Check.relative(f"spiking model: {quantity}", unit, published, percent, PROTOTYPE, measure)
+
+    return [
+        check("highest calcium", "umol/L", 0.69, 10, lambda: peak(calcium)),
+        Check.absolute(
+            "spiking model: time of highest calcium",
+            "s",
+            2.2,
+            0.5,
+            PROTOTYPE,
+            lambda: float(in_first_cycle(calcium).idxmax()),
+        ),
+        # Rare spikes in silence stir it.
+        check("calcium at the end of a cycle", "umol/L", 0.052, 15, lambda: mean_between(calcium, CYCLE, CYCLE)),
+        check("highest IP3", "umol/L", 0.8, 5, lambda: peak(ip3)),
+        check("time of highest IP3", "s", 9.6, 5, lambda: float(in_first_cycle(ip3).idxmax())),
+        check(
+            "largest share of bound receptors", "1", 0.89, 5, lambda: float(traces()[receptors].sel(time=FIRST).max())
+        ),
+        check("postsynaptic rate", "Hz", 41, 15, lambda: mean_between("postsynaptic_activity", 2, 10)),
+        Check.relative("spiking model: end of the long-term curve", "1", 0.1185, 10, FIVE_SEEDS, lambda: fitted()[0]),
+        Check.absolute(
+            "spiking model: cycles to 63 % of the long-term curve", "1", 10, 0.5, FIVE_SEEDS, lambda: fitted()[1]
+        ),
+        Check.between("spiking model: R² of the law", "1", 0.9996, 1, FIVE_SEEDS, lambda: fitted()[2]),
+    ]
+
+
+CHECKS = tuple(replace(check, needs="brian2") for check in _checks())
+"""The first cycle, and how the long-term process grows."""

@@ -1,0 +1,100 @@
+"""What a distillation reads from traces, as arrays: the long-term curves, the pairs of synapses, the first stimulus.
+
+`distil` and every point of a sweep begin here, so that they give the same numbers to the bit. There is no arithmetic of
+xarray's, a call of which costs as much as a whole fit. Of traces that lie in a file (`astro_sim.traces.open_traces`),
+only what is wanted is read, in pieces.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from astro_sim.traces import mean_over_synapses
+from distill.law import Array
+
+_SYNAPSE = ("post", "pre")
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """All stored sources with all synapses but themselves, each pair once, in one order.
+
+    Coupling and influence are the same both ways; a pair counted twice would halve the variance of what is fitted.
+    """
+
+    distance: Array
+    """(pair,), in synapse spacings"""
+    coupling: Array
+    """(pair,): what was put in"""
+    influence: Array
+    """(pair,): what was measured"""
+    offset: Array
+    """(pair, 2): steps from source to synapse"""
+
+
+@dataclass(frozen=True, eq=False)
+class FirstStimulus:
+    """The stored times of the first cycle at which the drive is on; means over neurons, synapses and trials."""
+
+    time: Array
+    """(time,), s"""
+    activity: Array
+    """(time,): presynaptic activity phi(x_pre)"""
+    response: Array
+    """(time,): short-term process"""
+
+
+def long_term_curves(traces: xr.Dataset) -> Array:
+    """The mean over synapses at the start and at each cycle's end, (trial, cycle + 1); one trial where none is told."""
+    ends = np.searchsorted(_array(traces, "time"), _array(traces, "cycle_end"))
+    return np.atleast_2d(mean_over_synapses(traces["long_term_process"].isel(time=[0, *ends])))
+
+
+def draws_random_numbers(traces: xr.Dataset) -> bool:
+    """Whether the model itself does, as the spiking one, whose parameters name the seed of its noise."""
+    return "noise_seed" in json.loads(traces.attrs["parameters"]).get("solver", {})
+
+
+def pairs(traces: xr.Dataset) -> Pairs:
+    """Distances, strengths and steps of the pairs of synapses."""
+    source_post, source_pre = (_array(traces, name) for name in ("source_post", "source_pre"))
+    position = _array(traces, "synapse_position", *_SYNAPSE, "space")
+    post, pre = position.shape[:2]
+    synapse = np.arange(post * pre).reshape(post, pre, 1)
+    source = source_post * pre + source_pre
+    counted = (synapse != source) & ~(np.isin(synapse, source) & (synapse < source))
+    distance, coupling, influence = (
+        _array(traces, name, *_SYNAPSE, "source")[counted] for name in ("synapse_distance", "coupling", "influence")
+    )
+    offset = position[:, :, None, :] - position[source_post, source_pre]
+    return Pairs(distance, coupling, influence, offset[counted])
+
+
+def first_stimulus(traces: xr.Dataset) -> FirstStimulus:
+    """Time, activity and response while the drive is first on."""
+    time = _array(traces, "time")
+    first = traces["presynaptic_drive"].isel(time=slice(np.searchsorted(time, _array(traces, "cycle_end")[0], "right")))
+    driven = np.flatnonzero((first.values > 0).any(axis=1))
+    activity = np.tanh(_contiguous(traces["presynaptic_activity"].isel(time=driven))).mean(axis=-1)
+    response = mean_over_synapses(traces["short_term_process"].isel(time=driven))
+    return FirstStimulus(time[driven], _over_trials(activity), _over_trials(response))
+
+
+def _over_trials(values: Array) -> Array:
+    """The mean (time,) of values (time,) or (trial, time)."""
+    return np.atleast_2d(values).mean(axis=0)
+
+
+def _array(traces: xr.Dataset, name: str, *dims: str) -> NDArray[Any]:
+    """All values of one variable, with its axes in the order of `dims`."""
+    variable = traces.variables[name]
+    return _contiguous(variable.transpose(*dims) if dims else variable)
+
+
+def _contiguous(values: xr.DataArray | xr.Variable) -> NDArray[Any]:
+    """In one memory layout, so that traces from a file and from a simulation give the same last digit."""
+    return np.ascontiguousarray(values.values)

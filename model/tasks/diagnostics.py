@@ -1,0 +1,160 @@
+"""Three tasks that cannot be solved without carrying tokens over segments, at any length; all are ours.
+
+copy      x1 ... xn  . . .  ? k   ->  xk          what stood at place k of the beginning?
+recall    k1 v1 ... kn vn  . . .  ? kj   ->  vj   what stood behind this key?
+needle    . . ! v . . .  ?   ->  v                what stood behind the mark, somewhere in noise?
+
+The dots are noise. Between what is asked for and the question lie at least `gap` tokens: where that is no less than the
+segment of a model, the answer must pass through its memory. A guess that does not do so reaches one in `values`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from model.tasks.dataset import SPLITS, TaskData, TokenDataset
+from model.tasks.settings import TaskParameters
+from rmaat.records import ParameterError, parameter
+
+_QUESTION, _MARK, _NOISE = 1, 2, 3
+_NOISES = 8
+_FIRST = _NOISE + _NOISES
+
+
+@dataclass(frozen=True)
+class DiagnosticParameters(TaskParameters):
+    """What the three have in common.
+
+    Raises
+    ------
+    ParameterError
+        As `Record`, or the sequence is too short for its items, its gap and its question.
+    """
+
+    length: int = parameter(512, "tokens of every sequence", unit="token", low=4, high=2**24)
+    gap: int = parameter(128, "least tokens between an item and the question", unit="token", low=0, high=2**24)
+    values: int = parameter(10, "values that can be asked for", low=2, high=100)
+    train_size: int = parameter(20_000, "sequences to learn from", low=1, high=1e8)
+    validation_size: int = parameter(1_000, "sequences to choose by", low=1, high=1e8)
+    test_size: int = parameter(2_000, "sequences to report on", low=1, high=1e8)
+    data_seed: int = parameter(0, "seed of the generator", low=0, high=2**63 - 1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.length < (least := self.items_length + self.gap + self.question_length):
+            raise ParameterError(
+                f"length is {self.length} tokens; items, gap and question take {least}: raise length or lower gap"
+            )
+
+    @property
+    def items_length(self) -> int:
+        """Tokens that hold what may be asked for."""
+        return 2
+
+    @property
+    def question_length(self) -> int:
+        """Tokens of the question, at the very end."""
+        return 2
+
+    @property
+    def room(self) -> int:
+        """Places that may hold items."""
+        return self.length - self.question_length - self.gap
+
+
+@dataclass(frozen=True)
+class CopyParameters(DiagnosticParameters):
+    """Which sequences to copy from."""
+
+    kind: ClassVar[str] = "copy"
+
+    items: int = parameter(8, "values at the beginning", low=1, high=100)
+
+    @property
+    def items_length(self) -> int:
+        """One token a value."""
+        return self.items
+
+
+@dataclass(frozen=True)
+class RecallParameters(DiagnosticParameters):
+    """Which keys and values to recall."""
+
+    kind: ClassVar[str] = "recall"
+
+    items: int = parameter(8, "pairs of key and value at the beginning; no key comes twice", low=1, high=100)
+
+    @property
+    def items_length(self) -> int:
+        """Two tokens a pair."""
+        return 2 * self.items
+
+
+@dataclass(frozen=True)
+class NeedleParameters(DiagnosticParameters):
+    """Where the needle may lie: anywhere that leaves the gap."""
+
+    kind: ClassVar[str] = "needle"
+
+    @property
+    def question_length(self) -> int:
+        """The question alone."""
+        return 1
+
+
+def generate(parameters: DiagnosticParameters, progress: Callable[[float], None] | None = None) -> TaskData:
+    """The task that `parameters` describe; every split has a seed of its own, so that its size changes no other."""
+    splits = {}
+    for number, split in enumerate(SPLITS):
+        random = np.random.default_rng((parameters.data_seed, number))
+        splits[split] = _draw(parameters, getattr(parameters, f"{split}_size"), random)
+        if progress is not None:
+            progress((number + 1) / len(SPLITS))
+    settings = ", ".join(f"{name} {value}" for name, value in parameters.to_dict().items() if name != "kind")
+    return TaskData(
+        parameters.kind.capitalize(), f"generated: {settings}", _symbols(parameters), parameters.values, **splits
+    )
+
+
+def _symbols(parameters: DiagnosticParameters) -> tuple[str, ...]:
+    noise = [f"noise {number}" for number in range(_NOISES)]
+    values = [f"value {number}" for number in range(parameters.values)]
+    keys = [f"key {number}" for number in range(getattr(parameters, "items", 0))]
+    return ("", "?", "!", *noise, *values, *keys)
+
+
+def _draw(parameters: DiagnosticParameters, size: int, random: np.random.Generator) -> TokenDataset:
+    tokens = random.integers(_NOISE, _FIRST, (size, parameters.length), dtype=np.uint8)
+    tokens[:, -parameters.question_length] = _QUESTION
+    write: Callable[..., np.ndarray] = {"copy": _copy, "recall": _recall, "needle": _needle}[parameters.kind]
+    labels = write(parameters, tokens, random)
+    offsets = np.arange(size + 1, dtype=np.int64) * parameters.length
+    return TokenDataset(tokens.reshape(-1), offsets, labels.astype(np.uint8))
+
+
+def _copy(parameters: CopyParameters, tokens: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    values = random.integers(parameters.values, size=(len(tokens), parameters.items))
+    asked = random.integers(parameters.items, size=len(tokens))
+    tokens[:, : parameters.items] = _FIRST + values
+    tokens[:, -1] = _FIRST + parameters.values + asked
+    return values[np.arange(len(tokens)), asked]
+
+
+def _recall(parameters: RecallParameters, tokens: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    rows = np.arange(len(tokens))
+    values = random.integers(parameters.values, size=(len(tokens), parameters.items))
+    keys = random.permuted(np.tile(np.arange(parameters.items), (len(tokens), 1)), axis=1)
+    asked = random.integers(parameters.items, size=len(tokens))
+    tokens[:, 0 : 2 * parameters.items : 2] = _FIRST + parameters.values + keys
+    tokens[:, 1 : 2 * parameters.items : 2] = _FIRST + values
+    tokens[:, -1] = _FIRST + parameters.values + keys[rows, asked]
+    return values[rows, asked]
+
+
+def _needle(parameters: NeedleParameters, tokens: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    rows, places = np.arange(len(tokens)), random.integers(parameters.room - 1, size=len(tokens))
+    values = random.integers(parameters.values, size=len(tokens))
+    tokens[rows, places], tokens[rows, places + 1] = _MARK, _FIRST + values
+    return values

@@ -1,0 +1,179 @@
+"""Two documents and one question: LRA's Retrieval (does one paper cite the other?), and a stand-in that can be had.
+
+Sources: Radev et al., The ACL Anthology Network corpus (2013), as Tay et al., Long Range Arena (arXiv 2011.04006), read
+it. The stand-in (are these two reviews of one film?) has the same shape but is another task, and ours.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from model.tasks.dataset import TaskData, TaskError, TokenDataset
+from model.tasks.encoding import PAIR_SYMBOLS, SEPARATOR, from_bytes, join_pair
+from model.tasks.settings import TaskParameters
+from model.tasks.sources import read_file
+from model.tasks.text import Review, read_reviews
+from rmaat.records import Source, parameter
+
+CLASSES = 2
+LEVELS = ("commonest_label", "shared_words")
+OFFICIAL_FILES = {
+    "train": "new_aan_pairs.train.tsv",
+    "validation": "new_aan_pairs.eval.tsv",
+    "test": "new_aan_pairs.test.tsv",
+}
+RETRIEVAL_SOURCES = "the folder tsv_data of LRA's lra_release.gz (github.com/google-research/long-range-arena)"
+SAME_FILM_SOURCES = "a folder with train.tsv.xz, test.tsv.xz (IMDb) and movies.npz, the film of each review"
+
+_NEIGHBOURS = 25
+"""A negative is drawn from so many reviews on either side in order of length."""
+
+
+@dataclass(frozen=True)
+class RetrievalParameters(TaskParameters):
+    """How the pairs of papers are read."""
+
+    kind: ClassVar[str] = "retrieval"
+
+    longest_document: int = parameter(
+        4000, "each document is cut to this many bytes", unit="token", low=1, high=1e6, source=Source.BENCHMARK
+    )
+
+
+@dataclass(frozen=True)
+class SameFilmParameters(TaskParameters):
+    """Which pairs of reviews are drawn."""
+
+    kind: ClassVar[str] = "same_film"
+
+    longest_document: int = parameter(4000, "each review is cut to this many bytes", unit="token", low=1, high=1e6)
+    train_size: int = parameter(20_000, "pairs to learn from", low=2, high=1e6)
+    validation_size: int = parameter(2_000, "pairs to choose by, of films held out", low=2, high=1e6)
+    test_size: int = parameter(4_000, "pairs to report on", low=2, high=1e6)
+    data_seed: int = parameter(0, "seed of the pairs", low=0, high=2**63 - 1)
+
+
+def read_retrieval(
+    parameters: RetrievalParameters, folder: Path, progress: Callable[[float], None] | None = None
+) -> TaskData:
+    """The task from LRA's `new_aan_pairs.train.tsv`, `.eval.tsv` and `.test.tsv` in `folder`.
+
+    Raises
+    ------
+    TaskError
+        A file is missing, or a row is not of the official form; file and row are named.
+    """
+    splits = {}
+    for done, (split, name) in enumerate(OFFICIAL_FILES.items(), start=1):
+        splits[split] = _read_pairs(folder / name, parameters.longest_document)
+        if progress is not None:
+            progress(done / len(OFFICIAL_FILES))
+    return _task("Retrieval", "official files", splits)
+
+
+def read_same_film(
+    parameters: SameFilmParameters, folder: Path, progress: Callable[[float], None] | None = None
+) -> TaskData:
+    """The stand-in from the reviews and films in `folder`.
+
+    Half of the pairs are reviews of one film. The others get a second review of another film that has the sentiment and
+    very nearly the length of the one it replaces, so that neither gives the answer away. Validation films are not
+    trained on.
+
+    Raises
+    ------
+    TaskError
+        Files are missing or not of their form, or there are too few films.
+    """
+    reviews, films = read_reviews(folder, progress), _read_films(folder)
+    random = np.random.default_rng(parameters.data_seed)
+    splits = {}
+    names = random.permutation(np.unique(films["train"]))
+    share = parameters.validation_size / (parameters.validation_size + parameters.train_size)
+    held_out = np.isin(films["train"], names[: max(1, int(share * len(names)))])
+    for split, rows, source, size in (
+        ("train", np.flatnonzero(~held_out), "train", parameters.train_size),
+        ("validation", np.flatnonzero(held_out), "train", parameters.validation_size),
+        ("test", np.arange(len(films["test"])), "test", parameters.test_size),
+    ):
+        if len(films[source]) != len(reviews[source]):
+            raise TaskError(f"{folder}: {len(films[source])} films for {len(reviews[source])} {source} reviews")
+        chosen = [reviews[source][row] for row in rows]
+        pairs = list(draw_pairs(chosen, films[source][rows], size, random))
+        splits[split] = _pair_dataset([(a.text, b.text, label) for a, b, label in pairs], parameters.longest_document)
+    origin = f"stand-in for Retrieval, n = {sum(map(len, splits.values())):,}, seed {parameters.data_seed}"
+    return _task("Same film", origin, splits)
+
+
+def draw_pairs(
+    reviews: list[Review], films: np.ndarray, size: int, random: np.random.Generator
+) -> Iterator[tuple[Review, Review, int]]:
+    """`size` pairs, one film (label 1) and two films (label 0) by turns; raises `TaskError` where films are too few."""
+    together = [rows for film in np.unique(films) if len(rows := np.flatnonzero(films == film)) > 1]
+    if not together or len(np.unique(films)) < 2:
+        raise TaskError("the films of a split are too few to pair reviews; give more reviews, or other sizes")
+    sizes = np.array([len(rows) for rows in together], dtype=np.int64)
+    pairs = np.cumsum(sizes * (sizes - 1))
+    lengths = np.array([len(review.text) for review in reviews])
+    labels = np.array([review.label for review in reviews])
+    by_length = np.argsort(lengths, kind="stable")
+    ranked = {label: by_length[labels[by_length] == label] for label in (0, 1)}
+    for index in range(size):
+        rows = together[int(np.searchsorted(pairs, random.integers(pairs[-1]), side="right"))]
+        first, second = random.choice(rows, 2, replace=False)
+        label = 1 - index % 2
+        if label == 0:
+            second = _replacement(int(second), films, lengths, ranked[int(labels[second])], random)
+        yield reviews[first], reviews[second], label
+
+
+def _replacement(
+    row: int, films: np.ndarray, lengths: np.ndarray, ranked: np.ndarray, random: np.random.Generator
+) -> int:
+    """A review of another film, of nearly the same length."""
+    place = int(np.searchsorted(lengths[ranked], lengths[row]))
+    reach = _NEIGHBOURS
+    while True:
+        near = ranked[max(0, place - reach) : place + reach]
+        others = near[films[near] != films[row]]
+        if len(others):
+            return int(random.choice(others))
+        if reach > len(ranked):
+            raise TaskError("no review of another film has the same sentiment; give more reviews")
+        reach *= 2
+
+
+def _read_films(folder: Path) -> dict[str, np.ndarray]:
+    path = folder / "movies.npz"
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {split: file[split] for split in ("train", "test")}
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise TaskError(f"cannot read {path} ({error}); --source must be {SAME_FILM_SOURCES}") from error
+
+
+def _read_pairs(path: Path, longest: int) -> TokenDataset:
+    rows = []
+    for number, line in enumerate(read_file(path).split(b"\n"), start=1):
+        if not line:
+            continue
+        fields = line.split(b"\t")
+        if len(fields) < 5 or fields[0] not in (b"0", b"1", b"0.0", b"1.0"):
+            raise TaskError(f"{path}, row {number}: not label (0 or 1), two ids and two texts parted by tabs")
+        rows.append((fields[3], fields[4], int(float(fields[0]))))
+    try:
+        return _pair_dataset(rows, longest)
+    except TaskError as error:
+        raise TaskError(f"{path}: {error}") from error
+
+
+def _pair_dataset(rows: list[tuple[bytes, bytes, int]], longest: int) -> TokenDataset:
+    sequences = [join_pair(from_bytes(first, longest), from_bytes(second, longest)) for first, second, _ in rows]
+    return TokenDataset.from_sequences(sequences, [label for _, _, label in rows])
+
+
+def _task(name: str, origin: str, splits: dict[str, TokenDataset]) -> TaskData:
+    return TaskData(name, origin, PAIR_SYMBOLS, CLASSES, **splits, separator=SEPARATOR, levels=LEVELS)

@@ -1,0 +1,42 @@
+"""`rmaat data prepare`: convert or generate the data of a task, once."""
+
+import argparse
+from pathlib import Path
+
+from rmaat.commands.shared import add_data, add_settings, task_settings
+from rmaat.progress import Bar
+
+SUMMARY = "Convert a task's files, or generate its data, once and for all"
+EXAMPLE = (
+    "  rmaat data prepare text --source aclImdb_v1.tar.gz\n"
+    "  rmaat data prepare pathfinder --difficulty easy --train-size 20000\n"
+    "  rmaat data prepare listops --source lra_release/listops-1000"
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `rmaat data prepare`."""
+    from model.tasks.library import TASKS
+
+    sources = "; ".join(f"{name}: {task.sources}" for name, task in TASKS.items() if task.sources)
+    parser.add_argument("task", choices=tuple(TASKS), help="the task to prepare")
+    parser.add_argument(
+        "--source", type=Path, metavar="PATH", help=f"what to read. {sources} [default: generate, where that can be]"
+    )
+    add_data(parser)
+    add_settings(parser, "the task's settings", [task.parameters for task in TASKS.values()])
+
+
+def run(options: argparse.Namespace) -> None:
+    """Prepare the data of a task."""
+    from model.tasks.library import TASKS, prepare_task
+    from model.tasks.store import read_task
+    from model.tasks.trivial import trivial_levels
+
+    parameters = task_settings(options, TASKS[options.task].parameters)
+    with Bar("prepare") as progress:
+        place = prepare_task(parameters, options.source, options.data, progress)
+    data = read_task(place)
+    counts = ", ".join(f"{len(dataset):,} {split}" for split, dataset in data.splits.items())
+    print(f"{place}: {data.name}, {data.origin}; {counts}; up to {data.longest:,} tokens")
+    print("without a model: " + ", ".join(map(str, trivial_levels(data))))

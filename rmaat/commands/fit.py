@@ -1,0 +1,75 @@
+"""`rmaat fit`: fit parameters of the rate model to data."""
+
+import argparse
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rmaat.commands.shared import add_out, assignment, new_file
+from rmaat.progress import Bar
+from rmaat.text import table
+
+if TYPE_CHECKING:
+    from astro_sim.fit import Fit
+
+SUMMARY = "Fit parameters of the rate model to a long-term curve or to retention factors"
+EXAMPLE = (
+    "  rmaat fit ltp.csv --vary long_term_time_constant --vary short_term_gain --out runs/fitted.yaml\n"
+    "  rmaat simulate --parameters runs/fitted.yaml --out runs/fitted.nc\n\n"
+    "The file has columns time (s) or cycle, and value, the mean long-term process; or segment and retention; and, if\n"
+    "they are known, error, the standard errors. A name with a value, --vary NAME=VALUE, starts there."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `rmaat fit`."""
+    parser.add_argument("data", type=Path, help="CSV file")
+    parser.add_argument(
+        "--vary",
+        action="append",
+        required=True,
+        metavar="NAME",
+        help="a parameter to fit, within its bounds; once for each",
+    )
+    parser.add_argument("--preset", help="that all else is taken from [default: paper_default]")
+    parser.add_argument("--parameters", type=Path, metavar="FILE", help="parameters as YAML, in place of a preset's")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change one parameter")
+    add_out(parser, "fitted.yaml", "all parameters, for rmaat simulate --parameters")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Fit, write the parameters and print what was found."""
+    from astro_sim import load_preset
+    from astro_sim.fit import fit, read_data
+
+    parameters = load_preset(options.preset or "paper_default")
+    if options.parameters:
+        parameters = parameters.load(options.parameters, parameters)
+    names = [text.partition("=")[0].strip() for text in options.vary]
+    starts = [text for text in options.vary if "=" in text]
+    parameters = parameters.override(dict(map(assignment, [*options.set, *starts])))
+    out = new_file(options.out, options)
+    data = read_data(options.data, parameters)
+    with Bar("fit") as progress:
+        found = fit(data, parameters, names, progress)
+    found.parameters.save(out)
+    _report(found)
+    print(f"{out}: {len(names)} parameters fitted to {data.values.size} rows in {found.runs} runs")
+
+
+def _report(found: "Fit") -> None:
+    units = {path[-1]: quantity.unit for path, _, quantity in found.parameters.parameters()}
+    rows = [
+        (name, f"{value:.6g}", _error(found.errors[name]), "" if units[name] == "1" else units[name])
+        for name, value in found.estimates.items()
+    ]
+    print(table(rows, ("parameter", "value", "standard error", "unit")) + "\n")
+    what = "retention factor" if found.data.retention else "long-term process"
+    largest = float(abs(found.residuals).max())
+    print(f"largest residual of the {what}: {largest:.3g}, of values up to {found.data.values.max():.3g}")
+
+
+def _error(error: float) -> str:
+    if math.isinf(error):
+        return "undetermined"
+    return "unknown" if math.isnan(error) else f"{error:.2g}"

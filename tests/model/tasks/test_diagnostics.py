@@ -1,0 +1,55 @@
+"""Copy, recall and needle: the label is what a plain reading of the sequence finds, far from the question."""
+
+from dataclasses import replace
+
+import pytest
+
+from model.tasks.diagnostics import CopyParameters, DiagnosticParameters, NeedleParameters, RecallParameters, generate
+from model.tasks.trivial import trivial_levels
+from rmaat.records import ParameterError
+
+SIZES = {"length": 64, "gap": 30, "train_size": 300, "validation_size": 20, "test_size": 200}
+TASKS: list[DiagnosticParameters] = [CopyParameters(**SIZES), RecallParameters(**SIZES), NeedleParameters(**SIZES)]
+
+
+def answer(kind: str, words: list[str]) -> tuple[str, int]:
+    """What is asked for, by reading, and where it stands."""
+    if kind == "needle":
+        place = words.index("!") + 1
+    elif kind == "copy":
+        place = int(words[-1].split()[1])
+    else:
+        place = words.index(words[-1]) + 1
+    return words[place], place
+
+
+@pytest.mark.parametrize("parameters", TASKS, ids=lambda parameters: parameters.kind)
+def test_labels_are_what_the_sequences_say_beyond_the_gap(parameters):
+    task = generate(parameters)
+    for split in task.splits.values():
+        assert set(split.lengths) == {64}
+        for row in range(len(split)):
+            words = [task.symbols[token] for token in split.sequence(row)]
+            found, place = answer(parameters.kind, words)
+            assert found == f"value {split.labels[row]}"
+            assert words.index("?") - place > parameters.gap
+
+
+@pytest.mark.parametrize("parameters", TASKS, ids=lambda parameters: parameters.kind)
+def test_splits_depend_on_the_seed_and_not_on_each_others_size(parameters):
+    first, second = generate(parameters), generate(replace(parameters, train_size=5))
+    assert first.test.tokens.tolist() == second.test.tokens.tolist()
+    assert generate(replace(parameters, data_seed=1)).test.tokens.tolist() != first.test.tokens.tolist()
+    (level,) = trivial_levels(first)
+    assert level.accuracy < 0.2
+
+
+def test_a_needle_lies_anywhere_that_leaves_the_gap():
+    task = generate(replace(NeedleParameters(**SIZES), train_size=3000))
+    places = {int((task.train.sequence(row) == 2).argmax()) for row in range(3000)}
+    assert places == set(range(64 - 1 - 30 - 1))
+
+
+def test_a_sequence_too_short_for_what_it_must_hold_is_refused():
+    with pytest.raises(ParameterError, match="length is 40 tokens; items, gap and question take 48"):
+        RecallParameters(length=40, gap=30)
