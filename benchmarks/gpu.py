@@ -22,7 +22,7 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import benchmarks.bare  # noqa: F401 (first, because the rooms below import what it stands in for)
-from astro_sim import simulate
+from astro_sim.simulation import simulate
 from benchmarks.report import RESULTS, processor, write_report
 from distill.distillation import distil
 from distill.parameters import DistillParameters
