@@ -1,0 +1,346 @@
+"""Everything that wants a GPU, in one call of at most nine minutes: exactness, speed, memory, use of the device.
+
+python -m benchmarks.gpu [--minutes 8.5] [--out benchmarks/results/gpu]      on a GPU
+python -m benchmarks.gpu --small                                              on a CPU, in seconds, to test the script
+
+It needs torch, NumPy, SciPy and xarray only, and writes OUT.json and OUT.md. What does not fit into the minutes or the
+memory is named in its line of the table.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+import benchmarks.bare  # noqa: F401 (first, because the rooms below import what it stands in for)
+from astro_sim.simulation import simulate
+from benchmarks.report import RESULTS, processor, write_report
+from distill.distillation import distil
+from distill.parameters import DistillParameters
+from distill.tables import Tables
+from model.network import SegmentClassifier, build_model
+from model.parameters import ModelParameters
+from model.peak import peak_memory
+from model.plan import plan
+from model.replay import Amrb, Bptt, Differentiation
+from rmaat.files import write_text
+from rmaat.text import table
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large the measurements are."""
+
+    lengths: tuple[int, ...] = (1024, 8192, 65_536, 1_048_576)
+    tokens: int = 131_072
+    """tokens of a batch, where one sequence is not longer"""
+    segment_length: int = 512
+    model: dict[str, int] = field(
+        default_factory=lambda: {
+            "width": 128,
+            "layers": 4,
+            "heads": 4,
+            "feed_forward_width": 512,
+            "memory_tokens": 16,
+        }
+    )
+    matrix: int = 8192
+    """side of the matrices whose product gives the device's peak"""
+
+
+SMALL = Scale(
+    lengths=(64, 256),
+    tokens=512,
+    segment_length=32,
+    model={"width": 32, "layers": 2, "heads": 2, "feed_forward_width": 64, "memory_tokens": 4},
+    matrix=256,
+)
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One model under one way to differentiate."""
+
+    architecture: str
+    way: Callable[[int], Differentiation]
+    """from the number of segments"""
+    eager_softmax: bool = False
+    """softmax attention as published: scores and probabilities in memory"""
+
+
+CONTENDERS = {
+    "RMAAT, AMRB": Contender("rmaat", lambda _: Amrb(1)),
+    "RMAAT, BPTT": Contender("rmaat", lambda _: Bptt()),
+    "RMT as published: eager softmax, BPTT": Contender("rmt", lambda _: Bptt(), eager_softmax=True),
+    "RMT, fused softmax, BPTT": Contender("rmt", lambda _: Bptt()),
+    "RMT, fused softmax, our replay": Contender("rmt", lambda _: Amrb(1)),
+    "RLT, BPTT": Contender("rlt", lambda _: Bptt()),
+    "RLT, our replay": Contender("rlt", lambda _: Amrb(1)),
+    "Transformer, fused softmax": Contender("transformer", lambda _: Bptt()),
+    "Linear Transformer": Contender("linear_transformer", lambda _: Bptt()),
+    "AT": Contender("astromorphic_transformer", lambda _: Bptt()),
+}
+
+MODES = ("eager", "compiled", "graphs")
+"""As it is; the segment cell compiled; the cell's kernels captured once and played again, without launching each."""
+
+LONGEST_STEP = 8.0
+"""Seconds that a step may take if it ran at a tenth of the device's peak; longer ones are left out."""
+
+COLUMNS = (
+    "model",
+    "tokens",
+    "mode",
+    "tokens/s",
+    "forward ms",
+    "backward ms",
+    "peak MB",
+    "of matrix peak",
+    "device busy",
+)
+
+
+def main() -> None:
+    """Measure until the minutes are over, print two tables, and write JSON and Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--small", action="store_true", help="small sizes, to try the script on a CPU")
+    parser.add_argument("--minutes", type=float, default=8.5, help="when to stop [default: 8.5]")
+    parser.add_argument("--out", type=Path, default=RESULTS / "gpu", help="name without ending")
+    options = parser.parse_args()
+    end = time.monotonic() + 60 * options.minutes
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    scale = SMALL if options.small else Scale()
+    peak = matrix_peak(device, scale.matrix)
+    exactness = measure_exactness(device, scale)
+    text = [_exactness_table(exactness)]
+    results = measure_all(device, scale, peak, end)
+    text.append(_speed_table(results))
+    print("\n\n".join(text))
+    content = {"matrix_peak_flops": peak, "scale": asdict(scale), "exactness": exactness, "results": results}
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
+    command = "python -m benchmarks.gpu" + (" --small" if options.small else "")
+    write_report(options.out.with_suffix(".json"), command, name, ("torch", "numpy"), content)
+    write_text(options.out.with_suffix(".md"), f"{name}, `{command}`\n\n" + "\n\n".join(text) + "\n")
+
+
+def matrix_peak(device: torch.device, side: int) -> float:
+    """Operations a second of a large product of matrices in bfloat16: what the device can reach here."""
+    left, right = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
+    seconds = min(_seconds(lambda: left @ right, device) for _ in range(10))
+    return 2 * side**3 / seconds
+
+
+def measure_exactness(device: torch.device, scale: Scale) -> list[dict[str, Any]]:
+    """Distance of the gradients of AMRB and BPTT from each other (float32), and of both from float64 (bfloat16)."""
+    segments = 4
+    parameters = _parameters("rmaat", segments * scale.segment_length, scale)
+    torch.manual_seed(0)
+    model = build_model(parameters, _tables(segments)).to(device)
+    exact = build_model(parameters, _tables(segments)).to(device, torch.float64)
+    exact.load_state_dict({name: value.double() for name, value in model.state_dict().items()})
+    tokens, labels = _batch(2, segments * scale.segment_length, device)
+    reference = _gradient(exact, tokens, labels, Bptt())
+    results = []
+    for precision in (torch.float32, torch.bfloat16):
+        bptt, amrb = (_gradient(model, tokens, labels, way, precision) for way in (Bptt(), Amrb(1)))
+        results.append(
+            {
+                "precision": str(precision).removeprefix("torch."),
+                "same_bits": torch.equal(bptt, amrb),
+                "amrb_from_bptt": _distance(amrb, bptt),
+                "bptt_from_float64": _distance(bptt, reference),
+                "amrb_from_float64": _distance(amrb, reference),
+            }
+        )
+    return results
+
+
+def measure_all(device: torch.device, scale: Scale, peak: float, end: float) -> list[dict[str, Any]]:
+    """Each contender at each length, one mode after the other; what comes after `end` is named as left out."""
+    results = []
+    for mode in MODES if device.type == "cuda" else MODES[:2]:
+        for length in scale.lengths:
+            for name, contender in CONTENDERS.items():
+                line: dict[str, Any] = {"model": name, "length": length, "mode": mode}
+                if time.monotonic() > end:
+                    line["left_out"] = "no time left"
+                else:
+                    line |= _attempt(contender, length, mode, device, scale, peak)
+                results.append(line)
+                print(line, flush=True)
+    return results
+
+
+def _attempt(
+    contender: Contender, length: int, mode: str, device: torch.device, scale: Scale, peak: float
+) -> dict[str, Any]:
+    """The measurement, or why there is none."""
+    try:
+        return measure(contender, length, mode, device, scale, peak)
+    except (RuntimeError, torch.OutOfMemoryError) as error:
+        return {"left_out": str(error).splitlines()[0][:200]}
+    finally:
+        torch.compiler.reset()
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def measure(
+    contender: Contender, length: int, mode: str, device: torch.device, scale: Scale, peak: float
+) -> dict[str, Any]:
+    """Times, tokens a second, peak memory and use of the device, of one training step in bfloat16."""
+    parameters = _parameters(contender.architecture, length, scale)
+    batch = max(1, scale.tokens // length)
+    arithmetic = plan(parameters, "bptt", length, batch).training_flops_per_token
+    if (least := arithmetic * batch * length / (0.1 * peak)) > LONGEST_STEP:
+        return {"left_out": f"a step would take about {least:.0f} s"}
+    torch.manual_seed(0)
+    model = build_model(parameters, _tables(parameters.segments)).to(device)
+    if mode != "eager":
+        model.compile_cell("cudagraphs" if mode == "graphs" else "inductor")
+    optimiser = torch.optim.AdamW(model.parameters(), fused=device.type == "cuda")
+    tokens, labels = _batch(batch, length, device)
+    way = contender.way(parameters.segments)
+    lengths = torch.full((batch,), length, device=device)
+    times: dict[str, list[float]] = {"forward": [], "backward": [], "optimiser": []}
+
+    def step() -> None:
+        marks = [_now(device)]
+        with torch.autocast(device.type, torch.bfloat16):
+            loss = functional.cross_entropy(model(tokens, lengths, way), labels)
+        marks.append(_now(device))
+        loss.backward()
+        marks.append(_now(device))
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=False)
+        marks.append(_now(device))
+        for name, before, after in zip(times, marks, marks[1:], strict=False):
+            times[name].append(after - before)
+
+    with _softmax(contender.eager_softmax):
+        step()
+        step()
+        memory = peak_memory(step, device)
+        while len(times["forward"]) < 13 and sum(map(sum, times.values())) < 3.0:
+            step()
+    forward, backward, rest = (min(spent[2:]) for spent in times.values())
+    seconds = forward + backward + rest
+    return {
+        "batch": batch,
+        "forward_seconds": forward,
+        "backward_seconds": backward,
+        "tokens_per_second": batch * length / seconds,
+        "peak_bytes": memory,
+        # Of a step without replay, for all alike: what is recomputed is cost, and no work.
+        "share_of_matrix_peak": batch * length / seconds * arithmetic / peak,
+        "share_of_time_busy": _busy(step, device),
+    }
+
+
+def _parameters(architecture: str, length: int, scale: Scale) -> ModelParameters:
+    segments = max(1, length // scale.segment_length)
+    record = ModelParameters.from_dict(
+        scale.model | {"segment_length": min(length, scale.segment_length), "segments": segments}
+    )
+    return record.as_architecture(architecture)
+
+
+@cache
+def _tables(segments: int) -> Tables:
+    return distil(simulate(), DistillParameters(segments=segments))
+
+
+def _batch(batch: int, length: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    tokens = torch.randint(1, 16, (batch, length), device=device)
+    return tokens, torch.randint(0, 10, (batch,), device=device)
+
+
+def _gradient(
+    model: SegmentClassifier,
+    tokens: Tensor,
+    labels: Tensor,
+    way: Differentiation,
+    precision: torch.dtype = torch.float32,
+) -> Tensor:
+    model.zero_grad()
+    lengths = torch.full((len(tokens),), tokens.shape[1], device=tokens.device)
+    reduced = precision == torch.bfloat16
+    with torch.autocast(tokens.device.type, precision) if reduced else nullcontext():
+        loss = functional.cross_entropy(model(tokens, lengths, way), labels)
+    loss.backward()
+    return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]).double()
+
+
+def _distance(found: Tensor, reference: Tensor) -> float:
+    return ((found - reference).norm() / reference.norm()).item()
+
+
+def _softmax(eager: bool) -> AbstractContextManager[Any]:
+    """Softmax attention as torch would choose it, or with all scores in memory, as published."""
+    return sdpa_kernel(SDPBackend.MATH) if eager else nullcontext()
+
+
+def _busy(step: Callable[[], None], device: torch.device) -> float | None:
+    """The share of a step's time in which the device computes; None on a CPU, which always does."""
+    if device.type != "cuda":
+        return None
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profiler:
+        seconds = _seconds(step, device)
+    return sum(event.device_time_total for event in profiler.key_averages()) * 1e-6 / seconds
+
+
+def _exactness_table(results: list[dict[str, Any]]) -> str:
+    rows = [
+        (
+            result["precision"],
+            "yes" if result["same_bits"] else "no",
+            *(f"{result[name]:.1e}" for name in ("amrb_from_bptt", "bptt_from_float64", "amrb_from_float64")),
+        )
+        for result in results
+    ]
+    return table(rows, ("gradients in", "AMRB = BPTT to the bit", "AMRB - BPTT", "BPTT - float64", "AMRB - float64"))
+
+
+def _speed_table(results: list[dict[str, Any]]) -> str:
+    return table([_row(result) for result in results], COLUMNS)
+
+
+def _row(result: dict[str, Any]) -> tuple[str, ...]:
+    start = (result["model"], f"{result['length']:,}", result["mode"])
+    if "left_out" in result:
+        return (*start, result["left_out"][:60], "", "", "", "", "")
+    busy = result["share_of_time_busy"]
+    return (
+        *start,
+        f"{result['tokens_per_second']:,.0f}",
+        f"{1e3 * result['forward_seconds']:.1f}",
+        f"{1e3 * result['backward_seconds']:.1f}",
+        f"{result['peak_bytes'] / 1e6:,.0f}",
+        f"{result['share_of_matrix_peak']:.1%}",
+        "" if busy is None else f"{busy:.0%}",
+    )
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def _seconds(run: Callable[[], Any], device: torch.device) -> float:
+    started = _now(device)
+    run()
+    return _now(device) - started
+
+
+if __name__ == "__main__":
+    main()

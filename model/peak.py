@@ -1,0 +1,47 @@
+"""The most memory that a computation holds at once. Needs torch alone."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.autograd.profiler import profile
+
+
+def peak_memory(run: Callable[[], None], device: torch.device) -> int:
+    """Largest number of tensor bytes that `run` holds at once, above what was allocated before.
+
+    On CUDA the allocator's own count; on the CPU the running sum of the allocator's events, which is deterministic.
+    """
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        before = torch.cuda.memory_allocated(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        run()
+        return torch.cuda.max_memory_allocated(device) - before
+    recorder = profile(profile_memory=True)
+    with _no_standard_error(), recorder:
+        run()
+    assert recorder.kineto_results is not None
+    # torch's stubs leave out `nbytes`.
+    found: list[Any] = recorder.kineto_results.events()
+    events = [event for event in found if event.name() == "[memory]"]
+    total = peak = 0
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        total += event.nbytes()
+        peak = max(peak, total)
+    return peak
+
+
+@contextmanager
+def _no_standard_error() -> Iterator[None]:
+    """The profiler's library writes two lines for each use, past Python's streams."""
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
