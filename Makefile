@@ -20,6 +20,8 @@ bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.coupling
 	$(BIN)/python -m benchmarks.engines
 	$(BIN)/python -m benchmarks.replay
+	$(BIN)/python -m benchmarks.length
+	$(BIN)/python -m benchmarks.peers
 
 clean:
 	rm -rf .venv

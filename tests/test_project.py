@@ -5,6 +5,8 @@ import re
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -74,11 +76,56 @@ def test_the_benchmark_of_replay_measures_exactness_and_costs(tmp_path, monkeypa
     from benchmarks import replay
 
     monkeypatch.setattr(replay, "SEGMENT_LENGTH", 16)
-    monkeypatch.setattr(replay, "SEGMENTS", (2,))
+    monkeypatch.setattr(replay, "CASES", [(2, 1, "last"), (2, 1, "every")])
     monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
     result = run_benchmark(monkeypatch, replay, tmp_path / "result.json")
     assert [entry["relative_error"] for entry in result["exactness"]] == [0, 0, 0, 0]
-    assert {entry["way"] for entry in result["costs"]} == {"BPTT", "AMRB, keep 0", "AMRB, keep 1", "AMRB, keep 2"}
+    assert {entry["way"] for entry in result["costs"]} == {
+        "BPTT",
+        *(f"AMRB, keep {keep}" for keep in range(3)),
+        "layerwise AMRB, keep 1",
+        "truncated after 2",
+    }
+
+
+def test_the_script_for_the_gpu_runs_on_a_cpu_and_names_what_it_leaves_out(tmp_path, monkeypatch):
+    from benchmarks import gpu
+
+    monkeypatch.setattr(gpu, "MODES", ("eager",))
+    monkeypatch.setattr(gpu, "SMALL", replace(gpu.SMALL, lengths=(64, 2**22), tokens=64))
+    monkeypatch.setattr(gpu, "LONGEST_STEP", 5.0)
+    monkeypatch.setattr("sys.argv", ["gpu", "--small", "--minutes", "0.05", "--out", str(tmp_path / "gpu")])
+    gpu.main()
+    result = json.loads((tmp_path / "gpu.json").read_text())
+    assert result["exactness"][0] | {"precision": "float32", "same_bits": True} == result["exactness"][0]
+    assert len(result["results"]) == 2 * len(gpu.CONTENDERS)
+    assert any("tokens_per_second" in line for line in result["results"])
+    assert result["results"][-1]["left_out"]
+    assert "tokens/s" in (tmp_path / "gpu.md").read_text()
+
+
+def test_contenders_are_named_once_and_a_missing_peer_is_left_out_by_name(monkeypatch):
+    from benchmarks import peers
+    from benchmarks.peer_models import Size
+
+    monkeypatch.setattr(peers, "version", missing_package)
+    found = peers.compare(["idiap fast-transformers, linear"], Size(), 1)
+    assert found == {"idiap fast-transformers, linear": {"left_out": "pytorch-fast-transformers is not installed"}}
+
+
+def missing_package(name):
+    raise PackageNotFoundError(name)
+
+
+def test_a_contender_of_ours_is_measured():
+    from benchmarks import peers
+    from benchmarks.peer_models import Size
+
+    size = Size(length=64, segment_length=16, width=16, layers=1, heads=2, memory_tokens=2)
+    result = peers.measure(peers.CONTENDERS["RMAAT, AMRB"], size)
+    assert result["parameters"] > 0
+    assert result["peak_bytes"] > 0
+    assert result["tokens_per_second"] > 0
 
 
 def test_the_benchmark_of_length_measures_a_step_and_fits_the_power(monkeypatch):
@@ -97,13 +144,21 @@ def test_the_benchmark_of_length_measures_a_step_and_fits_the_power(monkeypatch)
 def test_the_benchmark_of_the_coupling_measures_growth_and_runs(tmp_path, monkeypatch):
     from benchmarks import coupling
 
-    sizes = {"SIDES": (8, 16, 24), "DENSE_SIDES": (8,), "EXTRAPOLATED_SIDES": (8,), "LARGE": 24, "CYCLES": 1}
+    sizes = {
+        "SIDES": (8, 16, 24),
+        "DENSE_SIDES": (8,),
+        "EXTRAPOLATED_SIDES": (8,),
+        "LARGE": 24,
+        "CYCLES": 1,
+        "BRIAN2_SIDES": (3,),
+    }
     for name, value in sizes.items():
         monkeypatch.setattr(coupling, name, value)
     monkeypatch.setattr(coupling, "LEAST_SECONDS", 1e-4)
     result = run_benchmark(monkeypatch, coupling, tmp_path / "result.json")
     assert result["exponents"].keys() == {"line scan", "city-block scan", "FFT"}
-    assert [run["kind"] for run in result["large_runs"]] == ["line scan", "FFT"]
+    assert [run["kind"] for run in result["large_runs"]] == ["line scan", "line scan", "FFT", "FFT"]
+    assert [run["solver"] for run in result["large_runs"]] == ["lsoda", "dop853"] * 2
     for run in result["large_runs"]:
         dense = result["seconds_per_application"]["dense"]["8"] * 3**4
         fast = result["seconds_per_application"][run["kind"]]["24"]

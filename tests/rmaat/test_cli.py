@@ -308,7 +308,7 @@ def test_a_full_disk_ends_with_one_sentence_and_nothing_half_written(stored_trac
 
 
 def test_an_interrupted_training_ends_with_status_130_and_goes_on_to_the_same_weights():
-    many = [*TINY, "--steps", "500", "--validate-every", "20"]
+    many = [*TINY, "--steps", "160", "--validate-every", "10"]
     process = command("train", "listops", "--out", "cut", *many, env=os.environ | {"OMP_NUM_THREADS": "1"})
     deadline = time.monotonic() + 100
     while not Path("cut/metrics.csv").exists():
