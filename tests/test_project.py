@@ -181,3 +181,14 @@ def test_the_benchmark_of_the_engines_measures_their_difference(tmp_path, monkey
     result = run_benchmark(monkeypatch, engines, tmp_path / "result.json", "--cycles", "1")
     coarse, fine = (found["long_term_process"] for found in result["differences"])
     assert 1.8 < coarse / fine < 2.2
+
+
+def test_the_benchmark_of_sweeps_measures_every_way(monkeypatch):
+    from astro_sim.sweep import InProcess
+    from benchmarks import sweep
+
+    monkeypatch.setattr(sweep, "LocalProcesses", lambda _: InProcess())
+    monkeypatch.setattr(sweep, "ALONE", 1)
+    seconds = sweep.measure(points=3, workers=2)
+    assert len(seconds) == 4
+    assert all(value > 0 for value in seconds.values())
