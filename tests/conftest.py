@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import signal
 import tempfile
+import threading
 
 # One thread per worker: tests run side by side, and sums do not depend on the number of cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -15,6 +17,11 @@ from jaxtyping import install_import_hook
 settings.register_profile("search", deadline=None)
 settings.register_profile("seeded", deadline=None, derandomize=True)
 settings.load_profile("seeded")
+
+
+# What a script starts in the background is deaf to Ctrl-C, and so would be the programs that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config):
