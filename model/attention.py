@@ -160,7 +160,8 @@ class AstromorphicAttention(Attention):
         self, query: Tensor, key: Tensor, value: Tensor, valid: Tensor, shared: tuple[Tensor, ...]
     ) -> Float[Tensor, "batch head wanted feature"]:
         """Write all valid rows into one memory, and read it."""
-        astrocytic = shared[0] if shared else None
+        # A segment may have fewer rows than there are positions.
+        astrocytic = shared[0][:, : key.shape[2]] if shared else None
         return fused_attention(query, key, value, astrocytic, valid, self.exponent, self.scale)
 
 

@@ -7,7 +7,6 @@ Source: RMAAT (arXiv 2601.00426) figure 2 and section 3. Heads, output projectio
 positions within a segment, the readout and `T counts the segments that hold tokens` are ours.
 """
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple, TypeVar, cast
@@ -15,6 +14,7 @@ from typing import NamedTuple, TypeVar, cast
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 
 from distill.tables import Tables
 from model.attention import AstromorphicAttention, Attention, RelativePositions, SoftmaxAttention
@@ -100,7 +100,8 @@ class SegmentCell(nn.Module):
     ) -> tuple[Float[Tensor, "batch width"], Float[Tensor, "batch memory width"]]:
         """Where a sample has no token in this segment, its memory passes unchanged and its summary means nothing.
 
-        The last layer of a `PassedSegment` makes memory rows alone, and the summary is zero.
+        The last layer of a `PassedSegment` makes memory rows alone, and the summary is zero. A segment may be shorter
+        than those that the cell was made for: so is the last one, where no sample of the batch fills it.
         """
         state = cast(State, (memory,))
         for stage in self.stages(segment, retention):
@@ -113,7 +114,8 @@ class SegmentCell(nn.Module):
         passed = isinstance(segment, PassedSegment)
         if passed and self.memory_tokens == 0:
             return [lambda state, _: (self.positions.new_zeros(len(tokens), self.positions.shape[1]), *state)]
-        wanted = self.memory_tokens if passed else len(self.positions)
+        all_rows = self.memory_tokens + tokens.shape[1]
+        wanted = self.memory_tokens if passed else all_rows
         active = present.any(dim=1)
         valid = torch.cat([present.new_ones(len(tokens), self.memory_tokens), present], dim=1)
         # A row to attend to for samples that have none left; what they give is not used.
@@ -121,7 +123,8 @@ class SegmentCell(nn.Module):
 
         def enter(state: State, shared: tuple[Tensor, ...]) -> State:  # noqa: ARG001
             (memory,) = state
-            return self.dropout(torch.cat([memory, self.embedding(tokens)], dim=1) + self.positions), memory
+            rows = torch.cat([memory, self.embedding(tokens)], dim=1) + self.positions[:all_rows]
+            return self.dropout(rows), memory
 
         def through(index: int, wanted: int, state: State, shared: tuple[Tensor, ...]) -> State:
             rows, memory = state
@@ -135,7 +138,6 @@ class SegmentCell(nn.Module):
             return summary, torch.where(active[:, None, None], kept, memory)
 
         last = len(self.blocks) - 1
-        all_rows = len(self.positions)
         stages: list[Stage] = [
             partial(through, index, wanted if index == last else all_rows) for index in range(len(self.blocks))
         ]
@@ -170,18 +172,20 @@ class SegmentClassifier(nn.Module):
     ) -> Float[Tensor, "batch class"]:
         """Logits. `tokens` are padded behind their `lengths`; `differentiation` says how gradients will be made."""
         self._check(tokens, lengths)
-        if isinstance(differentiation, LayerwiseAmrb) and self.cell._compiled_call_impl is not None:
+        if isinstance(differentiation, LayerwiseAmrb) and self._is_compiled:
             # The replay would run uncompiled, and draw other dropout masks than the compiled forward pass.
             raise ModelError("a compiled cell cannot be replayed layer by layer; use Amrb, or do not compile")
         record = self.parameters_record
         counts = (lengths + record.segment_length - 1) // record.segment_length
+        if self._is_compiled:
+            tokens = functional.pad(tokens, (0, -tokens.shape[1] % record.segment_length))
         segments = self._mark_passed(split_segments(tokens, lengths, record.segment_length), counts)
         # Rows (segment, batch); where a sample has ended the factor is not used.
         retention = list(self.retention(len(segments), counts))
         # Not `expand`, whose strides differ from those of every later memory and would cost a compilation.
         memory = self.initial_memory.repeat(len(tokens), 1, 1)
         summaries, _ = scan(self.cell, segments, memory, retention, self.cell.shared(), differentiation)
-        return self.head(self._readout(torch.stack(summaries), lengths, counts))
+        return self.head(self._readout(segments, summaries, lengths, counts))
 
     def compile_cell(self, backend: str = "inductor") -> None:
         """Compile the segment cell with `torch.compile`: segments have one shape, so one training graph serves all.
@@ -193,6 +197,10 @@ class SegmentClassifier(nn.Module):
         torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 32)
         self.cell.compile(backend=backend, dynamic=False, fullgraph=True)
 
+    @property
+    def _is_compiled(self) -> bool:
+        return self.cell._compiled_call_impl is not None
+
     def _mark_passed(self, segments: list[Segment], counts: Tensor) -> list[Segment]:
         """The segments, those that the readout leaves out as `PassedSegment`; shapes depend on it, so it is fetched."""
         if self.parameters_record.readout == "every":
@@ -200,16 +208,21 @@ class SegmentClassifier(nn.Module):
         read = {count - 1 for count in counts.tolist()}
         return [segment if index in read else PassedSegment(*segment) for index, segment in enumerate(segments)]
 
-    def _readout(self, summaries: Tensor, lengths: Tensor, counts: Tensor) -> Tensor:
+    def _readout(self, segments: list[Segment], summaries: list[Tensor], lengths: Tensor, counts: Tensor) -> Tensor:
         """The mean over valid tokens and memory rows: of the last segment that holds tokens, or of all that do."""
         record = self.parameters_record
+        index = torch.arange(len(summaries), device=lengths.device)[:, None]
         if record.readout == "last":
-            samples = torch.arange(len(lengths), device=lengths.device)
-            rows = lengths - (counts - 1) * record.segment_length + record.memory_tokens
-            return summaries[counts - 1, samples] / rows[:, None]
-        filled = torch.arange(len(summaries), device=lengths.device)[:, None] < counts
-        rows = lengths + counts * record.memory_tokens
-        return (summaries * filled[:, :, None]).sum(dim=0) / rows[:, None]
+            read, rows = index == counts - 1, lengths - (counts - 1) * record.segment_length + record.memory_tokens
+        else:
+            read, rows = index < counts, lengths + counts * record.memory_tokens
+        # What is left out gets no gradient at all, rather than zeros that truncation would replay a segment for.
+        chosen = [
+            summary * mask[:, None]
+            for segment, summary, mask in zip(segments, summaries, read, strict=True)
+            if not isinstance(segment, PassedSegment)
+        ]
+        return torch.stack(chosen).sum(dim=0) / rows[:, None]
 
     def _check(self, tokens: Tensor, lengths: Tensor) -> None:
         record = self.parameters_record
@@ -259,11 +272,9 @@ def check_tokens(tokens: Tensor, device: torch.device, vocabulary: int) -> None:
 def split_segments(
     tokens: Int[Tensor, "batch token"], lengths: Int[Tensor, " batch"], segment_length: int
 ) -> list[Segment]:
-    """Pairs of token ids and their validity, both (batch, segment_length); the last is padded to the same shape."""
-    count = math.ceil(tokens.shape[1] / segment_length)
-    padded = nn.functional.pad(tokens, (0, count * segment_length - tokens.shape[1]))
-    present = torch.arange(padded.shape[1], device=tokens.device) < lengths[:, None]
-    return list(zip(padded.split(segment_length, dim=1), present.split(segment_length, dim=1), strict=True))
+    """Pairs of token ids and their validity, both (batch, segment_length); the last ends with the longest sequence."""
+    present = torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None]
+    return list(zip(tokens.split(segment_length, dim=1), present.split(segment_length, dim=1), strict=True))
 
 
 def build_model(parameters: ModelParameters, tables: Tables) -> SegmentClassifier:

@@ -88,9 +88,10 @@ def training_flops(model: ModelParameters, way: str, segments: int, batch: int =
 
 def peak_bytes(model: ModelParameters, way: str, segments: int, batch: int = 1, keep: int = 1) -> float:
     """Highest sum of tensors above parameters, gradients and moments."""
-    keep = segments if way == "bptt" else keep
+    # The last segment comes first, kept or replayed, when there are no sums of gradients yet.
+    first = segments if way == "bptt" else min(max(keep, 1), segments)
     wanted = _wanted(model, segments)
-    kept, replayed = wanted[segments - min(max(keep, 1), segments) :], wanted[: max(0, segments - keep)]
+    kept, replayed = wanted[segments - first :], wanted[: segments - first]
     held, step_peak = (_held_layerwise, _peak_layerwise) if way == "layerwise" else (_held, _peak)
     before = sum(held(model, rows) for rows in kept[:-1])
     # Sums of gradients exist from the second segment of the backward pass on.

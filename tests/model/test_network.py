@@ -11,7 +11,7 @@ from torch.nn import functional
 from model.errors import ModelError
 from model.network import PassedSegment, split_segments
 from model.parameters import ARCHITECTURES, ModelParameters
-from model.replay import Amrb, Bptt, LayerwiseAmrb
+from model.replay import Amrb, Bptt, LayerwiseAmrb, Truncated
 from rmaat.records import ParameterError
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +44,7 @@ def make_any(make_model):
 def test_segments_cut_a_batch_and_tell_tokens_from_padding():
     tokens = torch.tensor([[1, 2, 3, 4, 5], [6, 7, 0, 0, 0]])
     segments = split_segments(tokens, torch.tensor([5, 2]), 2)
-    assert [segment[0].tolist() for segment in segments] == [[[1, 2], [6, 7]], [[3, 4], [0, 0]], [[5, 0], [0, 0]]]
+    assert [segment[0].tolist() for segment in segments] == [[[1, 2], [6, 7]], [[3, 4], [0, 0]], [[5], [0]]]
     assert [segment[1].sum().item() for segment in segments] == [4, 2, 1]
 
 
@@ -292,7 +292,15 @@ torch.manual_seed(1)
 sizes = {"width": 8, "heads": 2, "layers": 2, "feed_forward_width": 8, "memory_tokens": 2, "segment_length": 6}
 record = ModelParameters.from_dict(sizes | {"segments": 4, "dropout": 0.1, "readout": "every"})
 model = build_model(record, default_tables())
-tokens, lengths = torch.randint(1, 16, (3, 22)), torch.tensor([22, 12, 5])
+tokens, lengths = torch.randint(1, 16, (3, 24)), torch.tensor([24, 12, 5])
+shorter = (tokens[:, :20], torch.tensor([20, 12, 5]))
+
+def answer():
+    model.eval()
+    with torch.no_grad():
+        logits = model(*shorter)
+    model.train()
+    return logits
 
 def gradient(way):
     model.zero_grad()
@@ -300,7 +308,7 @@ def gradient(way):
     functional.cross_entropy(model(tokens, lengths, way), torch.tensor([1, 2, 3])).backward()
     return torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
 
-eager = gradient(Bptt())
+eager, eager_answer = gradient(Bptt()), answer()
 names = list(model.state_dict())
 model.compile_cell("aot_eager")
 compiled = gradient(Bptt())
@@ -312,6 +320,8 @@ assert counters["stats"]["unique_graphs"] <= 4, counters
 assert not counters["graph_break"], counters
 assert torch.equal(compiled, replayed)
 torch.testing.assert_close(compiled, eager)
+# The last segment is padded to the compiled shape, and left short in the plain model.
+torch.testing.assert_close(answer(), eager_answer)
 assert list(model.state_dict()) == names
 """
 
@@ -320,6 +330,14 @@ def test_the_compiled_cell_has_one_training_graph_for_all_segments_and_the_gradi
     """In a process of its own: the checks of shapes that tests run with cannot be compiled."""
     done = subprocess.run([sys.executable, "-c", COMPILED], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_truncation_computes_no_segment_again_that_the_readout_leaves_out(make_any):
+    model = make_any("rmaat", segments=4, segment_length=5, readout="last")
+    runs = []
+    model.cell.register_forward_pre_hook(lambda *_: runs.append(torch.is_grad_enabled()))
+    model(torch.ones(2, 20, dtype=torch.int64), torch.tensor([20, 17]), Truncated(1)).sum().backward()
+    assert runs == [False, False, False, True]
 
 
 def test_a_compiled_cell_is_not_replayed_layer_by_layer(make_any, ragged_batch):
