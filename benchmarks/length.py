@@ -23,6 +23,7 @@ from torch.nn import functional
 from astro_sim import simulate
 from benchmarks.report import RESULTS, processor, write_report
 from distill import DistillParameters, distil
+from model.denormals import denormals_flushed
 from model.network import build_model
 from model.parameters import ModelParameters
 from model.replay import Amrb
@@ -76,16 +77,13 @@ def measure(tokens: int) -> dict[str, Any]:
     optimizer = torch.optim.AdamW(model.parameters())
     sequence, label = torch.randint(1, 16, (1, tokens), dtype=torch.int32), torch.zeros(1, dtype=torch.int64)
     seconds = []
-    torch.set_flush_denormal(True)
-    try:
+    with denormals_flushed():
         while not seconds or sum(seconds) < LEAST_SECONDS:
             started = time.perf_counter()
             optimizer.zero_grad()
             functional.cross_entropy(model(sequence, torch.tensor([tokens]), Amrb()), label).backward()
             optimizer.step()
             seconds.append(time.perf_counter() - started)
-    finally:
-        torch.set_flush_denormal(False)
     return {"tokens": tokens, "seconds": float(np.median(seconds)), "resident_bytes": _highest_resident()}
 
 

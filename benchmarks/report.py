@@ -3,11 +3,11 @@
 import datetime
 import json
 import os
-import platform
 from pathlib import Path
 from typing import Any
 
 from rmaat.files import write_text
+from rmaat.versions import processor as processor
 from rmaat.versions import versions
 
 RESULTS = Path("benchmarks/results")
@@ -24,13 +24,3 @@ def write_report(path: Path, command: str, device: str, packages: tuple[str, ...
     }
     write_text(path, json.dumps(origin | content, indent=2) + "\n")
     print(f"written to {path}\n")
-
-
-def processor() -> str:
-    """The processor's name, as far as the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()

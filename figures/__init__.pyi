@@ -7,5 +7,6 @@ from .linear_response import draw_linear_response as draw_linear_response
 from .retention import draw_retention as draw_retention
 from .save import save_figure as save_figure
 from .sensitivity import draw_sensitivity as draw_sensitivity
+from .study import draw_study as draw_study
 from .training import draw_training as draw_training
 from .variants import draw_variants as draw_variants

@@ -1,11 +1,14 @@
 """Checkpoints: folders of safetensors and JSON that appear whole or not at all, and are never unpickled.
 
 Each is a folder of its own, `checkpoint-000000400`, so that it appears by one rename; the newest counts, and older ones
-are removed after it is there. `best-*` are the same, without moments.
+are removed after it is there. `best-*` are the same, without moments. Tensors that take more than `MOST_BYTES` together
+lie in several files, `model-00001.safetensors` and so on, and a larger tensor is cut, row by row, into `name@SHAPE@0`
+and so on: every file can then travel where large ones cannot.
 """
 
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,12 @@ from model.errors import ModelError
 from rmaat.files import atomic_folder, read_text
 
 CHECKPOINT, BEST = "checkpoint", "best"
-MODEL, OPTIMIZER, STATE = "model.safetensors", "optimizer.safetensors", "state.json"
+MODEL, OPTIMIZER, STATE = "model", "optimizer", "state.json"
+MOST_BYTES = 16_000_000
+"""No file of a checkpoint is larger."""
+_HEADER_BYTES = 500_000
+"""Kept free for what safetensors writes about the tensors of one file."""
+_MARK = "@"
 
 
 @dataclass(frozen=True)
@@ -59,9 +67,9 @@ def save_checkpoint(
     place = run / f"{kind}-{state.step:09d}"
     if not place.exists():
         with atomic_folder(place) as folder:
-            (folder / MODEL).write_bytes(safetensors.torch.save(weights))
+            _write(folder, MODEL, weights)
             if moments is not None:
-                (folder / OPTIMIZER).write_bytes(safetensors.torch.save(moments))
+                _write(folder, OPTIMIZER, moments)
             (folder / STATE).write_text(json.dumps(asdict(state), indent=2) + "\n")
     for older in run.glob(f"{kind}-*"):
         if older != place:
@@ -90,7 +98,7 @@ def load_model(place: Path, model: nn.Module) -> None:
     ModelError
         The checkpoint is damaged or belongs to another architecture; the first difference is named.
     """
-    tensors = _read(place / MODEL)
+    tensors = _read(place, MODEL)
     own = model.state_dict()
     _check_same(place, own, tensors)
     model.load_state_dict({name: spread_like(tensor, own[name]) for name, tensor in tensors.items()})
@@ -98,7 +106,7 @@ def load_model(place: Path, model: nn.Module) -> None:
 
 def load_optimizer(place: Path, optimizer: torch.optim.AdamW) -> None:
     """Put the moments of the checkpoint at `place` into `optimizer`; raises `ModelError` as `load_model`."""
-    tensors = _read(place / OPTIMIZER)
+    tensors = _read(place, OPTIMIZER)
     if not tensors:  # before the first step there are none
         return
     groups = optimizer.state_dict()["param_groups"]
@@ -148,13 +156,58 @@ def _on_cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: whole(tensor.detach()).cpu().contiguous() for name, tensor in tensors.items()}
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def _write(folder: Path, stem: str, tensors: dict[str, Tensor]) -> None:
+    """Write `tensors` as `stem`.safetensors, or as several files."""
+    files: list[dict[str, Tensor]] = [{}]
+    room = most = MOST_BYTES - _HEADER_BYTES
+    for name, piece in _pieces(tensors, most):
+        if piece.nbytes > room:
+            files.append({})
+            room = most
+        files[-1][name] = piece
+        room -= piece.nbytes
+    for number, content in enumerate(files, start=1):
+        name = f"{stem}.safetensors" if len(files) == 1 else f"{stem}-{number:05d}.safetensors"
+        (folder / name).write_bytes(safetensors.torch.save(content))
+
+
+def _pieces(tensors: dict[str, Tensor], most: int) -> Iterator[tuple[str, Tensor]]:
+    for name, tensor in tensors.items():
+        if tensor.nbytes <= most:
+            yield name, tensor
+            continue
+        for number, piece in enumerate(tensor.flatten().split(most // tensor.element_size())):
+            yield _MARK.join([name, _shape(tensor), str(number)]), piece.clone()
+
+
+def _joined(pieces: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The inverse of `_pieces`; raises `ValueError` or `RuntimeError` where a piece is missing."""
+    tensors = {name: piece for name, piece in pieces.items() if _MARK not in name}
+    cut: dict[tuple[str, str], dict[int, Tensor]] = {}
+    for key, piece in pieces.items():
+        if _MARK in key:
+            name, shape, number = key.split(_MARK)
+            cut.setdefault((name, shape), {})[int(number)] = piece
+    for (name, shape), parts in cut.items():
+        numbers = [int(number) for number in shape.split("x")]
+        tensors[name] = torch.cat([parts[number] for number in sorted(parts)]).reshape(numbers)
+    return tensors
+
+
+def _read(place: Path, stem: str) -> dict[str, Tensor]:
+    """What `_write` wrote; raises `ModelError` where it is missing or damaged."""
+    pieces: dict[str, Tensor] = {}
+    for path in sorted(place.glob(f"{stem}-*.safetensors")) or [place / f"{stem}.safetensors"]:
+        try:
+            pieces |= safetensors.torch.load(path.read_bytes())
+        except OSError as error:
+            raise ModelError(f"cannot read the checkpoint {path}: {error.strerror}") from error
+        except SafetensorError as error:
+            raise ModelError(f"{path} is damaged ({error}); train again in another folder") from error
     try:
-        return safetensors.torch.load(path.read_bytes())
-    except OSError as error:
-        raise ModelError(f"cannot read the checkpoint {path}: {error.strerror}") from error
-    except SafetensorError as error:
-        raise ModelError(f"{path} is damaged ({error}); train again in another folder") from error
+        return _joined(pieces)
+    except (ValueError, RuntimeError) as error:
+        raise ModelError(f"{place} lacks a part of {stem} ({error}); copy the folder again, whole") from error
 
 
 def _shape(tensor: Tensor | None) -> str:

@@ -11,3 +11,10 @@ class Interrupted(RmaatError):
     """The user stopped the training; its state is saved."""
 
     exit_status = 130
+
+
+class OutOfTime(Interrupted):
+    """The time given to the training is over; its state is saved."""
+
+    exit_status = 75
+    """`EX_TEMPFAIL` of sysexits.h: run the same again"""

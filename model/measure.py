@@ -34,13 +34,7 @@ def compare_steps(
 ) -> dict[str, StepCost]:
     """Cost of one step of `model` on `batch` for each way, interleaved so that drift hits all alike."""
     model.train()
-
-    def step(way: Differentiation) -> None:
-        with mixed_precision(precision, batch.tokens.device):
-            loss = functional.cross_entropy(model(batch.tokens, batch.lengths, way), batch.labels)
-        loss.backward()
-
-    steps = {name: partial(step, way) for name, way in ways.items()}
+    steps = {name: partial(_step, model, batch, precision, way) for name, way in ways.items()}
     times: dict[str, list[float]] = {name: [] for name in steps}
     for run in steps.values():
         run()  # gradients exist and libraries are loaded from here on
@@ -53,6 +47,22 @@ def compare_steps(
     }
     model.zero_grad()
     return costs
+
+
+def step_memory(model: SegmentClassifier, batch: Batch, way: Differentiation, precision: str = "float32") -> int:
+    """The `peak_bytes` of a `StepCost` alone."""
+    model.train()
+    step = partial(_step, model, batch, precision, way)
+    step()
+    peak = peak_memory(step, batch.tokens.device)
+    model.zero_grad()
+    return peak
+
+
+def _step(model: SegmentClassifier, batch: Batch, precision: str, way: Differentiation) -> None:
+    with mixed_precision(precision, batch.tokens.device):
+        loss = functional.cross_entropy(model(batch.tokens, batch.lengths, way), batch.labels)
+    loss.backward()
 
 
 def _timed(run: Callable[[], None], device: torch.device) -> float:

@@ -39,22 +39,63 @@ class Preset:
         )
 
 
-def _model(vocabulary: int, classes: int, segments: int, segment_length: int) -> ModelParameters:
-    """The small model: 64 wide, two layers, 8 memory tokens."""
+def _small(vocabulary: int, classes: int, segments: int, segment_length: int) -> ModelParameters:
+    """32 wide, two layers, 8 memory tokens: what two CPU cores train in minutes."""
     return ModelParameters(
-        vocabulary=vocabulary, classes=classes, segments=segments, segment_length=segment_length, readout="every"
+        vocabulary=vocabulary,
+        classes=classes,
+        segments=segments,
+        segment_length=segment_length,
+        width=32,
+        heads=2,
+        feed_forward_width=64,
+        readout="every",
+    )
+
+
+def _paper(vocabulary: int, classes: int, segments: int, segment_length: int) -> ModelParameters:
+    """128 wide, four layers, 16 memory tokens, with the paper's number of segments; its own sizes are not public."""
+    return ModelParameters(
+        vocabulary=vocabulary,
+        classes=classes,
+        segments=segments,
+        segment_length=segment_length,
+        width=128,
+        layers=4,
+        feed_forward_width=512,
+        memory_tokens=16,
+        dropout=0.1,
+        readout="every",
     )
 
 
 def _diagnostic(parameters: DiagnosticParameters, vocabulary: int) -> Preset:
     """Four segments, the answer and the question in different ones."""
-    model = dataclasses.replace(_model(vocabulary, parameters.values, 4, parameters.length // 4), readout="last")
-    training = TrainingParameters(steps=2000, batch_size=32, validate_every=200)
-    return Preset(parameters, model, training, "512 tokens in 4 segments, 20,000 samples: minutes on 2 CPU cores")
+    model = dataclasses.replace(_small(vocabulary, parameters.values, 4, parameters.length // 4), readout="last")
+    training = TrainingParameters(steps=2000, batch_size=32, validate_every=500)
+    return Preset(parameters, model, training, "512 tokens in 4 segments, 20,000 samples: minutes on a CPU core")
 
 
-_LONG = TrainingParameters(steps=3000, batch_size=16, learning_rate=1e-3, validate_every=300)
-_PIXELS = TrainingParameters(steps=4000, batch_size=32, learning_rate=1e-3, validate_every=400)
+_SMALL = TrainingParameters(
+    steps=600, batch_size=16, learning_rate=2e-3, warmup_steps=50, validate_every=200, most_scored=5000
+)
+_SMALL_PAIRS = dataclasses.replace(_SMALL, batch_size=8)
+
+
+def _schedule(steps: int, batch_size: int) -> TrainingParameters:
+    """One GPU."""
+    return TrainingParameters(
+        steps=steps,
+        batch_size=batch_size,
+        learning_rate=1e-3,
+        warmup_steps=1000,
+        weight_decay=0.05,
+        validate_every=1000,
+        compile=True,
+    )
+
+
+_NOT_RUN = "for one GPU; not run by us yet"
 
 PRESETS: dict[str, dict[str, Preset]] = {
     "listops": {
@@ -64,66 +105,67 @@ PRESETS: dict[str, dict[str, Preset]] = {
             TrainingParameters(),
             "expressions of 20 to 200 tokens in 4 segments: minutes on 2 CPU cores",
         ),
-        "official": Preset(
-            OFFICIAL,
-            ModelParameters(
-                width=128,
-                layers=4,
-                feed_forward_width=512,
-                segment_length=250,
-                segments=8,
-                memory_tokens=16,
-                dropout=0.1,
-            ),
-            TrainingParameters(steps=30_000, batch_size=64, learning_rate=1e-3, warmup_steps=1000, validate_every=1000),
-            "LRA's setting, 500 to 2,000 tokens in 8 segments: hours on a GPU; not run by us yet",
-        ),
         "small": Preset(
             dataclasses.replace(OFFICIAL, train_size=20_000),
-            _model(16, 10, 8, 250),
-            _LONG,
-            "LRA's lengths, 20,000 samples, 8 segments of 250: up to an hour on 2 CPU cores",
+            _small(16, 10, 8, 250),
+            _SMALL,
+            "LRA's lengths, 20,000 samples, 8 segments of 250: minutes on a CPU core",
+        ),
+        "paper": Preset(
+            OFFICIAL, _paper(16, 10, 8, 250), _schedule(30_000, 64), f"LRA's setting, 8 segments of 250, {_NOT_RUN}"
         ),
     },
     "text": {
         "small": Preset(
             TextParameters(),
-            _model(257, 2, 8, 500),
-            _LONG,
-            "reviews of up to 4,000 bytes, 8 segments of 500: up to an hour on 2 CPU cores",
-        )
+            _small(257, 2, 8, 500),
+            _SMALL,
+            "reviews of up to 4,000 bytes, 8 segments of 500: minutes on a CPU core",
+        ),
+        "paper": Preset(
+            TextParameters(), _paper(257, 2, 8, 500), _schedule(20_000, 32), f"8 segments of 500, {_NOT_RUN}"
+        ),
     },
     "retrieval": {
         "small": Preset(
             RetrievalParameters(),
-            _model(256, 2, 16, 512),
-            dataclasses.replace(_LONG, batch_size=8),
-            "two papers of up to 4,000 bytes one after the other, 16 segments of 512: about an hour on 2 CPU cores",
-        )
+            _small(256, 2, 16, 512),
+            _SMALL_PAIRS,
+            "two papers of up to 4,000 bytes one after the other, 16 segments of 512: minutes on a CPU core",
+        ),
+        "paper": Preset(
+            RetrievalParameters(), _paper(256, 2, 16, 512), _schedule(30_000, 32), f"16 segments of 512, {_NOT_RUN}"
+        ),
     },
     "same_film": {
         "small": Preset(
             SameFilmParameters(),
-            _model(256, 2, 16, 512),
-            dataclasses.replace(_LONG, batch_size=8),
-            "two reviews of up to 4,000 bytes one after the other, 16 segments of 512: about an hour on 2 CPU cores",
-        )
+            _small(256, 2, 16, 512),
+            _SMALL_PAIRS,
+            "two reviews of up to 4,000 bytes one after the other, 16 segments of 512: minutes on a CPU core",
+        ),
+        "paper": Preset(
+            SameFilmParameters(), _paper(256, 2, 16, 512), _schedule(20_000, 32), f"16 segments of 512, {_NOT_RUN}"
+        ),
     },
     "image": {
         "small": Preset(
-            ImageParameters(),
-            _model(257, 10, 2, 512),
-            _PIXELS,
-            "2 segments of 512 pixels: up to an hour on 2 cores",
-        )
+            ImageParameters(), _small(257, 10, 2, 512), _SMALL, "2 segments of 512 pixels: minutes on a CPU core"
+        ),
+        "paper": Preset(
+            ImageParameters(), _paper(257, 10, 2, 512), _schedule(35_000, 64), f"2 segments of 512, {_NOT_RUN}"
+        ),
     },
     "pathfinder": {
         "small": Preset(
             PathfinderParameters(train_size=20_000, validation_size=2_000, test_size=2_000),
-            _model(257, 2, 4, 256),
-            _PIXELS,
-            "20,000 images, 4 segments of 256 pixels: up to an hour on 2 CPU cores",
-        )
+            _small(257, 2, 4, 256),
+            _SMALL,
+            "20,000 hard images, 4 segments of 256 pixels: minutes on a CPU core",
+        ),
+        "paper": Preset(
+            PathfinderParameters(), _paper(257, 2, 4, 256), _schedule(62_400, 128), f"4 segments of 256, {_NOT_RUN}"
+        ),
     },
     "copy": {"small": _diagnostic(CopyParameters(), 29)},
     "recall": {"small": _diagnostic(RecallParameters(), 29)},

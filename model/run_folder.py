@@ -6,7 +6,7 @@ metrics.csv          a row a validation
 tensorboard/         the same for TensorBoard
 checkpoint-*/        the last state, to resume from       model.safetensors, optimizer.safetensors, state.json
 best-*/              the best state by validation         model.safetensors, state.json
-evaluation.json      accuracy on the test split beside the trivial levels
+evaluation.json      accuracy on the test split beside the trivial levels, and what the training cost
 """
 
 import csv

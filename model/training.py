@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,8 +34,9 @@ from model.checkpoint import (
     newest,
     save_checkpoint,
 )
+from model.denormals import denormals_flushed
 from model.distributed import Processes, joined_processes, replicated, sharded, whole, without_averaging
-from model.errors import Interrupted, ModelError
+from model.errors import Interrupted, ModelError, OutOfTime
 from model.network import SegmentClassifier, build_model
 from model.parameters import TrainingParameters
 from model.replay import Amrb, Bptt, Differentiation, LayerwiseAmrb, MemoryBudget, Truncated
@@ -75,11 +76,13 @@ def train(
     out: Path,
     *,
     resume: bool = False,
+    is_over: Callable[[], bool] = lambda: False,
     progress: Progress = lambda fraction, note="": None,  # noqa: ARG005
 ) -> Score:
     """Train a model on `task` and leave a run folder at `out` (see `model.run_folder`).
 
-    Returns the best validation score. With `resume`, continue the run that stands there.
+    Returns the best validation score. With `resume`, continue the run that stands there. `is_over` is asked after each
+    step whether to stop there, and then the same bits come of the rest, resumed later.
 
     Raises
     ------
@@ -89,12 +92,12 @@ def train(
     FileError
         `out` exists already and `resume` is off, or something cannot be written.
     Interrupted
-        After the step under way, with a checkpoint to resume from.
+        After the step under way, with a checkpoint to resume from; `OutOfTime` where `is_over` said so.
     """
     folder = RunFolder(out)
     _check_fit(configuration, task)
     device = choose_device(configuration.training.device)
-    with joined_processes(device) as processes:
+    with denormals_flushed(), joined_processes(device) as processes:
         torch.manual_seed(configuration.training.seed)
         model = build_model(configuration.model, tables).to(device)
         if configuration.training.compile:
@@ -110,7 +113,7 @@ def train(
                 # With its first checkpoint, so that whatever happens later the run can be resumed.
                 run.save(whole)
         processes.wait()
-        best = run.go(progress if processes.is_first else _silent)
+        best = run.go(is_over, progress if processes.is_first else _silent)
         processes.wait()
         return best
 
@@ -149,21 +152,26 @@ class _Run:
         self.rows: list[dict[str, Any]] = []
         self.earlier_seconds, self.started = 0.0, time.monotonic()
 
-    def go(self, progress: Progress) -> Score:
-        """From the newest checkpoint to the last step."""
+    def go(self, is_over: Callable[[], bool], progress: Progress) -> Score:
+        """From the newest checkpoint to the last step, or to where it is told to stop."""
         self._restore()
-        with self._board() as board, _stop_flag() as stop:
+        with self._board() as board, _stop_flag() as interrupts:
             for step, batches in self._steps():
+                loss, norm = self._step(step, batches)
                 # Every process stops where one has been told to.
-                loss, norm, stopped = self._step(step, batches, stop)
+                interrupted, over = (told > 0 for told in self.processes.sum([len(interrupts), is_over()], self.device))
                 self.state = self._after(step, loss, norm)
                 last = step + 1 == self.settings.steps
                 if last or (step + 1) % self.settings.validate_every == 0:
                     self._validate(board)
-                elif stopped:
+                elif interrupted or over:
                     self.save(self.folder.path)
-                if stopped and not last:
-                    raise Interrupted(f"interrupted after step {step + 1}; continue the same command with --resume")
+                if (interrupted or over) and not last:
+                    reason, error = ("interrupted", Interrupted) if interrupted else ("out of time", OutOfTime)
+                    raise error(
+                        f"{reason} after step {step + 1} of {self.settings.steps}; "
+                        "continue the same command with --resume"
+                    )
                 progress((step + 1) / self.settings.steps, self._note())
         return self._best()
 
@@ -187,8 +195,8 @@ class _Run:
                 chosen.append((load_batch(self.task.train, own, self.device), weight / len(batches[place]) / count))
             yield step, chosen
 
-    def _step(self, step: int, batches: list[tuple[Batch, float]], stop: list[bool]) -> tuple[float, float, bool]:
-        """One optimiser step; its loss and gradient norm, and whether to stop after it."""
+    def _step(self, step: int, batches: list[tuple[Batch, float]]) -> tuple[float, float]:
+        """One optimiser step; its loss and gradient norm."""
         torch.manual_seed(step_seed(self.settings.seed, step, self.processes.rank))
         self.parallel_model.train()
         for group in self.optimizer.param_groups:
@@ -203,11 +211,11 @@ class _Run:
                 total += loss.item()
                 # Gradients are averaged over processes, and are to be summed.
                 (loss * self.processes.count).backward()
-        total, stopped = self.processes.sum([total, len(stop)], self.device)
+        (total,) = self.processes.sum([total], self.device)
         norm = whole(nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.gradient_clip)).item()
         if math.isfinite(total + norm):
             self.optimizer.step()
-        return total, norm, stopped > 0
+        return total, norm
 
     def _after(self, step: int, loss: float, norm: float) -> TrainingState:
         """The state after a step, which was left undone if its loss or gradient is not finite."""
@@ -287,21 +295,27 @@ def evaluate_split(
     progress: Progress = lambda fraction, note="": None,  # noqa: ARG005
     processes: Processes = Processes(),  # noqa: B008 (frozen)
 ) -> Score:
-    """Loss and accuracy over every sequence of `dataset`, each once; `processes` share the work and get the same."""
+    """Loss and accuracy over the sequences of `dataset`, each once; `processes` share the work and get the same."""
     model.eval()
     device = next(model.parameters()).device
     loss = correct = 0.0
-    plan = BatchPlan(dataset.lengths, settings.batch_size)
+    rows = scored_rows(len(dataset), settings.most_scored)
+    plan = BatchPlan(dataset.lengths[rows], settings.batch_size)
     with torch.no_grad(), mixed_precision(settings.precision, device):
         for count, indices in enumerate(plan.epoch(0), start=1):
             progress(count / plan.batch_count)
-            own, weight = processes.share(indices)
+            own, weight = processes.share(rows[indices])
             batch = load_batch(dataset, own, device)
             logits = model(batch.tokens, batch.lengths)
             loss += weight * functional.cross_entropy(logits, batch.labels, reduction="sum").item()
             correct += weight * (logits.argmax(dim=1) == batch.labels).sum().item()
     loss, correct = processes.sum([loss, correct], device)
-    return Score(loss / len(dataset), correct / len(dataset))
+    return Score(loss / len(rows), correct / len(rows))
+
+
+def scored_rows(count: int, most: int) -> np.ndarray:
+    """The rows of a split of `count` that are scored: all, or `most` of them, evenly spread (0 is all)."""
+    return np.arange(count) if most == 0 or most >= count else np.arange(most) * count // most
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:

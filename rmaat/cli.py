@@ -32,6 +32,7 @@ COMMANDS = (
     "fit",
     "train",
     "evaluate",
+    "reproduce",
     "figures",
     "demo",
     "validate",

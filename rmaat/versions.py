@@ -1,8 +1,9 @@
-"""Versions of the software that made a result."""
+"""What made a result: versions of the software, and the processor."""
 
 import functools
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 
 def versions(*packages: str) -> dict[str, str]:
@@ -17,3 +18,13 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "not installed"
+
+
+def processor() -> str:
+    """The processor's name, as far as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

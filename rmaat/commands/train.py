@@ -18,7 +18,7 @@ SUMMARY = "Train RMAAT or a baseline"
 EXAMPLE = (
     "  rmaat train listops --tables runs/tables.nc --out runs/listops\n"
     "  rmaat train listops --architecture rmt --differentiation bptt --out runs/rmt\n"
-    "  rmaat train listops --preset official --official-files lra_release/listops-1000 --out runs/official\n"
+    "  rmaat train listops --preset paper --official-files lra_release/listops-1000 --out runs/official\n"
     "  torchrun --nproc-per-node=2 -m rmaat train listops --out runs/two"
 )
 

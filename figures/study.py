@@ -1,0 +1,61 @@
+"""Accuracies of a study, a panel a task."""
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from figures.errors import FigureError
+from figures.style import HELD_OUT, REFERENCE, SEEN, axis_label, paper_style
+from figures.training import LINES
+from model.contenders import CONTENDERS
+from model.study_report import Finding
+from model.tasks.library import TASKS
+
+COLUMNS = 3
+
+
+@paper_style()
+def draw_study(findings: Sequence[Finding], title: str) -> Figure:
+    """Test accuracy in % of each contender, a panel a task; the figure is ours.
+
+    A dot is a seed and a bar the mean over seeds. A hollow diamond is what the paper prints, of other sizes and
+    budgets. Grey lines are the levels reached without a model.
+
+    Raises
+    ------
+    FigureError
+        There is no finding.
+    """
+    if not findings:
+        raise FigureError("no run of the study is done, so there is nothing to draw; run it first")
+    tasks = list(dict.fromkeys(finding.task for finding in findings))
+    contenders = list(dict.fromkeys(finding.contender for finding in findings))[::-1]
+    columns = min(COLUMNS, len(tasks))
+    rows = -(-len(tasks) // columns)
+    figure = Figure(figsize=(1.8 + 2.4 * columns, rows * (1.3 + 0.2 * len(contenders))))
+    grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    for axes, task in zip(grid.ravel(), tasks, strict=False):
+        _draw_task(axes, [finding for finding in findings if finding.task == task], contenders)
+        axes.set_title(TASKS[task].title)
+        axes.set_xlabel(axis_label("test accuracy", units="%"))
+    for axes in grid.ravel()[len(tasks) :]:
+        axes.set_visible(False)
+    for axes in grid[:, 0]:
+        axes.set_yticks(range(len(contenders)), [CONTENDERS[contender].title for contender in contenders])
+    figure.suptitle(title)
+    return figure
+
+
+def _draw_task(axes: Axes, findings: Sequence[Finding], contenders: list[str]) -> None:
+    for finding in findings:
+        height = contenders.index(finding.contender)
+        seeds = [float(accuracy) for accuracy in finding.accuracies.split()]
+        axes.plot(seeds, [height] * len(seeds), "o", color=SEEN, markersize=3)
+        axes.plot([finding.accuracy], [height], "|", color=HELD_OUT, markersize=9, markeredgewidth=1.6)
+        if finding.paper_accuracy is not None:
+            axes.plot([finding.paper_accuracy], [height], "D", markerfacecolor="none", color=REFERENCE, markersize=4)
+    levels = (level.split(": ") for level in findings[0].levels.split("; ") if level)
+    for (name, level), line in zip(levels, LINES, strict=False):
+        axes.axvline(float(level), color=REFERENCE, linestyle=line, linewidth=1, label=name)
+    axes.legend(fontsize=6, loc="upper center", bbox_to_anchor=(0.5, -0.25), frameon=False)
