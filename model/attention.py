@@ -87,7 +87,7 @@ class RelativePositions(nn.Module):
 
 
 class Mixing(nn.Module):
-    """What a block needs: tensors that all segments of a step share, and a way for the rows of one to reach each other."""
+    """What a block needs: tensors that all segments of a step share, and a way for one's rows to reach each other."""
 
     def shared(self) -> tuple[Tensor, ...]:
         """Tensors that depend on parameters alone, computed once per step; none unless a kind of mixing has some."""

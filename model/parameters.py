@@ -140,7 +140,7 @@ class ModelParameters(Record):
 
 
 def foreign_settings(architecture: str) -> tuple[str, ...]:
-    """The settings that an architecture lacks; in its records they stay at their defaults."""
+    """The settings that `architecture` lacks; in its records they stay at their defaults."""
     family = ARCHITECTURES[architecture]
     return (
         (() if family.retains else ("retention",))

@@ -23,6 +23,7 @@ import torch
 from jaxtyping import Bool, Complex, Float
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from model.attention import Mixing
 from model.fused import at_least_float32, without_autocast
@@ -60,7 +61,8 @@ class StateSpace(Mixing):
         stepped = poles * step.exp()[:, None]
         # expm1, as Delta is small.
         read = torch.view_as_complex(at_least_float32(self.read)) * torch.expm1(stepped) / poles
-        return sum_of_powers(read, stepped, self.tokens)
+        # Made again in backward: at some hundred tokens, the powers are larger than what a layer keeps of a sample.
+        return checkpoint(sum_of_powers, read, stepped, self.tokens, use_reentrant=False, preserve_rng_state=False)
 
     def forward(
         self,
@@ -78,8 +80,8 @@ def sum_of_powers(
 ) -> Float[Tensor, "feature direction token"]:
     """2 Re sum_n weights_n exp(l logarithms_n) for l below `tokens`.
 
-    With l = block start + place, exp(l z) is a product of two, and the sum a product of matrices: O(sqrt(tokens)) powers
-    are made and kept for each state, instead of a power for each token.
+    With l = block start + place, exp(l z) is a product of two, and the sum a product of matrices: each state needs
+    O(sqrt(tokens)) powers, instead of a power for each token.
     """
     size = math.isqrt(tokens - 1) + 1
     places = torch.arange(size, device=weights.device)
