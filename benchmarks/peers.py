@@ -106,6 +106,7 @@ CONTENDERS: dict[str, Contender] = {
     "AT": _ours("astromorphic_transformer", Bptt()),
     "Linear Transformer": _ours("linear_transformer", Bptt()),
     "Transformer, fused softmax": _ours("transformer", Bptt()),
+    "S4D": _ours("s4d", Bptt()),
 } | {name: Contender(peer.build, peer.package) for name, peer in PEERS.items()}
 
 

@@ -86,18 +86,32 @@ class RelativePositions(nn.Module):
         return astrocytic_features(self.projection, self.kernel)
 
 
-class Attention(nn.Module):
-    """What a block needs: features that all segments of a step share, and attention over the rows of one segment."""
+class Mixing(nn.Module):
+    """What a block needs: tensors that all segments of a step share, and a way for one's rows to reach each other."""
+
+    def shared(self) -> tuple[Tensor, ...]:
+        """Tensors that depend on parameters alone, computed once per step; none unless a kind of mixing has some."""
+        return ()
+
+    def forward(
+        self,
+        rows: Float[Tensor, "batch token width"],
+        valid: Bool[Tensor, "batch token"],
+        shared: tuple[Tensor, ...],
+        wanted: int,
+    ) -> Float[Tensor, "batch wanted width"]:
+        """What the first `wanted` rows take from all that are valid."""
+        raise NotImplementedError
+
+
+class Attention(Mixing):
+    """Mixing by queries, keys and values of several heads."""
 
     def __init__(self, width: int, heads: int):
         super().__init__()
         self.heads = heads
         self.project_in = nn.Linear(width, 3 * width)
         self.project_out = nn.Linear(width, width)
-
-    def shared(self) -> tuple[Tensor, ...]:
-        """Tensors that depend on parameters alone, computed once per step; none unless a kind of attention has some."""
-        return ()
 
     def forward(
         self,

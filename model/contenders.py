@@ -54,6 +54,7 @@ BASELINES: dict[str, Contender] = {
     "transformer": _baseline("Transformer", "transformer"),
     "linear_transformer": _baseline("Linear Transformer", "linear_transformer"),
     "astromorphic_transformer": _baseline("AT", "astromorphic_transformer"),
+    "s4d": _baseline("S4D", "s4d"),
     "rmt": _baseline("RMT", "rmt"),
     "rlt": _baseline("RLT", "rlt"),
     "rmaat": Contender("RMAAT"),

@@ -17,12 +17,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from distill.tables import Tables
-from model.attention import AstromorphicAttention, Attention, RelativePositions, SoftmaxAttention
+from model.attention import AstromorphicAttention, Mixing, RelativePositions, SoftmaxAttention
 from model.errors import ModelError
 from model.parameters import ModelParameters
 from model.positions import ExponentialKernel, LearnedExponentialKernel, MeasuredKernel
 from model.replay import Amrb, Differentiation, LayerwiseAmrb, Segment, Stage, State, joined, scan
 from model.retention import build_retention
+from model.state_space import StateSpace
 
 AnyAstromorphic = TypeVar("AnyAstromorphic", bound=AstromorphicAttention)
 
@@ -30,7 +31,7 @@ AnyAstromorphic = TypeVar("AnyAstromorphic", bound=AstromorphicAttention)
 class Block(nn.Module):
     """Attention and a feed-forward part, each with its residual; norms after them, or before them."""
 
-    def __init__(self, attention: Attention, parameters: ModelParameters):
+    def __init__(self, attention: Mixing, parameters: ModelParameters):
         super().__init__()
         self.attention = attention
         self.feed_forward = nn.Sequential(
@@ -76,7 +77,7 @@ class PassedSegment(NamedTuple):
 class SegmentCell(nn.Module):
     """One segment: from token ids and memory to a summary (the sum of the valid rows) and the next memory."""
 
-    def __init__(self, parameters: ModelParameters, attentions: list[Attention]):
+    def __init__(self, parameters: ModelParameters, attentions: list[Mixing]):
         super().__init__()
         rows = parameters.memory_tokens + parameters.segment_length
         self.memory_tokens = parameters.memory_tokens
@@ -155,7 +156,7 @@ class SegmentClassifier(nn.Module):
         In `forward`: a sequence that is empty or longer than `segments` x `segment_length`, or a token out of range.
     """
 
-    def __init__(self, parameters: ModelParameters, attentions: list[Attention], retention: nn.Module):
+    def __init__(self, parameters: ModelParameters, attentions: list[Mixing], retention: nn.Module):
         """`retention` gives the factors, as those of `model.retention` do."""
         super().__init__()
         self.parameters_record = parameters
@@ -290,10 +291,12 @@ def build_model(parameters: ModelParameters, tables: Tables) -> SegmentClassifie
     return SegmentClassifier(parameters, [_attention(parameters, tables) for _ in range(parameters.layers)], retention)
 
 
-def _attention(parameters: ModelParameters, tables: Tables) -> Attention:
+def _attention(parameters: ModelParameters, tables: Tables) -> Mixing:
+    rows = parameters.memory_tokens + parameters.segment_length
     if parameters.family.attention == "softmax":
         return SoftmaxAttention(parameters.width, parameters.heads)
-    rows = parameters.memory_tokens + parameters.segment_length
+    if parameters.family.attention == "state_space":
+        return StateSpace(parameters.width, parameters.state_size, rows)
     return linear_time_attention(AstromorphicAttention, parameters, tables, rows)
 
 

@@ -12,7 +12,7 @@ class Family:
     """What tells one architecture from the others; all else is the same code and size."""
 
     attention: str
-    """astromorphic, linear or softmax"""
+    """astromorphic, linear, softmax, or state_space in its place"""
     recurrent: bool
     """segments with memory tokens, rather than the whole sequence at once"""
     retains: bool
@@ -26,6 +26,7 @@ ARCHITECTURES = {
     "astromorphic_transformer": Family("astromorphic", recurrent=False, retains=False),
     "linear_transformer": Family("linear", recurrent=False, retains=False),
     "transformer": Family("softmax", recurrent=False, retains=False),
+    "s4d": Family("state_space", recurrent=False, retains=False),
 }
 ASTROCYTIC = ("exponent", "relative_positions", "write_scale")
 """The settings that astromorphic attention alone has."""
@@ -38,7 +39,7 @@ class ModelParameters(Record):
     architecture: str = parameter(
         "rmaat",
         "rmaat, or a baseline: rmt, rlt (softmax or linear attention, memory tokens), transformer, linear_transformer, "
-        "astromorphic_transformer (the whole sequence at once)",
+        "astromorphic_transformer, s4d (a diagonal state space) over the whole sequence at once",
         choices=tuple(ARCHITECTURES),
         source=Source.PAPER,
     )
@@ -79,6 +80,15 @@ class ModelParameters(Record):
         "what is written is divided by the features of a head, or by one as in linear attention",
         choices=("features", "one"),
     )
+    state_size: int = parameter(
+        32,
+        "states of a feature of s4d, each one of a conjugate pair",
+        unit="states",
+        low=1,
+        high=2**12,
+        symbol="N / 2",
+        reference="S4D (Gu et al. 2022, arXiv 2206.11893): 64 with their conjugates",
+    )
     dropout: float = parameter(0.0, "share of features dropped in training", low=0, high=0.9)
     norm: str = parameter(
         "post",
@@ -99,7 +109,7 @@ class ModelParameters(Record):
                 f"a {self.architecture} sees the whole sequence as one segment without memory, not {self.segments} "
                 f"segments and {self.memory_tokens} memory tokens; use ModelParameters.as_architecture"
             )
-        for name in _foreign(self.architecture):
+        for name in foreign_settings(self.architecture):
             if getattr(self, name) != _default(name):
                 raise ParameterError(
                     f"{name} is {getattr(self, name)}, which means nothing to a {self.architecture}; "
@@ -123,16 +133,20 @@ class ModelParameters(Record):
         """
         if architecture not in ARCHITECTURES:
             raise ParameterError(unknown_name("architecture", architecture, ARCHITECTURES))
-        changes: dict[str, Any] = {name: _default(name) for name in _foreign(architecture)}
+        changes: dict[str, Any] = {name: _default(name) for name in foreign_settings(architecture)}
         if not ARCHITECTURES[architecture].recurrent:
             changes |= {"segments": 1, "segment_length": self.longest_sequence, "memory_tokens": 0}
         return dataclasses.replace(self, architecture=architecture, **changes)
 
 
-def _foreign(architecture: str) -> tuple[str, ...]:
-    """The settings that an architecture lacks; in its records they stay at their defaults."""
+def foreign_settings(architecture: str) -> tuple[str, ...]:
+    """The settings that `architecture` lacks; in its records they stay at their defaults."""
     family = ARCHITECTURES[architecture]
-    return (() if family.retains else ("retention",)) + (() if family.attention == "astromorphic" else ASTROCYTIC)
+    return (
+        (() if family.retains else ("retention",))
+        + (() if family.attention == "astromorphic" else ASTROCYTIC)
+        + (() if family.attention == "state_space" else ("state_size",))
+    )
 
 
 def _default(name: str) -> Any:

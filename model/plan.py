@@ -4,6 +4,7 @@ Tensors are counted in rows of `width` numbers, a term for each thing that a blo
 block that keeps less changes one term here. What the readout does not need is not counted, as it is not computed.
 """
 
+import math
 from dataclasses import dataclass
 
 from model.errors import ModelError
@@ -55,8 +56,7 @@ def plan(model: ModelParameters, way: str, tokens: int, batch: int = 1, keep: in
 def parameter_count(model: ModelParameters) -> int:
     """All learned numbers of `model`."""
     width, rows = model.width, _rows(model)
-    positions = width * rows + (model.relative_positions == "learned") if _has_positions(model) else 0
-    attention = 4 * width * (width + 1) + positions + (model.exponent == "learned")
+    attention = _state_space_parameters(model) if _is_state_space(model) else _attention_parameters(model)
     feed_forward = 2 * width * model.feed_forward_width + model.feed_forward_width + width
     norms = 2 * 2 * width
     final_norm = 2 * width if model.norm == "pre" else 0
@@ -65,9 +65,20 @@ def parameter_count(model: ModelParameters) -> int:
     return embedding + memory + head + final_norm + model.layers * (attention + feed_forward + norms)
 
 
+def _attention_parameters(model: ModelParameters) -> int:
+    width = model.width
+    positions = width * _rows(model) + (model.relative_positions == "learned") if _has_positions(model) else 0
+    return 4 * width * (width + 1) + positions + (model.exponent == "learned")
+
+
+def _state_space_parameters(model: ModelParameters) -> int:
+    # Real and imaginary part of a pole, and of what reads it in each direction; step and skip; the projection.
+    return model.width * (6 * model.state_size + 2) + 2 * model.width * (model.width + 1)
+
+
 def forward_flops(model: ModelParameters, segments: int, batch: int = 1) -> float:
-    """Products of matrices in one forward pass; the rest is of order `width` per row."""
-    once = _kernel_flops(model) + 2 * _feature_flops(model)
+    """Products of matrices in one forward pass; the rest is of order `width` per row, but for Fourier transforms."""
+    once = _kernel_flops(model) + 2 * _feature_flops(model) + _powers_flops(model)
     return batch * sum(_segment_flops(model, wanted) for wanted in _wanted(model, segments)) + model.layers * once
 
 
@@ -82,7 +93,7 @@ def training_flops(model: ModelParameters, way: str, segments: int, batch: int =
     ]
     # W r is made again in backward; only a learned kernel has a gradient of its own.
     kernel_passes = 4 if model.relative_positions == "learned" else 3
-    once = kernel_passes * _kernel_flops(model) + 3 * 2 * _feature_flops(model)
+    once = kernel_passes * _kernel_flops(model) + 3 * (2 * _feature_flops(model) + _powers_flops(model))
     return batch * (3 * sum(forward) + replayed + sum(layers_again)) + model.layers * once
 
 
@@ -100,7 +111,8 @@ def peak_bytes(model: ModelParameters, way: str, segments: int, batch: int = 1, 
     earlier = max([next_kept] + [step_peak(model, rows) for rows in replayed])
     most = max(before + step_peak(model, kept[-1]), earlier + sums)
     memories = 0 if way == "bptt" else segments * model.memory_tokens
-    return FLOAT_BYTES * model.width * (batch * (most + memories) + _shared_rows(model))
+    segment_rows = batch * (most + memories)
+    return FLOAT_BYTES * model.width * (_shared_rows(model) + max(segment_rows, _last_rows(model)))
 
 
 def _rows(model: ModelParameters) -> int:
@@ -117,6 +129,10 @@ def _has_positions(model: ModelParameters) -> bool:
     return model.family.attention == "astromorphic" and model.relative_positions != "none"
 
 
+def _is_state_space(model: ModelParameters) -> bool:
+    return model.family.attention == "state_space"
+
+
 # Arithmetic.
 
 
@@ -129,6 +145,9 @@ def _layer_flops(model: ModelParameters, wanted: int) -> float:
     rows, width = _rows(model), model.width
     query_out, key_value = 2 * 2 * wanted * width**2, 2 * 2 * rows * width**2
     feed_forward = 2 * 2 * wanted * width * model.feed_forward_width
+    if _is_state_space(model):
+        values_and_gates = 2 * 2 * wanted * width**2
+        return values_and_gates + feed_forward
     if model.family.attention == "softmax":
         # Scores, and their products with the values.
         mixing = 2 * 2 * wanted * rows * width
@@ -151,6 +170,20 @@ def _kernel_flops(model: ModelParameters) -> float:
     if rows <= DENSE_TOKENS:
         return 2 * width * rows**2
     return 0.0 if model.relative_positions == "measured" else 2 * _scan_flops(width, rows)
+
+
+def _powers_flops(model: ModelParameters) -> float:
+    """The kernel of a state space in both directions, from powers of two states each, as `sum_of_powers` makes it."""
+    if not _is_state_space(model):
+        return 0.0
+    size, blocks = _power_blocks(model)
+    return 2 * model.width * (2 * blocks) * (2 * model.state_size) * size
+
+
+def _power_blocks(model: ModelParameters) -> tuple[int, int]:
+    """Size and number of the blocks that `sum_of_powers` cuts the rows into."""
+    size = math.isqrt(_rows(model) - 1) + 1
+    return size, -(-_rows(model) // size)
 
 
 def _scan_flops(width: int, tokens: int) -> float:
@@ -204,13 +237,20 @@ def _entry(model: ModelParameters) -> float:
 
 def _layer(model: ModelParameters, wanted: int) -> float:
     """What one block keeps for its backward pass, what entered it apart."""
-    key_value, query, read = 2 * _rows(model), wanted, wanted
     sums, norms, masks = 2 * wanted, 2 * wanted, 2 * wanted if model.dropout else 0
     # Before and after their GELU.
     hidden = 2 * wanted * model.feed_forward_width / model.width
+    return _mixing(model, wanted) + sums + norms + masks + hidden
+
+
+def _mixing(model: ModelParameters, wanted: int) -> float:
+    if _is_state_space(model):
+        # Before and after the GELU; values and gates.
+        return 2 * wanted + 2 * wanted
+    key_value, query, read = 2 * _rows(model), wanted, wanted
     # Per head a (feature, value) memory, or the logarithm of each query's sum of exponentials.
-    mixing = wanted * model.heads / model.width if model.family.attention == "softmax" else model.width / model.heads
-    return key_value + query + read + sums + norms + masks + hidden + mixing
+    others = wanted * model.heads / model.width if model.family.attention == "softmax" else model.width / model.heads
+    return key_value + query + read + others
 
 
 def _passing(model: ModelParameters, wanted: int) -> float:
@@ -219,11 +259,24 @@ def _passing(model: ModelParameters, wanted: int) -> float:
     # Of the rows, and of the hidden features before or after their GELU.
     feed_forward = (1 + hidden) * wanted
     let_go = (4 + 2 * hidden + (2 if model.dropout else 0)) * wanted
-    # Residual; read; query, key and value, and once more joined.
+    # Residual; read; query, key and value, and once more joined; a state space has transforms of twice the length.
     attention = (2 + 2) * wanted + 4 * _rows(model) - let_go
     return max(feed_forward, attention)
 
 
 def _shared_rows(model: ModelParameters) -> int:
-    """phi(R) of all layers, which samples share."""
+    """phi(R) of all layers, or kernels over lags of both signs, which samples share."""
+    if _is_state_space(model):
+        # Poles, their exponentials and readers, complex and in both directions, on the way to each kernel.
+        return model.layers * (2 * _rows(model) + 15 * model.state_size)
     return model.layers * _rows(model) if _has_positions(model) else 0
+
+
+def _last_rows(model: ModelParameters) -> float:
+    """What backward holds last beside them: gradients of all kernels of a state space, and the powers of one layer."""
+    if not _is_state_space(model):
+        return 0.0
+    size, _ = _power_blocks(model)
+    # Made again for two directions and as factors of a real product, and their gradients.
+    powers = 9 * 2 * model.state_size * size
+    return 2 * model.layers * _rows(model) + powers

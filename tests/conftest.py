@@ -35,4 +35,6 @@ def pytest_unconfigure(config):
         shutil.rmtree(os.environ.pop("RMAAT_CACHE"), ignore_errors=True)
 
 
-_HOOK = install_import_hook(["model.attention", "model.network", "model.positions"], "beartype.beartype")
+_HOOK = install_import_hook(
+    ["model.attention", "model.network", "model.positions", "model.state_space"], "beartype.beartype"
+)

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from rmaat.commands.shared import bounds, plain
+from rmaat.commands.shared import bounds, given_settings, plain
 from rmaat.text import table
 
 if TYPE_CHECKING:
@@ -33,13 +33,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the plan of every architecture and way."""
-    from model.parameters import ARCHITECTURES
+    from model.parameters import ARCHITECTURES, foreign_settings
     from model.plan import WAYS, plan
 
-    model = _model(options)
+    model, late = _model(options)
     rows = []
     for architecture in ARCHITECTURES:
-        shaped = model.as_architecture(architecture)
+        lacks = foreign_settings(architecture)
+        own = {name: value for name, value in late.items() if name not in lacks}
+        shaped = model.as_architecture(architecture).override(own)
         for way in WAYS if shaped.segments > 1 else ("bptt",):
             cost = plan(shaped, way, options.length, options.batch_size, options.keep_graphs)
             rows.append(
@@ -60,9 +62,12 @@ def run(options: argparse.Namespace) -> None:
     )
 
 
-def _model(options: argparse.Namespace) -> "ModelParameters":
-    from model.parameters import ModelParameters
+def _model(options: argparse.Namespace) -> tuple["ModelParameters", dict[str, str]]:
+    """The model of the first architecture, and the settings given that it lacks and others may have."""
+    from model.parameters import ModelParameters, foreign_settings
 
-    names = {path[-1] for path, _, _ in ModelParameters().parameters()} - set(SETTLED)
-    model = ModelParameters().override({name: value for name in names if (value := getattr(options, name)) is not None})
-    return model.override({"segments": max(1, -(-options.length // model.segment_length))})
+    model = ModelParameters()
+    given = given_settings(options, {path[-1] for path, _, _ in model.parameters()} - set(SETTLED))
+    late = {name: given.pop(name) for name in foreign_settings(model.architecture) if name in given}
+    model = model.override(given)
+    return model.override({"segments": max(1, -(-options.length // model.segment_length))}), late

@@ -73,6 +73,7 @@ def run(options: argparse.Namespace) -> None:
 
 def _preset(options: argparse.Namespace) -> "Preset":
     """The chosen preset, with the options that were given in its place."""
+    from model.parameters import foreign_settings
     from model.presets import PRESETS
 
     presets = PRESETS[options.task]
@@ -80,13 +81,16 @@ def _preset(options: argparse.Namespace) -> "Preset":
     if name not in presets:
         raise UsageError(unknown_name(f"preset of {options.task}", name, presets))
     preset = presets[name]
-    model = preset.model.override(given_settings(options, _names(preset.model) - {"architecture"}))
+    given = given_settings(options, _names(preset.model) - {"architecture"})
+    # What the preset's architecture lacks may be a setting of the one that is asked for.
+    late = {name: given.pop(name) for name in foreign_settings(preset.model.architecture) if name in given}
+    model = preset.model.override(given)
     if options.architecture is not None:
         model = model.as_architecture(options.architecture)
     return dataclasses.replace(
         preset,
         task_parameters=task_settings(options, preset.task_parameters),
-        model=model,
+        model=model.override(late),
         training=preset.training.override(given_settings(options, _names(preset.training))),
     )
 

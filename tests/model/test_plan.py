@@ -77,10 +77,10 @@ def test_memory_follows_the_graphs_that_are_kept(tables, name, way):
 
 
 # torch's counter knows nothing of softmax attention on a CPU.
-LINEAR = [name for name, family in ARCHITECTURES.items() if family.attention != "softmax"]
+COUNTED = [name for name, family in ARCHITECTURES.items() if family.attention != "softmax"]
 
 
-@pytest.mark.parametrize("architecture", LINEAR)
+@pytest.mark.parametrize("architecture", COUNTED)
 def test_arithmetic_is_that_of_the_counter(tables, architecture):
     for changes in (DEEP, SHALLOW):
         assert_arithmetic_is_counted(tables, as_architecture(architecture, changes))
@@ -119,6 +119,16 @@ def test_replay_adds_the_passes_that_it_repeats():
     assert ratio("amrb") == pytest.approx((4 - 1 / 4) / 3)
     assert ratio("amrb", keep=4) == 1
     assert ratio("layerwise", keep=0) == pytest.approx((5 - 1 / 4) / 3)
+
+
+def test_the_kernel_of_a_state_space_costs_once_a_step_whatever_the_batch(tables):
+    record = as_architecture("s4d", {"segment_length": 512, "segments": 1, "layers": 1})
+    for batch in (1, 4):
+        planned = plan(record, "bptt", 512, batch).megabytes
+        assert planned == pytest.approx(measured_megabytes(tables, record, batch, Bptt()), rel=0.15), batch
+    one, four = (plan(record, "bptt", 512, batch).training_flops_per_token for batch in (1, 4))
+    # 23 blocks of 23 powers, 32 states, two directions; once forward and twice backward.
+    assert one - four == pytest.approx(3 * (2 * 64 * 46 * 64 * 23) * (1 - 1 / 4) / 512)
 
 
 def test_rows_that_the_readout_leaves_out_cost_nothing():

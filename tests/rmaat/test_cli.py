@@ -161,6 +161,13 @@ def test_every_setting_can_be_given_on_the_command_line(trained):
     assert configuration.task_parameters.longest_length == 40
 
 
+def test_a_state_space_is_trained_and_scored_with_a_setting_of_its_own(capsys):
+    assert main(["train", "listops", "--out", "run", *TINY, "--architecture", "s4d", "--state-size", "3"]) == 0
+    assert RunFolder(Path("run")).read_configuration().model.state_size == 3
+    assert main(["evaluate", "run"]) == 0
+    assert "s4d on" in capsys.readouterr().out
+
+
 def test_longer_tables_come_from_stored_traces_without_a_simulation(stored_traces, monkeypatch):
     monkeypatch.setattr("astro_sim.engines.scipy_engine.METHODS", None)
     assert main(["distill", str(stored_traces), "--segments", "1000", "--out", "long.nc"]) == 0
@@ -182,6 +189,7 @@ USAGE = [
     (["distill", "x.nc", "--segments", "0"], "segments is 0 segments; it must lie between 1 and 4096"),
     (["train", "listops", "--out", "run", "--heads", "3"], "3 heads do not divide a width of 64"),
     (["train", "listops", "--out", "run", "--width", "wide"], "width is 'wide'; it must be a whole number"),
+    (["train", "listops", "--out", "run", "--state-size", "3"], "state_size is 3, which means nothing to a rmaat"),
     (["train", "listops", "--out", "run", "--architecture", "lstm"], "unknown architecture 'lstm'; known are"),
     (["train", "chess", "--out", "run"], "invalid choice: 'chess'"),
     ([], "arguments are required: COMMAND"),
@@ -344,6 +352,10 @@ def test_the_plan_shows_every_model_and_way(capsys):
     for name, family in ARCHITECTURES.items():
         assert all([name, way] in rows for way in (WAYS if family.recurrent else ["bptt"]))
     assert "196 segments of 512" in shown
+    assert main(["plan", "--length", "100000", "--width", "32", "--segment-length", "512", "--state-size", "4"]) == 0
+    smaller = capsys.readouterr().out.splitlines()
+    changed = [line.split()[0] for line, before in zip(smaller, shown.splitlines(), strict=True) if line != before]
+    assert changed == ["s4d"]
     assert (
         failure(capsys, "plan", "--length", 0)[1] == "rmaat: the model takes 1 to 50 tokens, not 0; set more segments"
     )
