@@ -8,6 +8,7 @@ from model.parameters import ModelParameters, TrainingParameters
 from model.run_folder import RunConfiguration
 from model.tasks.dataset import TaskData
 from model.tasks.diagnostics import CopyParameters, DiagnosticParameters, NeedleParameters, RecallParameters
+from model.tasks.encoding import SEPARATOR
 from model.tasks.image import ImageParameters
 from model.tasks.listops import OFFICIAL, SHORT
 from model.tasks.pairs import RetrievalParameters, SameFilmParameters
@@ -51,6 +52,13 @@ def _diagnostic(parameters: DiagnosticParameters, vocabulary: int) -> Preset:
     model = dataclasses.replace(_model(vocabulary, parameters.values, 4, parameters.length // 4), readout="last")
     training = TrainingParameters(steps=2000, batch_size=32, validate_every=200)
     return Preset(parameters, model, training, "512 tokens in 4 segments, 20,000 samples: minutes on 2 CPU cores")
+
+
+def _two_encodings(documents: str) -> tuple[ModelParameters, TrainingParameters, str]:
+    """Two documents apart, each in 8 segments of 512."""
+    model = dataclasses.replace(_model(256, 2, 8, 512), separator=SEPARATOR)
+    training = dataclasses.replace(_LONG, batch_size=8)
+    return model, training, f"two {documents} of up to 4,000 bytes encoded apart, each in 8 segments of 512"
 
 
 _LONG = TrainingParameters(steps=3000, batch_size=16, learning_rate=1e-3, validate_every=300)
@@ -99,7 +107,8 @@ PRESETS: dict[str, dict[str, Preset]] = {
             _model(256, 2, 16, 512),
             dataclasses.replace(_LONG, batch_size=8),
             "two papers of up to 4,000 bytes one after the other, 16 segments of 512: about an hour on 2 CPU cores",
-        )
+        ),
+        "two_encodings": Preset(RetrievalParameters(), *_two_encodings("papers")),
     },
     "same_film": {
         "small": Preset(
@@ -107,7 +116,8 @@ PRESETS: dict[str, dict[str, Preset]] = {
             _model(256, 2, 16, 512),
             dataclasses.replace(_LONG, batch_size=8),
             "two reviews of up to 4,000 bytes one after the other, 16 segments of 512: about an hour on 2 CPU cores",
-        )
+        ),
+        "two_encodings": Preset(SameFilmParameters(), *_two_encodings("reviews")),
     },
     "image": {
         "small": Preset(

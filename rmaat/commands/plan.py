@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Print the plan of every architecture and way."""
     from model.parameters import ARCHITECTURES
-    from model.plan import WAYS, plan
+    from model.plan import WAYS, document_length, plan
 
     model = _model(options)
     rows = []
@@ -54,15 +54,18 @@ def run(options: argparse.Namespace) -> None:
             )
     header = ("model", "way", "parameters", "memory of a step", "FLOPs/token forward", "FLOPs/token training")
     print(table(rows, header))
+    apart = f"in two documents of {document_length(options.length)}, each " if model.separator else ""
     print(
-        f"{options.length} tokens in {model.segments} segments of {model.segment_length}, float32; memory is what a "
+        f"{options.length} tokens {apart}in {model.segments} segments of {model.segment_length}, float32; memory is what a "
         "step holds above parameters, gradients and AdamW's moments, which take 16 bytes a parameter"
     )
 
 
 def _model(options: argparse.Namespace) -> "ModelParameters":
     from model.parameters import ModelParameters
+    from model.plan import document_length
 
     names = {path[-1] for path, _, _ in ModelParameters().parameters()} - set(SETTLED)
     model = ModelParameters().override({name: value for name in names if (value := getattr(options, name)) is not None})
-    return model.override({"segments": max(1, -(-options.length // model.segment_length))})
+    length = document_length(options.length) if model.separator else options.length
+    return model.override({"segments": max(1, -(-length // model.segment_length))})
