@@ -44,7 +44,9 @@ def plan(model: ModelParameters, way: str, tokens: int, batch: int = 1, keep: in
     rows, longest = (2 * batch, document_length(tokens)) if model.separator else (batch, tokens)
     if not 1 <= longest <= model.longest_sequence:
         each = " a document" if model.separator else ""
-        raise ModelError(f"the model takes 1 to {model.longest_sequence} tokens{each}, not {longest}; set more segments")
+        raise ModelError(
+            f"the model takes 1 to {model.longest_sequence} tokens{each}, not {longest}; set more segments"
+        )
     segments = -(-longest // model.segment_length)
     forward, training = forward_flops(model, segments, rows), training_flops(model, way, segments, rows, keep)
     return Plan(

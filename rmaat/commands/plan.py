@@ -56,8 +56,8 @@ def run(options: argparse.Namespace) -> None:
     print(table(rows, header))
     apart = f"in two documents of {document_length(options.length)}, each " if model.separator else ""
     print(
-        f"{options.length} tokens {apart}in {model.segments} segments of {model.segment_length}, float32; memory is what a "
-        "step holds above parameters, gradients and AdamW's moments, which take 16 bytes a parameter"
+        f"{options.length} tokens {apart}in {model.segments} segments of {model.segment_length}, float32; memory is "
+        "what a step holds above parameters, gradients and AdamW's moments, which take 16 bytes a parameter"
     )
 
 
