@@ -9,6 +9,7 @@ from model.run_folder import RunConfiguration
 from model.tasks.dataset import TaskData
 from model.tasks.diagnostics import CopyParameters, DiagnosticParameters, NeedleParameters, RecallParameters
 from model.tasks.encoding import SEPARATOR
+from model.tasks.hub import full_name
 from model.tasks.image import ImageParameters
 from model.tasks.listops import OFFICIAL, SHORT
 from model.tasks.pairs import RetrievalParameters, SameFilmParameters
@@ -32,7 +33,7 @@ class Preset:
         return RunConfiguration(
             self.task_parameters.kind,
             self.task_parameters,
-            str(source.resolve()) if source else None,
+            full_name(source) if source else None,
             task.sha256(),
             self.model,
             self.training,
