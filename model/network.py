@@ -19,6 +19,7 @@ from torch.nn import functional
 from distill.tables import Tables
 from model.attention import AstromorphicAttention, Mixing, RelativePositions, SoftmaxAttention
 from model.errors import ModelError
+from model.pairs import pair_head, split_pairs
 from model.parameters import ModelParameters
 from model.positions import ExponentialKernel, LearnedExponentialKernel, MeasuredKernel
 from model.replay import Amrb, Differentiation, LayerwiseAmrb, Segment, Stage, State, joined, scan
@@ -162,7 +163,7 @@ class SegmentClassifier(nn.Module):
         self.parameters_record = parameters
         self.cell = SegmentCell(parameters, attentions)
         self.initial_memory = nn.Parameter(0.02 * torch.randn(parameters.memory_tokens, parameters.width))
-        self.head = nn.Linear(parameters.width, parameters.classes)
+        self.head: nn.Module = nn.Linear(parameters.width, parameters.classes)
         self.retention = retention
 
     def forward(
@@ -172,6 +173,12 @@ class SegmentClassifier(nn.Module):
         differentiation: Differentiation = Amrb(),  # noqa: B008 (frozen)
     ) -> Float[Tensor, "batch class"]:
         """Logits. `tokens` are padded behind their `lengths`; `differentiation` says how gradients will be made."""
+        return self.head(self.encode(tokens, lengths, differentiation))
+
+    def encode(
+        self, tokens: Int[Tensor, "batch token"], lengths: Int[Tensor, " batch"], differentiation: Differentiation
+    ) -> Float[Tensor, "batch width"]:
+        """What the head reads of each sequence."""
         self._check(tokens, lengths)
         if isinstance(differentiation, LayerwiseAmrb) and self._is_compiled:
             # The replay would run uncompiled, and draw other dropout masks than the compiled forward pass.
@@ -186,7 +193,7 @@ class SegmentClassifier(nn.Module):
         # Not `expand`, whose strides differ from those of every later memory and would cost a compilation.
         memory = self.initial_memory.repeat(len(tokens), 1, 1)
         summaries, _ = scan(self.cell, segments, memory, retention, self.cell.shared(), differentiation)
-        return self.head(self._readout(segments, summaries, lengths, counts))
+        return self._readout(segments, summaries, lengths, counts)
 
     def compile_cell(self, backend: str = "inductor") -> None:
         """Compile the segment cell with `torch.compile`: segments have one shape, so one training graph serves all.
@@ -226,7 +233,15 @@ class SegmentClassifier(nn.Module):
         return torch.stack(chosen).sum(dim=0) / rows[:, None]
 
     def _check(self, tokens: Tensor, lengths: Tensor) -> None:
+        self._check_batch(tokens, lengths)
         record = self.parameters_record
+        if tokens.shape[1] > record.longest_sequence:
+            raise ModelError(
+                f"a sequence of {tokens.shape[1]} tokens is longer than {record.segments} segments of "
+                f"{record.segment_length}; make a model with segments={-(-tokens.shape[1] // record.segment_length)}"
+            )
+
+    def _check_batch(self, tokens: Tensor, lengths: Tensor) -> None:
         if not len(tokens) == len(lengths) > 0:
             raise ModelError(
                 f"{len(tokens)} sequences came with {len(lengths)} lengths; each needs its own, and one is least"
@@ -237,11 +252,6 @@ class SegmentClassifier(nn.Module):
                 f"lengths are {lengths.dtype} of shape {tuple(lengths.shape)} on {lengths.device}; "
                 f"give one integer a sequence on {tokens.device}"
             )
-        if tokens.shape[1] > record.longest_sequence:
-            raise ModelError(
-                f"a sequence of {tokens.shape[1]} tokens is longer than {record.segments} segments of "
-                f"{record.segment_length}; make a model with segments={-(-tokens.shape[1] // record.segment_length)}"
-            )
         # On an accelerator this would wait for the device, and an index out of range stops there by itself.
         if tokens.device.type == "cpu" and (int(lengths.min()) < 1 or int(lengths.max()) > tokens.shape[1]):
             raise ModelError(
@@ -251,6 +261,35 @@ class SegmentClassifier(nn.Module):
     def check_tokens(self, tokens: Tensor) -> None:
         """Raise `ModelError` where `tokens` are not (batch, token) ids on the model's device that it knows."""
         check_tokens(tokens, self.initial_memory.device, self.parameters_record.vocabulary)
+
+
+class PairClassifier(SegmentClassifier):
+    """Classify pairs of documents, given as one sequence each with the record's `separator` between them.
+
+    The documents are encoded apart, as rows of one batch; the head reads both encodings. `segments` and
+    `segment_length` are those of a document.
+
+    Raises
+    ------
+    ModelError
+        In `forward`: as `SegmentClassifier` for each document, and as `model.pairs.split_pairs`.
+    """
+
+    def __init__(self, parameters: ModelParameters, attentions: list[Mixing], retention: nn.Module):
+        super().__init__(parameters, attentions, retention)
+        self.head = pair_head(parameters)
+
+    def forward(
+        self,
+        tokens: Int[Tensor, "batch token"],
+        lengths: Int[Tensor, " batch"],
+        differentiation: Differentiation = Amrb(),  # noqa: B008 (frozen)
+    ) -> Float[Tensor, "batch class"]:
+        """Logits of each pair; `tokens` are padded behind their `lengths`."""
+        self._check_batch(tokens, lengths)
+        documents, document_lengths = split_pairs(tokens, lengths, self.parameters_record.separator)
+        first, second = self.encode(documents, document_lengths, differentiation).chunk(2)
+        return self.head(torch.cat([first, second], dim=1))
 
 
 def check_tokens(tokens: Tensor, device: torch.device, vocabulary: int) -> None:
@@ -281,6 +320,8 @@ def split_segments(
 def build_model(parameters: ModelParameters, tables: Tables) -> SegmentClassifier:
     """The model that `parameters` name, with retention factors, exponent and decay from `tables`.
 
+    With a `separator` it is a `PairClassifier`.
+
     Raises
     ------
     distill.tables.TableError
@@ -288,7 +329,8 @@ def build_model(parameters: ModelParameters, tables: Tables) -> SegmentClassifie
     """
     variant = parameters.retention if parameters.family.retains else "none"
     retention = build_retention(tables, parameters.segments, variant)
-    return SegmentClassifier(parameters, [_attention(parameters, tables) for _ in range(parameters.layers)], retention)
+    kind = PairClassifier if parameters.separator else SegmentClassifier
+    return kind(parameters, [_attention(parameters, tables) for _ in range(parameters.layers)], retention)
 
 
 def _attention(parameters: ModelParameters, tables: Tables) -> Mixing:

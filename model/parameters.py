@@ -100,8 +100,21 @@ class ModelParameters(Record):
         "last", "rows that the head averages: of the last segment, or of every segment", choices=("last", "every")
     )
 
+    separator: int = parameter(
+        0,
+        "token between two documents that are encoded apart with the same weights, each in segments of its own, as in "
+        "LRA's Retrieval (bytes: 255); 0 encodes a sequence as it stands",
+        low=0,
+        high=2**20,
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.separator >= self.vocabulary:
+            raise ParameterError(
+                f"the separator is token {self.separator}, but the model knows 0 to {self.vocabulary - 1}; "
+                "name one of these, or 0 to encode sequences as they stand"
+            )
         if self.width % self.heads:
             raise ParameterError(f"{self.heads} heads do not divide a width of {self.width}; choose a multiple")
         if not self.family.recurrent and (self.segments, self.memory_tokens) != (1, 0):
@@ -123,7 +136,7 @@ class ModelParameters(Record):
 
     @property
     def longest_sequence(self) -> int:
-        """The most tokens that a sequence may have."""
+        """The most tokens that a sequence may have, or each of two documents that are encoded apart."""
         return self.segment_length * self.segments
 
     def as_architecture(self, architecture: str) -> "ModelParameters":

@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 
 from model.errors import ModelError
+from model.pairs import pair_head_widths
 from model.parameters import ModelParameters
 from model.positions import BLOCK, DENSE_TOKENS
 
@@ -32,6 +33,8 @@ class Plan:
 def plan(model: ModelParameters, way: str, tokens: int, batch: int = 1, keep: int = 1) -> Plan:
     """The cost of a step of `model` on `batch` sequences of `tokens`, in float32, differentiated by `way`.
 
+    Where documents are encoded apart, a sequence is two of one length, and costs what two sequences of it do.
+
     Raises
     ------
     ModelError
@@ -39,18 +42,27 @@ def plan(model: ModelParameters, way: str, tokens: int, batch: int = 1, keep: in
     """
     if way not in WAYS:
         raise ModelError(f"{way} is no way to differentiate that can be planned; choose one of {', '.join(WAYS)}")
-    if not 1 <= tokens <= model.longest_sequence:
-        raise ModelError(f"the model takes 1 to {model.longest_sequence} tokens, not {tokens}; set more segments")
-    segments = -(-tokens // model.segment_length)
-    forward, training = forward_flops(model, segments, batch), training_flops(model, way, segments, batch, keep)
+    rows, longest = (2 * batch, document_length(tokens)) if model.separator else (batch, tokens)
+    if not 1 <= longest <= model.longest_sequence:
+        each = " a document" if model.separator else ""
+        raise ModelError(
+            f"the model takes 1 to {model.longest_sequence} tokens{each}, not {longest}; set more segments"
+        )
+    segments = -(-longest // model.segment_length)
+    forward, training = forward_flops(model, segments, rows), training_flops(model, way, segments, rows, keep)
     return Plan(
         model.architecture,
         way,
         parameter_count(model),
-        peak_bytes(model, way, segments, batch, keep) / 1e6,
+        peak_bytes(model, way, segments, rows, keep) / 1e6,
         forward / (tokens * batch),
         training / (tokens * batch),
     )
+
+
+def document_length(tokens: int) -> int:
+    """Tokens of each of two documents of one length that fill a sequence of `tokens` with their separator."""
+    return tokens // 2
 
 
 def parameter_count(model: ModelParameters) -> int:
@@ -61,8 +73,8 @@ def parameter_count(model: ModelParameters) -> int:
     norms = 2 * 2 * width
     final_norm = 2 * width if model.norm == "pre" else 0
     embedding = (model.vocabulary + rows) * width
-    memory, head = model.memory_tokens * width, (width + 1) * model.classes
-    return embedding + memory + head + final_norm + model.layers * (attention + feed_forward + norms)
+    memory = model.memory_tokens * width
+    return embedding + memory + _head_size(model) + final_norm + model.layers * (attention + feed_forward + norms)
 
 
 def _attention_parameters(model: ModelParameters) -> int:
@@ -113,6 +125,13 @@ def peak_bytes(model: ModelParameters, way: str, segments: int, batch: int = 1, 
     memories = 0 if way == "bptt" else segments * model.memory_tokens
     segment_rows = batch * (most + memories)
     return FLOAT_BYTES * model.width * (_shared_rows(model) + max(segment_rows, _last_rows(model)))
+
+
+def _head_size(model: ModelParameters) -> int:
+    if not model.separator:
+        return (model.width + 1) * model.classes
+    hidden, half = pair_head_widths(model)
+    return (2 * model.width + 1) * hidden + (hidden + 1) * half + (half + 1) * model.classes
 
 
 def _rows(model: ModelParameters) -> int:

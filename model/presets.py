@@ -8,6 +8,8 @@ from model.parameters import ModelParameters, TrainingParameters
 from model.run_folder import RunConfiguration
 from model.tasks.dataset import TaskData
 from model.tasks.diagnostics import CopyParameters, DiagnosticParameters, NeedleParameters, RecallParameters
+from model.tasks.encoding import SEPARATOR
+from model.tasks.hub import full_name
 from model.tasks.image import ImageParameters
 from model.tasks.listops import OFFICIAL, SHORT
 from model.tasks.pairs import RetrievalParameters, SameFilmParameters
@@ -31,7 +33,7 @@ class Preset:
         return RunConfiguration(
             self.task_parameters.kind,
             self.task_parameters,
-            str(source.resolve()) if source else None,
+            full_name(source) if source else None,
             task.sha256(),
             self.model,
             self.training,
@@ -95,6 +97,12 @@ def _schedule(steps: int, batch_size: int) -> TrainingParameters:
     )
 
 
+def _two_encodings(documents: str) -> tuple[ModelParameters, TrainingParameters, str]:
+    """Two documents apart, each in 8 segments of 512."""
+    model = dataclasses.replace(_small(256, 2, 8, 512), separator=SEPARATOR)
+    return model, _SMALL_PAIRS, f"two {documents} of up to 4,000 bytes encoded apart, each in 8 segments of 512"
+
+
 _NOT_RUN = "for one GPU; not run by us yet"
 
 PRESETS: dict[str, dict[str, Preset]] = {
@@ -136,6 +144,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "paper": Preset(
             RetrievalParameters(), _paper(256, 2, 16, 512), _schedule(30_000, 32), f"16 segments of 512, {_NOT_RUN}"
         ),
+        "two_encodings": Preset(RetrievalParameters(), *_two_encodings("papers")),
     },
     "same_film": {
         "small": Preset(
@@ -147,6 +156,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "paper": Preset(
             SameFilmParameters(), _paper(256, 2, 16, 512), _schedule(20_000, 32), f"16 segments of 512, {_NOT_RUN}"
         ),
+        "two_encodings": Preset(SameFilmParameters(), *_two_encodings("reviews")),
     },
     "image": {
         "small": Preset(

@@ -108,7 +108,7 @@ def two_sided(
     return _wrapped(ahead, back[:, : tokens - 1].flip(1))
 
 
-def cropped(kernel: Float[Tensor, "feature lag"], tokens: int) -> Float[Tensor, "feature lag"]:
+def cropped(kernel: Float[Tensor, "feature lag"], tokens: int) -> Float[Tensor, "feature fewer"]:
     """Of a kernel from `two_sided` the lags between `tokens` rows, in the same form: short sequences cost less."""
     return _wrapped(kernel[:, :tokens], kernel[:, kernel.shape[1] - (tokens - 1) :])
 

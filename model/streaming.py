@@ -78,6 +78,11 @@ class ClassifierStream:
     @torch.no_grad()
     def __init__(self, model: SegmentClassifier, batch: int = 1):
         record = model.parameters_record
+        if record.separator:
+            raise ModelError(
+                "this model encodes the documents of a pair apart, and a stream has one; "
+                "stream a model without a separator"
+            )
         variant = record.retention if record.family.retains else "none"
         self._retention = factors_without_length(model.retention, variant)
         self._model = model

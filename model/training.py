@@ -42,6 +42,7 @@ from model.parameters import TrainingParameters
 from model.replay import Amrb, Bptt, Differentiation, LayerwiseAmrb, MemoryBudget, Truncated
 from model.run_folder import RunConfiguration, RunFolder
 from model.tasks import BatchPlan, TaskData, TokenDataset, collate
+from model.tasks.pairs import longest_document
 from rmaat.files import atomic_folder, refuse_existing
 
 
@@ -381,13 +382,22 @@ def _check_fit(configuration: RunConfiguration, task: TaskData) -> None:
             f"the model knows {record.vocabulary} tokens and {record.classes} labels, "
             f"the task has {task.vocabulary} and {task.classes}"
         )
-    longest = max(int(split.lengths.max()) for split in (task.train, task.validation, task.test))
+    if record.separator and record.separator != task.separator:
+        raise ModelError(
+            f"the model encodes documents on both sides of token {record.separator} apart, but "
+            f"{task.name} {_separated(task)}; set separator to {task.separator or 0}"
+        )
+    longest, what = (longest_document(task), "document") if record.separator else (task.longest, "sequence")
     if longest > record.longest_sequence:
         raise ModelError(
-            f"the longest sequence has {longest} tokens, more than {record.segments} segments of "
+            f"the longest {what} has {longest} tokens, more than {record.segments} segments of "
             f"{record.segment_length}; set segment_length to {-(-longest // record.segments)} "
             f"or segments to {-(-longest // record.segment_length)}"
         )
+
+
+def _separated(task: TaskData) -> str:
+    return "has one document a sequence" if task.separator is None else f"parts them by token {task.separator}"
 
 
 def _check_same_run(folder: RunFolder, configuration: RunConfiguration, tables: Tables) -> None:

@@ -48,9 +48,9 @@ def join_pair(first: bytes, second: bytes) -> bytes:
     return first + bytes([SEPARATOR]) + second
 
 
-def split_pair(tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def split_pair(tokens: np.ndarray, separator: int = SEPARATOR) -> tuple[np.ndarray, np.ndarray]:
     """The two documents of a sequence, without the separator; raises `TaskError` where it has none."""
-    (places,) = np.nonzero(tokens == SEPARATOR)
+    (places,) = np.nonzero(tokens == separator)
     if len(places) != 1:
         raise TaskError(f"{len(places)} separators in a pair of documents; one is wanted")
     return tokens[: places[0]], tokens[places[0] + 1 :]

@@ -15,8 +15,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from model.tasks import hub
 from model.tasks.dataset import TaskData, TaskError
 from model.tasks.encoding import PIXEL_SYMBOLS, from_images
+from model.tasks.extras import require
 from model.tasks.settings import TaskParameters
 from model.tasks.sources import read_file, read_members
 from model.tasks.text import held_out_rows
@@ -27,7 +29,8 @@ LEVELS = ("commonest_label", "linear_probe")
 SIDE = 32
 SOURCES = (
     "cifar-10-python.tar.gz or the folder cifar-10-batches-py in it (www.cs.toronto.edu/~kriz/cifar.html), "
-    "or a folder with train_images.xz, test_images.xz and labels.npz"
+    "or a folder with train_images.xz, test_images.xz and labels.npz, or hf:uoft-cs/cifar10, its "
+    f"{hub.FORMS}"
 )
 
 _MEMBER = re.compile(r"(?:^|.*/)(data_batch_[1-5]|test_batch)$")
@@ -58,13 +61,12 @@ def read(parameters: ImageParameters, source: Path, progress: Callable[[float], 
     TaskError
         Files are missing or not of their form, or nothing would be left to learn from.
     """
-    shared = (source / "train_images.xz").exists()
-    found = _read_differences(source) if shared else _read_batches(source, progress)
+    found = _read_splits(source, progress)
     images, labels = found["train"]
     held_out, rest = held_out_rows(len(images), parameters.validation_size, parameters.data_seed)
     return TaskData(
         "Image",
-        f"official files, grey, our validation split of seed {parameters.data_seed}",
+        f"{hub.origin(source)}, grey, our validation split of seed {parameters.data_seed}",
         PIXEL_SYMBOLS,
         CLASSES,
         from_images(images[rest], labels[rest]),
@@ -79,6 +81,37 @@ def grey(colours: np.ndarray) -> np.ndarray:
     scaled = colours.astype(np.float32) * np.float32(1 / 255)
     red, green, blue = (scaled[..., channel] * _GREY[channel] for channel in range(3))
     return ((red + green + blue) * np.float32(255.5)).astype(np.uint8)
+
+
+def _read_splits(source: Path, progress: Callable[[float], None] | None) -> dict[str, Split]:
+    if hub.is_hub(source):
+        return {split: _from_files(rows, split, source) for split, rows in hub.read_images(source, progress).items()}
+    if (source / "train_images.xz").exists():
+        return _read_differences(source)
+    return _read_batches(source, progress)
+
+
+def _from_files(rows: list[tuple[bytes, int]], split: str, source: Path) -> Split:
+    """Grey pictures and labels from PNG files."""
+    pictures = require("PIL", "PIL.Image", "reading pictures", "hub")
+    colours = np.empty((len(rows), SIDE, SIDE, 3), dtype=np.uint8)
+    for number, (content, label) in enumerate(rows):
+        try:
+            with pictures.open(io.BytesIO(content), formats=("PNG",)) as picture:
+                colours[number] = _colours(picture)
+        # What a damaged picture can raise has no end.
+        except Exception as error:
+            raise TaskError(f"{source}, row {number} of split {split}: no picture ({error}); get it anew") from error
+        if not 0 <= label < CLASSES:
+            raise TaskError(f"{source}, row {number} of split {split}: label {label}; 0 to {CLASSES - 1} is wanted")
+    return grey(colours), np.array([label for _, label in rows], dtype=np.uint8)
+
+
+def _colours(picture: Any) -> np.ndarray:
+    # Before it is decoded: a small file can hold a picture that fills the memory.
+    if picture.size != (SIDE, SIDE):
+        raise ValueError(f"{picture.width} x {picture.height} pixels")
+    return np.asarray(picture.convert("RGB"))
 
 
 def _read_differences(folder: Path) -> dict[str, Split]:

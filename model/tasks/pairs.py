@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from model.tasks.dataset import TaskData, TaskError, TokenDataset
-from model.tasks.encoding import PAIR_SYMBOLS, SEPARATOR, from_bytes, join_pair
+from model.tasks.encoding import PAIR_SYMBOLS, SEPARATOR, from_bytes, join_pair, split_pair
 from model.tasks.settings import TaskParameters
 from model.tasks.sources import read_file
 from model.tasks.text import Review, read_reviews
@@ -128,6 +128,26 @@ def draw_pairs(
         if label == 0:
             second = _replacement(int(second), films, lengths, ranked[int(labels[second])], random)
         yield reviews[first], reviews[second], label
+
+
+def longest_document(task: TaskData) -> int:
+    """Tokens of the longest document of a task of pairs.
+
+    Raises
+    ------
+    TaskError
+        The task has no separator, or a sequence is not two documents of at least one token.
+    """
+    if task.separator is None:
+        raise TaskError(f"each sequence of {task.name} is one document, not two; choose a task of pairs")
+    longest = 0
+    for dataset in task.splits.values():
+        for index in range(len(dataset)):
+            lengths = [len(document) for document in split_pair(dataset.sequence(index), task.separator)]
+            if not min(lengths):
+                raise TaskError(f"sequence {index} of {task.name} has an empty document; delete its row")
+            longest = max(longest, *lengths)
+    return longest
 
 
 def _replacement(

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from model.tasks import hub
 from model.tasks.dataset import TaskData, TaskError, TokenDataset
 from model.tasks.encoding import BYTE_SYMBOLS, from_bytes
 from model.tasks.settings import TaskParameters
@@ -23,7 +24,8 @@ CLASSES = 2
 LEVELS = ("commonest_label", "naive_bayes")
 SOURCES = (
     "aclImdb_v1.tar.gz or the folder aclImdb in it (ai.stanford.edu/~amaas/data/sentiment), "
-    "or a folder with train.tsv.xz and test.tsv.xz (label, rating, id, text)"
+    "or a folder with train.tsv.xz and test.tsv.xz (label, rating, id, text), or hf:stanfordnlp/imdb, its "
+    f"{hub.FORMS}"
 )
 
 _MEMBER = re.compile(r"(?:^|.*/)(train|test)/(neg|pos)/\d+_\d+\.txt$")
@@ -65,13 +67,15 @@ def read(parameters: TextParameters, source: Path, progress: Callable[[float], N
         "validation": [reviews["train"][row] for row in held_out],
         "test": reviews["test"],
     }
-    origin = f"official files, our validation split of seed {parameters.data_seed}"
+    origin = f"{hub.origin(source)}, our validation split of seed {parameters.data_seed}"
     splits = {name: _dataset(part, parameters.longest_length) for name, part in parts.items()}
     return TaskData("Text", origin, BYTE_SYMBOLS, CLASSES, **splits, separator=None, levels=LEVELS)
 
 
 def read_reviews(source: Path, progress: Callable[[float], None] | None = None) -> dict[str, list[Review]]:
     """All reviews of both splits in a fixed order; raises `TaskError` as `read`."""
+    if hub.is_hub(source):
+        return {split: _labelled(rows, split, source) for split, rows in hub.read_texts(source, progress).items()}
     if (source / "train.tsv.xz").exists():
         return {split: _read_table(source / f"{split}.tsv.xz") for split in ("train", "test")}
     reviews: dict[str, list[Review]] = {"train": [], "test": []}
@@ -91,6 +95,13 @@ def held_out_rows(count: int, held_out: int, seed: int) -> tuple[np.ndarray, np.
         raise TaskError(f"validation_size is {held_out}, but there are {count} rows to learn from; lower it")
     order = np.random.default_rng(seed).permutation(count)
     return np.sort(order[:held_out]), np.sort(order[held_out:])
+
+
+def _labelled(rows: list[tuple[bytes, int]], split: str, source: Path) -> list[Review]:
+    for number, (_, label) in enumerate(rows):
+        if label not in (0, 1):
+            raise TaskError(f"{source}, row {number} of split {split}: label {label}; 0 (against) or 1 (for) is wanted")
+    return [Review(text, label) for text, label in rows]
 
 
 def _read_table(path: Path) -> list[Review]:

@@ -9,6 +9,7 @@ from rmaat.progress import Bar
 SUMMARY = "Convert a task's files, or generate its data, once and for all"
 EXAMPLE = (
     "  rmaat data prepare text --source aclImdb_v1.tar.gz\n"
+    "  rmaat data prepare text --source hf:stanfordnlp/imdb\n"
     "  rmaat data prepare pathfinder --difficulty easy --train-size 20000\n"
     "  rmaat data prepare listops --source lra_release/listops-1000"
 )

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Print the plan of every architecture and way."""
     from model.parameters import ARCHITECTURES, foreign_settings
-    from model.plan import WAYS, plan
+    from model.plan import WAYS, document_length, plan
 
     model, late = _model(options)
     rows = []
@@ -56,18 +56,21 @@ def run(options: argparse.Namespace) -> None:
             )
     header = ("model", "way", "parameters", "memory of a step", "FLOPs/token forward", "FLOPs/token training")
     print(table(rows, header))
+    apart = f"in two documents of {document_length(options.length)}, each " if model.separator else ""
     print(
-        f"{options.length} tokens in {model.segments} segments of {model.segment_length}, float32; memory is what a "
-        "step holds above parameters, gradients and AdamW's moments, which take 16 bytes a parameter"
+        f"{options.length} tokens {apart}in {model.segments} segments of {model.segment_length}, float32; memory is "
+        "what a step holds above parameters, gradients and AdamW's moments, which take 16 bytes a parameter"
     )
 
 
 def _model(options: argparse.Namespace) -> tuple["ModelParameters", dict[str, str]]:
     """The model of the first architecture, and the settings given that it lacks and others may have."""
     from model.parameters import ModelParameters, foreign_settings
+    from model.plan import document_length
 
     model = ModelParameters()
     given = given_settings(options, {path[-1] for path, _, _ in model.parameters()} - set(SETTLED))
     late = {name: given.pop(name) for name in foreign_settings(model.architecture) if name in given}
     model = model.override(given)
-    return model.override({"segments": max(1, -(-options.length // model.segment_length))}), late
+    length = document_length(options.length) if model.separator else options.length
+    return model.override({"segments": max(1, -(-length // model.segment_length))}), late

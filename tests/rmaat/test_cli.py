@@ -359,6 +359,14 @@ def test_the_plan_shows_every_model_and_way(capsys):
     assert (
         failure(capsys, "plan", "--length", 0)[1] == "rmaat: the model takes 1 to 50 tokens, not 0; set more segments"
     )
+    assert main(["plan", "--length", "8001", "--segment-length", "512", "--separator", "15"]) == 0
+    assert "8001 tokens in two documents of 4000, each in 8 segments of 512" in capsys.readouterr().out
+
+
+def test_a_task_of_single_documents_is_not_encoded_as_pairs(capsys):
+    arguments = ["train", "copy", "--out", "run", "--separator", "5", *SMALLER["copy"]]
+    assert "Copy has one document a sequence; set separator to 0" in failure(capsys, *arguments)[1]
+    assert not Path("run").exists()
 
 
 def test_a_simulation_cut_short_is_not_thrown_away_unasked_and_goes_on_with_resume(capsys, monkeypatch):
@@ -419,8 +427,17 @@ def make_source(task: str) -> list[str]:
     return ["--source", "source"]
 
 
-@pytest.mark.parametrize("task", ["text", "image", "retrieval", "same_film", "pathfinder", "copy", "recall", "needle"])
-def test_every_task_is_prepared_listed_trained_and_scored(capsys, task):
+@pytest.mark.parametrize(
+    ("task", "preset"),
+    [
+        *(
+            (task, "small")
+            for task in ("text", "image", "retrieval", "same_film", "pathfinder", "copy", "recall", "needle")
+        ),
+        ("same_film", "two_encodings"),
+    ],
+)
+def test_every_task_is_prepared_listed_trained_and_scored(capsys, task, preset):
     if task == "pathfinder":
         pytest.importorskip("numba")
     settings = SMALLER.get(task, [])
@@ -449,7 +466,7 @@ def test_every_task_is_prepared_listed_trained_and_scored(capsys, task):
         "--batch-size",
         "4",
     ]
-    assert main(["train", task, "--preset", "small", "--out", "run", *settings, *tiny]) == 0
+    assert main(["train", task, "--preset", preset, "--out", "run", *settings, *tiny]) == 0
     assert main(["evaluate", "run"]) == 0
     assert re.search(r"commonest label +\d+\.\d%", capsys.readouterr().out)
 
