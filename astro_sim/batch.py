@@ -9,17 +9,16 @@ import numpy as np
 import xarray as xr
 
 from astro_sim.arrays import Array
-from astro_sim.coupling import build_coupling, sources_to_store
+from astro_sim.coupling import sources_to_store
 from astro_sim.durations import multiples
 from astro_sim.engines.batch_engine import batch_rate, integrate_batch
 from astro_sim.engines.job import Job
 from astro_sim.errors import SimulationError
-from astro_sim.geometry import Geometry, build_geometry
+from astro_sim.geometry import Geometry
 from astro_sim.influence import ANSWERING, MOST_STEPS, PUSHED, SLOPE_STEP, TOLERANCE
 from astro_sim.parameters import SimulationParameters
-from astro_sim.protocol import build_intervals, presynaptic_drive
-from astro_sim.simulation import simulate
-from astro_sim.stability import check_stability
+from astro_sim.protocol import presynaptic_drive
+from astro_sim.simulation import prepare, simulate
 from astro_sim.traces import build_traces
 from rmaat.errors import RmaatError
 
@@ -69,7 +68,7 @@ def simulate_batch(parameters: Sequence[SimulationParameters]) -> list[Outcome]:
         for place, own in enumerate(parameters):
             try:
                 if own.network.presynaptic_neurons * own.network.postsynaptic_neurons <= LARGEST_TOGETHER:
-                    together.append(_prepare(place, own))
+                    together.append(_Point(place, own, *prepare(own)))
                 else:
                     outcomes[place] = simulate(own)
             except RmaatError as error:
@@ -79,22 +78,6 @@ def simulate_batch(parameters: Sequence[SimulationParameters]) -> list[Outcome]:
         for _, group in itertools.groupby(ordered, key=lambda point: kinds[point.kind]):
             outcomes |= _simulate_alike(list(group))
     return [outcomes[place] for place in range(len(parameters))]
-
-
-def _prepare(place: int, parameters: SimulationParameters) -> _Point:
-    network = parameters.network
-    geometry = build_geometry(network)
-    coupling = build_coupling(geometry, network)
-    check_stability(parameters, coupling)
-    job = Job(
-        parameters.form.model(network.presynaptic_neurons),
-        parameters.model,
-        coupling,
-        build_intervals(parameters.protocol, network),
-        parameters.recording.recording_interval,
-        parameters.solver,
-    )
-    return _Point(place, parameters, geometry, job)
 
 
 def _simulate_alike(points: list[_Point]) -> dict[int, Outcome]:

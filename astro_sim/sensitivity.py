@@ -12,7 +12,6 @@ order of these numbers, which cost nothing.
 
 import ast
 import dataclasses
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +21,8 @@ from scipy.integrate import LSODA
 
 from astro_sim.arrays import Array
 from astro_sim.coupling import DenseCoupling, build_coupling
-from astro_sim.engines.batch_engine import LARGEST, BatchCoupling
+from astro_sim.engines.batch_engine import BatchCoupling
+from astro_sim.engines.scipy_engine import LARGEST, quiet, release
 from astro_sim.equations import Model
 from astro_sim.errors import SimulationError
 from astro_sim.geometry import build_geometry
@@ -225,8 +225,7 @@ class _TangentSystem:
         absolute[:, 0] = self._solver.absolute_tolerance
         options: Any = {"rtol": self._solver.relative_tolerance, "atol": absolute.ravel(), "lband": 0, "uband": 0}
         found = np.empty((times.size, *shape))
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
+        with quiet():
             solver = LSODA(rates, interval.start, state.ravel(), interval.end, **options)
             while solver.status == "running":
                 before, message = solver.t, solver.step()
@@ -238,6 +237,7 @@ class _TangentSystem:
                 due = (times > before) & (times <= solver.t)
                 if due.any():
                     found[due] = solver.dense_output()(times[due]).T.reshape(-1, *shape)
+        release(solver)
         return found
 
 

@@ -29,10 +29,9 @@ from astro_sim.errors import Interrupted, SimulationError
 from astro_sim.geometry import Geometry
 from astro_sim.influence import measure_influence
 from astro_sim.parameters import SimulationParameters
-from astro_sim.right_hand_side import RightHandSide
 from astro_sim.simulation import prepare
 from astro_sim.stability import check_increments
-from astro_sim.traces import build_frame, describe_state, open_traces, refused_writes
+from astro_sim.traces import build_traces, describe_state, open_traces, refused_writes
 from rmaat.files import FileError, discard, finish, unfinished, unfinished_folder, write_bytes
 from rmaat.versions import versions
 
@@ -148,8 +147,8 @@ def _create(run: _Run, geometry: Geometry) -> None:
     sources = sources_to_store(geometry.shape)
     influence = measure_influence(job.model, names.model, job.coupling, sources)
     nothing = Solution(stored_times(job), {}, settings(job.solver), ("scipy",))
-    frame = build_frame(names, "scipy", geometry, job, nothing, sources, influence)
-    frame.to_netcdf(run.traces, engine="netcdf4", format="NETCDF4")
+    traces = build_traces(names, "scipy", geometry, job, nothing, sources, influence)
+    traces.to_netcdf(run.traces, engine="netcdf4", format="NETCDF4")
     with netCDF4.Dataset(run.traces, "a") as file:
         # The library would write every value twice.
         file.set_fill_off()
@@ -161,8 +160,7 @@ def _create(run: _Run, geometry: Geometry) -> None:
 
 
 def _check_space(run: _Run) -> None:
-    rate = RightHandSide(run.job.model, run.job.parameters.to_dict(), run.job.coupling)
-    size = stored_times(run.job).size * rate.size * np.dtype(float).itemsize
+    size = stored_times(run.job).size * right_hand_side(run.job).size * np.dtype(float).itemsize
     if size > (free := shutil.disk_usage(run.folder).free):
         raise FileError(
             f"the run stores {size / 1e9:.3g} GB and {run.folder.parent} has {free / 1e9:.3g} GB free; lengthen "

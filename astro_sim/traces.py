@@ -96,26 +96,9 @@ def build_traces(
 ) -> xr.Dataset:
     """Gather a solution and what led to it into a dataset that `write_traces` can write.
 
-    `influence` (source, post, pre) is that of `sources`; distance and coupling are stored for the same.
+    `influence` (source, post, pre) is that of `sources`; distance and coupling are stored for the same. States are left
+    out where `solution` has no values, as of a run that is still to be made.
     """
-    frame = build_frame(parameters, engine, geometry, job, solution, sources, influence)
-    states = {
-        variable.label: (("time", *variable.dims), solution.values[variable.label], describe_state(variable))
-        for variable in job.model.variables
-    }
-    return frame.assign(states)
-
-
-def build_frame(
-    parameters: "SimulationParameters",
-    engine: str,
-    geometry: "Geometry",
-    job: "Job",
-    solution: "Solution",
-    sources: Sequence[tuple[int, int]],
-    influence: Array,
-) -> xr.Dataset:
-    """All of a traces dataset but the states, of which `solution` needs none."""
     protocol = parameters.protocol
     arrays = {
         "presynaptic_drive": presynaptic_drive(job.intervals, solution.times),
@@ -126,8 +109,13 @@ def build_frame(
         "influence": influence,
     }
     data = {name: (DIMS[name], arrays[name], _describe(*_INPUTS[name])) for name in arrays}
-    attributes = _attributes(parameters, engine, solution)
-    return xr.Dataset(data, _coordinates(solution.times, protocol.cycles, job.coupling.shape, sources), attributes)
+    states = {
+        variable.label: (("time", *variable.dims), solution.values[variable.label], describe_state(variable))
+        for variable in job.model.variables
+        if variable.label in solution.values
+    }
+    coordinates = _coordinates(solution.times, protocol.cycles, job.coupling.shape, sources)
+    return xr.Dataset(data, coordinates, _attributes(parameters, engine, solution)).assign(states)
 
 
 def stack_trials(trials: Sequence[xr.Dataset], names: Sequence[str], seeds: Sequence[int]) -> xr.Dataset:

@@ -13,11 +13,9 @@ import argparse
 import dataclasses
 import os
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 # Before NumPy starts its threads: every form gets one, and a product of matrices does not wait for other work.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -41,6 +39,7 @@ from astro_sim.parameters import NetworkParameters
 from astro_sim.simulation import prepare
 from benchmarks.outside import OutsideRun, beside_brian2, beside_nest
 from benchmarks.report import RESULTS, processor, write_report
+from benchmarks.timing import seconds_of
 from rmaat.text import table
 
 KINDS: dict[str, tuple[type[KernelCoupling], str, str]] = {
@@ -76,10 +75,6 @@ class LargeRun:
     """extrapolated from networks of these sides"""
     difference: float
     """largest, of any variable in the first cycle, from the finest run"""
-
-    def ratio_of_applications(self, side: int) -> float:
-        """How many times longer a dense application takes."""
-        return self.dense_application_seconds[side] / self.application_seconds
 
     def ratio_of_runs(self, side: int) -> float:
         """How many times longer the run with dense applications takes."""
@@ -145,7 +140,7 @@ def fit_exponent(seconds: dict[int, float]) -> float:
 
 def measure_small() -> float:
     """Seconds of the default run, 3 x 3 neurons and six cycles, from parameters to traces."""
-    return min(_seconds(simulate) for _ in range(REPEATS))
+    return min(seconds_of(simulate) for _ in range(REPEATS))
 
 
 def measure_large(kind: str, costs: dict[str, dict[int, float]]) -> list[LargeRun]:
@@ -161,7 +156,7 @@ def measure_large(kind: str, costs: dict[str, dict[int, float]]) -> list[LargeRu
     for solver, tolerances in SOLVERS.items():
         chosen = parameters.override({"run_duration": CYCLES * cycle, "method": solver, **tolerances})
         applications, first = _first_cycle(chosen.override({"run_duration": cycle}))
-        seconds = _seconds(lambda chosen=chosen: simulate(chosen))
+        seconds = seconds_of(lambda chosen=chosen: simulate(chosen))
         difference = max(float(np.abs(first.values[name] - finest.values[name]).max()) for name in finest.values)
         runs.append(
             LargeRun(kind, solver, LARGE, CYCLES, seconds, CYCLES * applications, costs[kind][LARGE], dense, difference)
@@ -198,15 +193,9 @@ def _dense(side: int) -> Coupling:
 def _application_seconds(coupling: Coupling) -> float:
     """The shortest mean over several applications."""
     signal = np.random.default_rng(0).normal(size=coupling.shape)
-    count = max(1, round(LEAST_SECONDS / _seconds(lambda: coupling.apply(signal))))
-    repeats = (_seconds(lambda: [coupling.apply(signal) for _ in range(count)]) for _ in range(REPEATS))
+    count = max(1, round(LEAST_SECONDS / seconds_of(lambda: coupling.apply(signal))))
+    repeats = (seconds_of(lambda: [coupling.apply(signal) for _ in range(count)]) for _ in range(REPEATS))
     return min(repeats) / count
-
-
-def _seconds(work: Callable[[], Any]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
 
 
 def _print_costs(costs: dict[str, dict[int, float]], exponents: dict[str, float]) -> None:

@@ -6,7 +6,7 @@ python -m benchmarks.engines [--out benchmarks/results/engines.json]
 import argparse
 import os
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -15,6 +15,7 @@ import xarray as xr
 
 from astro_sim import SimulationParameters, simulate
 from benchmarks.report import RESULTS, processor, write_report
+from benchmarks.timing import seconds_of, timed
 from rmaat.text import table
 
 VARIABLES = (
@@ -35,14 +36,14 @@ def main() -> None:
     options = parser.parse_args()
     parameters = SimulationParameters()
     parameters = parameters.override({"run_duration": options.cycles * parameters.protocol.cycle_duration})
-    reference, seconds_of_scipy = _timed(parameters, "scipy")
-    seconds = {"scipy": seconds_of_scipy}
+    of_scipy, reference = timed(partial(simulate, parameters))
+    seconds = {"scipy": of_scipy}
     differences = []
     with tempfile.TemporaryDirectory() as empty, mock.patch.dict(os.environ, {"RMAAT_CACHE": empty}):
         for step in TIME_STEPS:
-            changed = parameters.override({"time_step": step})
-            traces, seconds[f"brian2, {step} s, with its build"] = _timed(changed, "brian2")
-            _, seconds[f"brian2, {step} s, build kept"] = _timed(changed, "brian2")
+            by_brian2 = partial(simulate, parameters.override({"time_step": step}), "brian2")
+            seconds[f"brian2, {step} s, with its build"], traces = timed(by_brian2)
+            seconds[f"brian2, {step} s, build kept"] = seconds_of(by_brian2)
             differences.append({name: _difference(traces[name], reference[name]) for name in VARIABLES})
     rows = [
         (name, *(f"{found[name]:.1e}" for found in differences), f"{differences[0][name] / differences[1][name]:.2f}")
@@ -52,12 +53,6 @@ def main() -> None:
     print(table([(name, f"{value:.2f} s") for name, value in seconds.items()], ("engine", "time")))
     content = {"cycles": options.cycles, "time_steps": TIME_STEPS, "differences": differences, "seconds": seconds}
     write_report(options.out, "python -m benchmarks.engines", processor(), ("scipy", "numpy", "brian2"), content)
-
-
-def _timed(parameters: SimulationParameters, engine: str) -> tuple[xr.Dataset, float]:
-    started = time.perf_counter()
-    traces = simulate(parameters, engine)
-    return traces, time.perf_counter() - started
 
 
 def _difference(found: xr.DataArray, reference: xr.DataArray) -> float:

@@ -12,24 +12,24 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.nn import functional
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import benchmarks.bare  # noqa: F401 (first, because the rooms below import what it stands in for)
 from astro_sim.simulation import simulate
 from benchmarks.report import RESULTS, processor, write_report
+from benchmarks.steps import eager_softmax, gradient, random_batch, relative_error
+from benchmarks.timing import seconds_of
 from distill.distillation import distil
 from distill.parameters import DistillParameters
 from distill.tables import Tables
-from model.network import SegmentClassifier, build_model
+from model.network import build_model
 from model.parameters import ModelParameters
-from model.peak import peak_memory
+from model.peak import now, peak_memory
 from model.plan import plan
 from model.replay import Amrb, Bptt, Differentiation
 from rmaat.files import write_text
@@ -71,23 +71,22 @@ class Contender:
     """One model under one way to differentiate."""
 
     architecture: str
-    way: Callable[[int], Differentiation]
-    """from the number of segments"""
-    eager_softmax: bool = False
-    """softmax attention as published: scores and probabilities in memory"""
+    way: Differentiation
+    kernels: Callable[[], AbstractContextManager[Any]] = nullcontext
+    """which softmax attention is used"""
 
 
 CONTENDERS = {
-    "RMAAT, AMRB": Contender("rmaat", lambda _: Amrb(1)),
-    "RMAAT, BPTT": Contender("rmaat", lambda _: Bptt()),
-    "RMT as published: eager softmax, BPTT": Contender("rmt", lambda _: Bptt(), eager_softmax=True),
-    "RMT, fused softmax, BPTT": Contender("rmt", lambda _: Bptt()),
-    "RMT, fused softmax, our replay": Contender("rmt", lambda _: Amrb(1)),
-    "RLT, BPTT": Contender("rlt", lambda _: Bptt()),
-    "RLT, our replay": Contender("rlt", lambda _: Amrb(1)),
-    "Transformer, fused softmax": Contender("transformer", lambda _: Bptt()),
-    "Linear Transformer": Contender("linear_transformer", lambda _: Bptt()),
-    "AT": Contender("astromorphic_transformer", lambda _: Bptt()),
+    "RMAAT, AMRB": Contender("rmaat", Amrb(1)),
+    "RMAAT, BPTT": Contender("rmaat", Bptt()),
+    "RMT as published: eager softmax, BPTT": Contender("rmt", Bptt(), kernels=eager_softmax),
+    "RMT, fused softmax, BPTT": Contender("rmt", Bptt()),
+    "RMT, fused softmax, our replay": Contender("rmt", Amrb(1)),
+    "RLT, BPTT": Contender("rlt", Bptt()),
+    "RLT, our replay": Contender("rlt", Amrb(1)),
+    "Transformer, fused softmax": Contender("transformer", Bptt()),
+    "Linear Transformer": Contender("linear_transformer", Bptt()),
+    "AT": Contender("astromorphic_transformer", Bptt()),
 }
 
 MODES = ("eager", "compiled", "graphs")
@@ -135,7 +134,7 @@ def main() -> None:
 def matrix_peak(device: torch.device, side: int) -> float:
     """Operations a second of a large product of matrices in bfloat16: what the device can reach here."""
     left, right = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
-    seconds = min(_seconds(lambda: left @ right, device) for _ in range(10))
+    seconds = min(seconds_of(lambda: left @ right, partial(now, device)) for _ in range(10))
     return 2 * side**3 / seconds
 
 
@@ -147,18 +146,18 @@ def measure_exactness(device: torch.device, scale: Scale) -> list[dict[str, Any]
     model = build_model(parameters, _tables(segments)).to(device)
     exact = build_model(parameters, _tables(segments)).to(device, torch.float64)
     exact.load_state_dict({name: value.double() for name, value in model.state_dict().items()})
-    tokens, labels = _batch(2, segments * scale.segment_length, device)
-    reference = _gradient(exact, tokens, labels, Bptt())
+    batch = random_batch(torch.full((2,), segments * scale.segment_length, device=device))
+    reference = gradient(exact, batch, Bptt())
     results = []
     for precision in (torch.float32, torch.bfloat16):
-        bptt, amrb = (_gradient(model, tokens, labels, way, precision) for way in (Bptt(), Amrb(1)))
+        bptt, amrb = (gradient(model, batch, way, precision) for way in (Bptt(), Amrb(1)))
         results.append(
             {
                 "precision": str(precision).removeprefix("torch."),
                 "same_bits": torch.equal(bptt, amrb),
-                "amrb_from_bptt": _distance(amrb, bptt),
-                "bptt_from_float64": _distance(bptt, reference),
-                "amrb_from_float64": _distance(amrb, reference),
+                "amrb_from_bptt": relative_error(amrb, bptt),
+                "bptt_from_float64": relative_error(bptt, reference),
+                "amrb_from_float64": relative_error(amrb, reference),
             }
         )
     return results
@@ -208,25 +207,23 @@ def measure(
     if mode != "eager":
         model.compile_cell("cudagraphs" if mode == "graphs" else "inductor")
     optimiser = torch.optim.AdamW(model.parameters(), fused=device.type == "cuda")
-    tokens, labels = _batch(batch, length, device)
-    way = contender.way(parameters.segments)
-    lengths = torch.full((batch,), length, device=device)
+    tokens, lengths, labels = random_batch(torch.full((batch,), length, device=device))
     times: dict[str, list[float]] = {"forward": [], "backward": [], "optimiser": []}
 
     def step() -> None:
-        marks = [_now(device)]
+        marks = [now(device)]
         with torch.autocast(device.type, torch.bfloat16):
-            loss = functional.cross_entropy(model(tokens, lengths, way), labels)
-        marks.append(_now(device))
+            loss = functional.cross_entropy(model(tokens, lengths, contender.way), labels)
+        marks.append(now(device))
         loss.backward()
-        marks.append(_now(device))
+        marks.append(now(device))
         optimiser.step()
         optimiser.zero_grad(set_to_none=False)
-        marks.append(_now(device))
+        marks.append(now(device))
         for name, before, after in zip(times, marks, marks[1:], strict=False):
             times[name].append(after - before)
 
-    with _softmax(contender.eager_softmax):
+    with contender.kernels():
         step()
         step()
         memory = peak_memory(step, device)
@@ -259,42 +256,12 @@ def _tables(segments: int) -> Tables:
     return distil(simulate(), DistillParameters(segments=segments))
 
 
-def _batch(batch: int, length: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    tokens = torch.randint(1, 16, (batch, length), device=device)
-    return tokens, torch.randint(0, 10, (batch,), device=device)
-
-
-def _gradient(
-    model: SegmentClassifier,
-    tokens: Tensor,
-    labels: Tensor,
-    way: Differentiation,
-    precision: torch.dtype = torch.float32,
-) -> Tensor:
-    model.zero_grad()
-    lengths = torch.full((len(tokens),), tokens.shape[1], device=tokens.device)
-    reduced = precision == torch.bfloat16
-    with torch.autocast(tokens.device.type, precision) if reduced else nullcontext():
-        loss = functional.cross_entropy(model(tokens, lengths, way), labels)
-    loss.backward()
-    return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]).double()
-
-
-def _distance(found: Tensor, reference: Tensor) -> float:
-    return ((found - reference).norm() / reference.norm()).item()
-
-
-def _softmax(eager: bool) -> AbstractContextManager[Any]:
-    """Softmax attention as torch would choose it, or with all scores in memory, as published."""
-    return sdpa_kernel(SDPBackend.MATH) if eager else nullcontext()
-
-
 def _busy(step: Callable[[], None], device: torch.device) -> float | None:
     """The share of a step's time in which the device computes; None on a CPU, which always does."""
     if device.type != "cuda":
         return None
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profiler:
-        seconds = _seconds(step, device)
+        seconds = seconds_of(step, partial(now, device))
     return sum(event.device_time_total for event in profiler.key_averages()) * 1e-6 / seconds
 
 
@@ -328,18 +295,6 @@ def _row(result: dict[str, Any]) -> tuple[str, ...]:
         f"{result['share_of_matrix_peak']:.1%}",
         "" if busy is None else f"{busy:.0%}",
     )
-
-
-def _now(device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
-
-
-def _seconds(run: Callable[[], Any], device: torch.device) -> float:
-    started = _now(device)
-    run()
-    return _now(device) - started
 
 
 if __name__ == "__main__":

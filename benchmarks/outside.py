@@ -9,8 +9,6 @@ import json
 import os
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ import xarray as xr
 from astro_sim import SimulationParameters, simulate
 from astro_sim.biophysics import LI_RINZEL, CalciumParameters, FrequencyCalciumParameters, constants_of, solve
 from astro_sim.errors import SimulationError
+from benchmarks.timing import timed
 
 NEST_SCRIPT = Path(__file__).with_name("nest_astrocyte.py")
 START = {"calcium": 0.073, "availability": 0.793}
@@ -55,14 +54,14 @@ def beside_brian2(side: int) -> OutsideRun:
         {"presynaptic_neurons": side, "postsynaptic_neurons": side, "coupling_given_by": "spectral_radius"}
     )
     parameters = parameters.override({"run_duration": parameters.protocol.cycle_duration})
-    seconds, ours = _timed(lambda: simulate(parameters))
+    seconds, ours = timed(lambda: simulate(parameters))
     name = f"{side} x {side}, a cycle, dense"
     with tempfile.TemporaryDirectory() as empty, mock.patch.dict(os.environ, {"RMAAT_CACHE": empty}):
         try:
             simulate(parameters, "brian2")
         except SimulationError as error:
             return OutsideRun(name, seconds, f"Brian2: {error}")
-        other_seconds, theirs = _timed(lambda: simulate(parameters, "brian2"))
+        other_seconds, theirs = timed(lambda: simulate(parameters, "brian2"))
     solver = parameters.solver
     other = f"Brian2, dense Synapses, step {solver.time_step:g} s"
     return OutsideRun(name, seconds, other, other_seconds, _largest_difference(ours, theirs), "of the largest")
@@ -75,14 +74,14 @@ def beside_nest(python: str) -> list[OutsideRun]:
 
 
 def _without_nest(name: str) -> OutsideRun:
-    seconds, _ = _timed(lambda: _calcium(name, np.arange(0, DURATION, INTERVAL)))
+    seconds, _ = timed(lambda: _calcium(name, np.arange(0, DURATION, INTERVAL)))
     return OutsideRun(_title(name), seconds, "NEST is not installed")
 
 
 def _beside_nest(python: str, name: str) -> OutsideRun:
     answer = _run_nest(python, *ASTROCYTES[name])
     times = np.array([0.0, *answer["times"]]) / 1000
-    seconds, calcium = _timed(lambda: _calcium(name, times))
+    seconds, calcium = timed(lambda: _calcium(name, times))
     difference = float(np.abs(calcium[1:] - answer["calcium"]).max())
     other = f"NEST {answer['version']}, astrocyte_lr_1994"
     return OutsideRun(_title(name), seconds, other, answer["seconds"], difference, "umol/L")
@@ -130,9 +129,3 @@ def nest_parameters(parameters: CalciumParameters, ip3: float) -> dict[str, floa
 def _largest_difference(ours: xr.Dataset, theirs: xr.Dataset) -> float:
     states = [name for name, values in ours.items() if "time" in values.dims and values.dtype.kind == "f"]
     return max(float(np.abs(theirs[name] - ours[name]).max() / np.abs(ours[name]).max()) for name in states)
-
-
-def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    started = time.perf_counter()
-    result = work()
-    return time.perf_counter() - started, result

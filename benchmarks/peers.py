@@ -11,7 +11,6 @@ import json
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
@@ -23,11 +22,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import benchmarks.bare  # noqa: F401 (first, because the rooms below import what it stands in for)
 from benchmarks.peer_models import CLASSES, PEERS, VOCABULARY, Size
 from benchmarks.report import RESULTS, processor, write_report
+from benchmarks.steps import eager_softmax
+from benchmarks.timing import seconds_of
 from distill.tables import default_tables
 from model.denormals import denormals_flushed
 from model.network import build_model
@@ -85,18 +85,13 @@ def _ours(architecture: str, way: Differentiation, **settings: Any) -> Contender
     return Contender(partial(Ours, architecture, way), **settings)
 
 
-def _eager_softmax() -> AbstractContextManager[Any]:
-    """All scores in memory, as in the published RMT."""
-    return sdpa_kernel(SDPBackend.MATH)
-
-
 CONTENDERS: dict[str, Contender] = {
     "RMAAT, AMRB": _ours("rmaat", Amrb()),
     "RMAAT, AMRB layer by layer": _ours("rmaat", LayerwiseAmrb()),
     "RMAAT, BPTT": _ours("rmaat", Bptt()),
     "RMAAT, AMRB, compiled": _ours("rmaat", Amrb(), compiled=True),
     "RMAAT, BPTT, compiled": _ours("rmaat", Bptt(), compiled=True),
-    "RMT as published: eager softmax, BPTT": _ours("rmt", Bptt(), kernels=_eager_softmax),
+    "RMT as published: eager softmax, BPTT": _ours("rmt", Bptt(), kernels=eager_softmax),
     "RMT, fused softmax, BPTT": _ours("rmt", Bptt()),
     "RMT, fused softmax, our replay": _ours("rmt", Amrb()),
     "RMT at its best: fused, our replay, compiled": _ours("rmt", Amrb(), compiled=True),
@@ -171,7 +166,7 @@ def measure(contender: Contender, size: Size) -> dict[str, Any]:
     # On one sequence the loss soon vanishes, and so do gradients.
     with contender.kernels(), denormals_flushed():
         step()  # gradients and moments exist from here on
-        seconds = [_seconds(step) for _ in range(STEPS)]
+        seconds = [seconds_of(step) for _ in range(STEPS)]
         grown = _resident("VmHWM") - resident
         peak = peak_memory(step, torch.device("cpu"))
     return {
@@ -189,12 +184,6 @@ def _step(module: nn.Module, optimiser: torch.optim.Optimizer, tokens: Tensor) -
         loss.backward()
     optimiser.step()
     optimiser.zero_grad(set_to_none=False)
-
-
-def _seconds(run: Callable[[], None]) -> float:
-    started = time.perf_counter()
-    run()
-    return time.perf_counter() - started
 
 
 def _resident(field: str) -> int:

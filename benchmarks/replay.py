@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.nn import functional
 
 from benchmarks.report import RESULTS, processor, write_report
+from benchmarks.steps import gradient, random_batch, relative_error
 from distill import default_tables
 from model.measure import compare_steps
 from model.network import SegmentClassifier, build_model
@@ -56,13 +55,13 @@ def measure_exactness(device: torch.device) -> list[dict[str, Any]]:
     )
     for dtype, readout in itertools.product((torch.float32, torch.float64), ("last", "every")):
         model = _build(4, device, readout=readout, dropout=0.1).to(dtype)
-        batch = _batch(lengths, device)
-        expected, found = (_gradient(model, batch, way) for way in (Bptt(), Amrb()))
+        batch = random_batch(lengths)
+        expected, found = (gradient(model, batch, way) for way in (Bptt(), Amrb()))
         results.append(
             {
                 "dtype": str(dtype).removeprefix("torch."),
                 "loss": f"{readout} segment",
-                "relative_error": ((found - expected).norm() / expected.norm()).item(),
+                "relative_error": relative_error(found, expected),
                 "same_bits": torch.equal(found, expected),
             }
         )
@@ -76,7 +75,7 @@ def measure_costs(device: torch.device) -> list[dict[str, Any]]:
     results = []
     for segments, batch_size, readout in CASES:
         model = _build(segments, device, dropout=0.1, readout=readout)
-        batch = _batch(torch.full((batch_size,), SEGMENT_LENGTH * segments, device=device), device)
+        batch = Batch(*random_batch(torch.full((batch_size,), SEGMENT_LENGTH * segments, device=device)))
         costs = compare_steps(model, batch, {"BPTT": Bptt()}, repeats=1)
         # A third of BPTT's memory, as an example of a budget.
         budget = MemoryBudget(costs["BPTT"].peak_bytes / 3e6)
@@ -117,18 +116,6 @@ def _build(segments: int, device: torch.device, **changes: Any) -> SegmentClassi
     torch.manual_seed(0)
     parameters = SIZE | {"segment_length": SEGMENT_LENGTH, "segments": segments} | changes
     return build_model(ModelParameters.from_dict(parameters), default_tables()).to(device)
-
-
-def _batch(lengths: Tensor, device: torch.device) -> Batch:
-    tokens = torch.randint(1, 16, (len(lengths), int(lengths.max())), device=device)
-    return Batch(tokens, lengths, torch.zeros(len(lengths), dtype=torch.int64, device=device))
-
-
-def _gradient(model: SegmentClassifier, batch: Batch, way: Differentiation) -> Tensor:
-    model.zero_grad()
-    torch.manual_seed(1)
-    functional.cross_entropy(model(batch.tokens, batch.lengths, way), batch.labels).backward()
-    return torch.cat([parameter.grad.flatten() for parameter in model.parameters() if parameter.grad is not None])
 
 
 if __name__ == "__main__":

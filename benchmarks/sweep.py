@@ -6,10 +6,7 @@ python -m benchmarks.sweep [--points 1000] [--workers 2] [--out benchmarks/resul
 import argparse
 import os
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 # One thread for each process, as the sweep's own workers have; read when NumPy is loaded.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -17,6 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from astro_sim import SimulationParameters, simulate, simulate_batch
 from astro_sim.sweep import InProcess, LocalProcesses, RandomDesign, Workers, parse_axes
 from benchmarks.report import RESULTS, processor, write_report
+from benchmarks.timing import seconds_of
 from distill.sweep import POINTS_TOGETHER, Distillation, RateModelMeasure, sweep
 from rmaat.text import table
 
@@ -58,19 +56,14 @@ def measure(points: int, workers: int) -> dict[str, float]:
         with tempfile.TemporaryDirectory() as folder:
             sweep(base, design, RateModelMeasure(Distillation()), Path(folder) / "parts", by)
 
-    alone = _seconds(lambda: [simulate(record) for record in records[:ALONE]])
+    processes = LocalProcesses(workers)
+    alone = seconds_of(lambda: [simulate(record) for record in records[:ALONE]])
     return {
         "simulated one by one (from a few)": alone / min(ALONE, points) * points,
-        "simulated together, one process": _seconds(together),
-        "simulated together and distilled, one process": _seconds(lambda: distilled(InProcess())),
-        f"simulated together and distilled, {workers} processes": _seconds(lambda: distilled(LocalProcesses(workers))),
+        "simulated together, one process": seconds_of(together),
+        "simulated together and distilled, one process": seconds_of(lambda: distilled(InProcess())),
+        f"simulated together and distilled, {workers} processes": seconds_of(lambda: distilled(processes)),
     }
-
-
-def _seconds(run: Callable[[], Any]) -> float:
-    started = time.perf_counter()
-    run()
-    return time.perf_counter() - started
 
 
 if __name__ == "__main__":

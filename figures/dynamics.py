@@ -1,5 +1,7 @@
 """The dynamics of neurons, synapses and astrocytic processes: figure 3 of the RMAAT paper."""
 
+import math
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -7,7 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
+from numpy.typing import NDArray
 
+from astro_sim.traces import TRIAL
 from figures.style import (
     FACILITATION,
     LONG_TERM,
@@ -20,6 +24,7 @@ from figures.style import (
     paper_style,
     units_of,
 )
+from rmaat.digest import blocks
 
 PANELS = {
     "presynaptic_activity": ("presynaptic\nactivity", "x_j", PRESYNAPTIC),
@@ -41,11 +46,13 @@ def draw_dynamics(traces: xr.Dataset) -> Figure:
     One panel a variable, dimensionless, against time in s. Thin lines are single neurons or synapses, the bold one
     their mean; the stimulus is shaded, and markers on the long-term process show the ends of the cycles, from which the
     retention factors are made. Of a large network 64 neurons or synapses are drawn, evenly chosen; the mean is of all.
+    Trials are drawn into one figure.
 
     Parameters
     ----------
     traces
-        As `astro_sim.read_traces` returns them.
+        As `astro_sim.read_traces` returns them, or as `astro_sim.traces.open_traces` yields them: of a large file only
+        what is drawn stays in memory.
     """
     figure = Figure(figsize=(7, 7.2))
     panels = figure.subplots(len(PANELS), 1, sharex=True)
@@ -75,25 +82,41 @@ def stimulus_spans(traces: xr.Dataset) -> list[tuple[float, float]]:
 
 def _draw_panel(axes: Axes, variable: xr.DataArray) -> None:
     words, symbol, colour = PANELS[str(variable.name)]
-    time, single = variable["time"].values, variable.values.reshape(variable.sizes["time"], -1)
-    chosen = np.linspace(0, single.shape[1] - 1, min(single.shape[1], MOST_SINGLE_LINES)).round().astype(int)
-    axes.plot(time, single[:, chosen], color=colour, linewidth=0.6, alpha=0.55)
+    time, (single, mean) = variable["time"].values, _curves(variable)
+    axes.plot(time, single, color=colour, linewidth=0.6, alpha=0.55)
     # Rimmed, or the mean would vanish among many lines of its colour.
     rim = withStroke(linewidth=2.8, foreground="white")
-    axes.plot(time, single.mean(axis=1), color=colour, linewidth=2, path_effects=[rim])
+    axes.plot(time, mean, color=colour, linewidth=2, path_effects=[rim])
     axes.set_ylabel(axis_label(words + "\n", symbol, units_of(variable)))
     axes.margins(y=0.08)
 
 
+def _curves(variable: xr.DataArray) -> tuple[NDArray, NDArray]:
+    """Curves (time, curve) of some neurons or synapses, evenly chosen, and the mean (time,) of all; read in pieces."""
+    if TRIAL in variable.dims:
+        trials = [_curves(variable.isel({TRIAL: trial})) for trial in range(variable.sizes[TRIAL])]
+        single = np.concatenate([curves for curves, _ in trials], axis=1)
+        return single[:, _evenly(single.shape[1])], np.mean([mean for _, mean in trials], axis=0)
+    chosen = _evenly(math.prod(variable.shape[1:]))
+    rows = (block.reshape(len(block), -1) for block in blocks(variable))
+    single, means = zip(*((each[:, chosen], each.mean(axis=1)) for each in rows), strict=True)
+    return np.concatenate(single), np.concatenate(means)
+
+
+def _evenly(count: int) -> NDArray:
+    return np.linspace(0, count - 1, min(count, MOST_SINGLE_LINES)).round().astype(int)
+
+
 def _mark_cycle_ends(axes: Axes, traces: xr.Dataset) -> None:
     ends = traces["cycle_end"].values
-    mean = traces["long_term_process"].mean(("post", "pre")).sel(time=ends)
+    values = traces["long_term_process"].sel(time=ends)
+    mean = values.mean([dim for dim in values.dims if dim != "time"])
     # Not clipped, as the last marker stands on the right edge.
     axes.plot(ends, mean, "o", color=LONG_TERM, markeredgecolor="black", clip_on=False, zorder=3)
 
 
 def _add_legend(figure: Figure, traces: xr.Dataset) -> None:
-    synapses = traces.sizes["post"] * traces.sizes["pre"]
+    synapses = traces.sizes["post"] * traces.sizes["pre"] * traces.sizes.get(TRIAL, 1)
     single = "each neuron or synapse"
     if synapses > MOST_SINGLE_LINES:
         single = f"single neurons or synapses ({MOST_SINGLE_LINES} of {synapses} synapses)"

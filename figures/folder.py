@@ -2,19 +2,20 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import netCDF4
 from matplotlib.figure import Figure
 
-from astro_sim import read_traces
 from astro_sim.traces import SCHEMA as TRACES
-from distill import read_tables
+from astro_sim.traces import open_traces
+from distill import Tables, read_tables
 from distill.sweep import SCHEMA as SWEEP
 from distill.sweep import read_sweep
 from distill.tables import SCHEMA as TABLES
+from figures import laws, linear_response
 from figures.coupling import draw_coupling
 from figures.dynamics import draw_dynamics
 from figures.errors import FigureError
@@ -26,33 +27,31 @@ from figures.variants import draw_variants
 from model.run_folder import RunFolder
 from rmaat.files import read_text
 
-Drawing = Callable[[], Figure]
-
 
 def draw_all(runs: Path, out: Path) -> list[Path]:
     """Draw the traces, tables, sweeps and run folders in `runs`, at any depth, into `out`; returns the files written.
 
     `sim.nc` with traces gives `sim-dynamics`, with tables `sim-retention`, `sim-variants` and
     `sim-coupling`, with a sweep `sim-sensitivity`; a run folder `listops` gives `listops-training` (`training` where it
-    is `runs` itself); each as PNG and SVG. What lies in a subfolder of `runs` goes to the same subfolder of `out`, so
-    that no two share a name. Hidden folders, `out` itself, other NetCDF files and the copy of its tables in a run
-    folder are passed over.
+    is `runs` itself); each as PNG and SVG. Tables of two to seven runs in one folder give `laws`, too, and those that
+    differ in coupling_strength alone `sim-linear-response`, after the first of them. What lies in a subfolder of `runs`
+    goes to the same subfolder of `out`, so that no two share a name. Hidden folders, `out` itself, other NetCDF files
+    and the copy of its tables in a run folder are passed over.
 
     Raises
     ------
     FigureError
         There is nothing to draw, a run has no validation yet, or an evaluation is damaged.
     SimulationError, TableError, ModelError, FileError
-        Traces, tables or a run folder are damaged or cannot be read, or a figure cannot be written. Everything is read
-        before anything is drawn, and drawn before anything is written.
+        Traces, tables or a run folder are damaged or cannot be read, or a figure cannot be written. Everything is drawn
+        before anything is written.
     """
-    drawings = {stem: drawing for folder in _folders(runs, out) for stem, drawing in _drawings(folder, runs)}
-    if not drawings:
+    figures = {stem: figure for folder in _folders(runs, out) for stem, figure in _drawn(folder, runs)}
+    if not figures:
         raise FigureError(
             f"{runs} holds no traces, tables or run folder to draw; make some with: "
             f"rmaat simulate --out {runs / 'sim.nc'}"
         )
-    figures = {stem: draw() for stem, draw in drawings.items()}
     return [path for stem, figure in figures.items() for path in save_figure(figure, out / stem)]
 
 
@@ -65,35 +64,40 @@ def _folders(runs: Path, out: Path) -> Iterator[Path]:
         )
 
 
-def _drawings(folder: Path, runs: Path) -> Iterator[tuple[Path, Drawing]]:
-    """What one folder holds, read and checked: the stem of each figure, relative to `out`, and what draws it."""
+def _drawn(folder: Path, runs: Path) -> Iterator[tuple[Path, Figure]]:
+    """The figures of what one folder holds, each with its stem, relative to `out`."""
     run, place = RunFolder(folder), folder.relative_to(runs)
     is_run = run.configuration.is_file()
+    tables: dict[str, Tables] = {}
     for path in sorted(folder.glob("*.nc")):
         if not path.is_file() or path.name.startswith(".") or (is_run and path == run.tables):
             continue
-        for name, drawing in _file_drawings(path).items():
-            yield place / f"{path.stem}-{name}", drawing
+        schema = _schema(path)
+        if schema == TRACES:
+            # Drawn while it is open, because it may be larger than memory.
+            with open_traces(path) as traces:
+                figure = draw_dynamics(traces)
+            yield place / f"{path.stem}-dynamics", figure
+        elif schema == TABLES:
+            tables[path.stem] = read_tables(path)
+        elif schema == SWEEP:
+            yield place / f"{path.stem}-sensitivity", draw_sensitivity(read_sweep(path))
+    for name, figure in _drawn_tables(tables):
+        yield place / name, figure
     if is_run and run.metrics.is_file():
-        yield place.with_name(f"{place.name}-training") if place.name else Path("training"), _run_drawing(run)
+        yield place.with_name(f"{place.name}-training") if place.name else Path("training"), _drawn_run(run)
 
 
-def _file_drawings(path: Path) -> dict[str, Drawing]:
-    schema = _schema(path)
-    if schema == TRACES:
-        traces = read_traces(path)
-        return {"dynamics": lambda: draw_dynamics(traces)}
-    if schema == TABLES:
-        tables = read_tables(path)
-        return {
-            "retention": lambda: draw_retention(tables),
-            "variants": lambda: draw_variants(tables),
-            "coupling": lambda: draw_coupling(tables),
-        }
-    if schema == SWEEP:
-        sweep = read_sweep(path)
-        return {"sensitivity": lambda: draw_sensitivity(sweep)}
-    return {}
+def _drawn_tables(tables: Mapping[str, Tables]) -> Iterator[tuple[str, Figure]]:
+    """Figures of each of the tables in a folder, and of those that can be compared."""
+    for stem, each in tables.items():
+        yield f"{stem}-retention", draw_retention(each)
+        yield f"{stem}-variants", draw_variants(each)
+        yield f"{stem}-coupling", draw_coupling(each)
+    for stem, group in linear_response.comparable(tables).items():
+        yield f"{stem}-linear-response", linear_response.draw_linear_response(group)
+    if models := laws.comparable(tables):
+        yield "laws", laws.draw_laws(models)
 
 
 def _schema(path: Path) -> str | None:
@@ -108,10 +112,10 @@ def _schema(path: Path) -> str | None:
     return TRACES
 
 
-def _run_drawing(run: RunFolder) -> Drawing:
+def _drawn_run(run: RunFolder) -> Figure:
     configuration, metrics, evaluation = run.read_configuration(), run.read_metrics(), _read_evaluation(run)
     title = f"Training of {configuration.model.architecture} on {configuration.task}"
-    return lambda: draw_training(metrics, evaluation, title)
+    return draw_training(metrics, evaluation, title)
 
 
 def _read_evaluation(run: RunFolder) -> HeldOutScore | None:

@@ -50,6 +50,18 @@ def draw_laws(tables: Mapping[str, Tables]) -> Figure:
     return figure
 
 
+def comparable(tables: Mapping[str, Tables]) -> dict[str, Tables]:
+    """Those of `tables` that `draw_laws` takes, or none where there are fewer than two or more than it can tell apart.
+
+    Tables brought up from an earlier schema have no curve; of several made from the same traces the first is taken.
+    """
+    names: dict[str, str] = {}
+    for name, each in tables.items():
+        if "long_term_curve" in each.dataset:
+            names.setdefault(each.dataset.attrs["traces_sha256"], name)
+    return {name: tables[name] for name in names.values()} if 2 <= len(names) <= len(COLOURS) else {}
+
+
 def geometric_law(tables: Tables) -> tuple[NDArray, NDArray, float]:
     """Growth of the curve and of the geometric law at the ends of cycles, (cycle,), and the end S of that law.
 

@@ -1,18 +1,19 @@
 """How the measured influence departs from the coupling put in as the coupling grows."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from astro_sim import SimulationParameters
-from astro_sim.coupling import as_matrix, dense_coupling
+from astro_sim.coupling import LARGEST_DENSE, as_matrix, dense_coupling
 from astro_sim.geometry import build_geometry
 from distill import Tables
 from distill.coupling import fit_kernel, linear_response
 from figures.style import REFERENCE, SHORT_TERM, axis_label, paper_style
+from rmaat.records import ParameterError
 
 
 @paper_style()
@@ -54,6 +55,24 @@ def draw_linear_response(tables: Sequence[Tables]) -> Figure:
     axes.set_title("From the coupling put in to the measured influence")
     axes.legend(loc="lower left")
     return figure
+
+
+def comparable(tables: Mapping[str, Tables]) -> dict[str, list[Tables]]:
+    """Those of `tables` that `draw_linear_response` takes together, one for each strength, by the name of the first."""
+    groups: dict[str, dict[float, str]] = {}
+    for name, each in tables.items():
+        try:
+            parameters = SimulationParameters.from_dict(json.loads(each.dataset.attrs["parameters"]))
+        except ParameterError:
+            # Of another model.
+            continue
+        network = parameters.network
+        dense = network.presynaptic_neurons * network.postsynaptic_neurons <= LARGEST_DENSE
+        if dense and network.coupling_given_by == "strength" and network.coupling_strength > 0:
+            others = parameters.override({"coupling_strength": 0.0}).to_dict() | {"references": {}}
+            groups.setdefault(json.dumps(others), {}).setdefault(network.coupling_strength, name)
+    names = [list(group.values()) for group in groups.values() if len(group) > 1]
+    return {group[0]: [tables[name] for name in group] for group in names}
 
 
 def predicted_scales(parameters: SimulationParameters, strengths: NDArray) -> NDArray:

@@ -1,16 +1,14 @@
 """What a training step costs: time, and peak memory above parameters, gradients and moments."""
 
 import statistics
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-import torch
 from torch.nn import functional
 
 from model.network import SegmentClassifier
-from model.peak import peak_memory
+from model.peak import now, peak_memory
 from model.replay import Differentiation
 from model.training import Batch, mixed_precision
 
@@ -40,7 +38,9 @@ def compare_steps(
         run()  # gradients exist and libraries are loaded from here on
     for _ in range(repeats):
         for name, run in steps.items():
-            times[name].append(_timed(run, batch.tokens.device))
+            started = now(batch.tokens.device)
+            run()
+            times[name].append(now(batch.tokens.device) - started)
     costs = {
         name: StepCost(statistics.median(times[name]), peak_memory(run, batch.tokens.device))
         for name, run in steps.items()
@@ -63,11 +63,3 @@ def _step(model: SegmentClassifier, batch: Batch, precision: str, way: Different
     with mixed_precision(precision, batch.tokens.device):
         loss = functional.cross_entropy(model(batch.tokens, batch.lengths, way), batch.labels)
     loss.backward()
-
-
-def _timed(run: Callable[[], None], device: torch.device) -> float:
-    started = time.perf_counter()
-    run()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - started

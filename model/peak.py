@@ -1,6 +1,7 @@
-"""The most memory that a computation holds at once. Needs torch alone."""
+"""The most memory that a computation holds at once, and a clock that waits for the device. Needs torch alone."""
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -32,6 +33,13 @@ def peak_memory(run: Callable[[], None], device: torch.device) -> int:
         total += event.nbytes()
         peak = max(peak, total)
     return peak
+
+
+def now(device: torch.device) -> float:
+    """A clock's time in s, when `device` has done all that it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
 
 
 @contextmanager

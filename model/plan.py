@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from model.errors import ModelError
 from model.pairs import pair_head_widths
 from model.parameters import ModelParameters
-from model.positions import BLOCK, DENSE_TOKENS
+from model.position_sizes import BLOCK, DENSE_TOKENS
 
 WAYS = ("bptt", "amrb", "layerwise")
 FLOAT_BYTES = 4

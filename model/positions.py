@@ -11,10 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-BLOCK = 64
-"""Tokens of a block of the scan: a dense product within, one number carried between."""
-DENSE_TOKENS = 128
-"""Up to here the dense product is the faster one on a CPU, where far entries that underflow slow longer ones down."""
+from model.position_sizes import BLOCK, DENSE_TOKENS
 
 
 def distance_matrix(tokens: int, device: torch.device | None = None) -> Int[Tensor, "token token"]:

@@ -17,3 +17,8 @@ def table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> str:
         for row in (header, *rows)
     ]
     return "\n".join([lines[0], "-" * (sum(widths) + 2 * len(widths) - 2), *lines[1:]])
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 row`, but `2 rows`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -139,7 +139,8 @@ def drift_under_pairs(parameters: PairingPlasticityParameters, lag: float, rate:
     since = (times[:, None] - times) % period
     after = (jumps * np.exp(-since / decay)).sum(axis=1) / -np.expm1(-period / decay)
     lengths = np.diff(times, append=times[0] + period)
-    fall, rise = (time_above(after, lengths, level, decay).sum() / period for level in _thresholds(parameters))
+    thresholds = parameters.depression_threshold, parameters.potentiation_threshold
+    fall, rise = (time_above(after, lengths, level, decay).sum() / period for level in thresholds)
     strength = parameters.potentiation_rate * rise + parameters.depression_rate * fall
     if strength == 0:
         raise ParameterError(
@@ -154,32 +155,6 @@ def drift_under_pairs(parameters: PairingPlasticityParameters, lag: float, rate:
     )
 
 
-def follow_efficacy(
-    parameters: CalciumPlasticityParameters, intervals: Array, jumps: Array, efficacy: Array | float
-) -> Array:
-    """Efficacy (spike, ...) at the end of the `intervals` (spike, ...) in s that follow each of `jumps` of calcium.
-
-    Without noise and without what happens in silence; in closed form between spikes. Calcium is 0 at first.
-    """
-    decay, time_constant = parameters.spine_calcium_time, parameters.efficacy_time_constant
-    falling, rising = parameters.depression_rate / time_constant, parameters.potentiation_rate / time_constant
-    level = rising / (rising + falling)
-    calcium = np.zeros(intervals.shape[1:])
-    found = np.empty_like(intervals)
-    for spike, (length, jump) in enumerate(zip(intervals, jumps, strict=True)):
-        calcium = calcium + jump
-        high, higher = (time_above(calcium, length, threshold, decay) for threshold in _thresholds(parameters))
-        efficacy = level + (efficacy - level) * np.exp(-(rising + falling) * higher)
-        efficacy = efficacy * np.exp(-falling * (high - higher))
-        calcium = calcium * np.exp(-length / decay)
-        found[spike] = efficacy
-    return found
-
-
 def time_above(calcium: Array, lengths: Array, threshold: float, decay: float) -> Array:
     """How long calcium, which decays for `lengths` in s from the values `calcium`, is above `threshold`, in s."""
     return np.clip(decay * np.log(np.maximum(calcium, 1e-300) / threshold), 0, lengths)
-
-
-def _thresholds(parameters: CalciumPlasticityParameters) -> tuple[float, float]:
-    return parameters.depression_threshold, parameters.potentiation_threshold

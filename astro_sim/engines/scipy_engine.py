@@ -127,10 +127,7 @@ def advance(
 def _steps(job: Job, rate: RightHandSide, interval: Interval, state: Array) -> Iterator[Any]:
     """The solver after each of its steps through `interval`."""
     drives = interval.presynaptic_drive, interval.postsynaptic_drive
-    kind, options = METHODS[job.solver.method]
-    tolerances = {"rtol": job.solver.relative_tolerance, "atol": job.solver.absolute_tolerance}
-    with quiet():
-        solver = kind(lambda _, y: rate(y, *drives), interval.start, state, interval.end, **tolerances, **options)
+    solver = make_solver(job.solver, lambda _, y: rate(y, *drives), interval.start, state, interval.end)
     while solver.status == "running":
         with quiet():
             solver.step()
@@ -144,6 +141,21 @@ def _steps(job: Job, rate: RightHandSide, interval: Interval, state: Array) -> I
             _refuse_escape(rate, solver.t, solver.y)
         yield solver
     release(solver)
+
+
+def make_solver(
+    parameters: SolverParameters,
+    rate: Callable[[float, Array], Array],
+    start: float,
+    state: Array,
+    end: float,
+    finer: float = 1.0,
+) -> Any:
+    """The solver of `parameters`, at `state` and ready to step from `start` to `end`, `finer` times as fine."""
+    kind, options = METHODS[parameters.method]
+    tolerances = {"rtol": parameters.relative_tolerance / finer, "atol": parameters.absolute_tolerance / finer}
+    with quiet():
+        return kind(rate, start, state, end, **tolerances, **options)
 
 
 def release(solver: Any) -> None:

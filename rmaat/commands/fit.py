@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rmaat.commands.shared import add_out, assignment, new_file
 from rmaat.progress import Bar
-from rmaat.text import table
+from rmaat.text import counted, table
 
 if TYPE_CHECKING:
     from astro_sim.fit import Fit
@@ -54,7 +54,8 @@ def run(options: argparse.Namespace) -> None:
         found = fit(data, parameters, names, progress)
     found.parameters.save(out)
     _report(found)
-    print(f"{out}: {len(names)} parameters fitted to {data.values.size} rows in {found.runs} runs")
+    varied, rows = counted(len(names), "parameter"), counted(data.values.size, "row")
+    print(f"{out}: {varied} fitted to {rows} in {counted(found.runs, 'run')}")
 
 
 def _report(found: "Fit") -> None:

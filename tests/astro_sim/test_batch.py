@@ -4,6 +4,7 @@ import pytest
 from astro_sim import SimulationError, SimulationParameters, simulate, simulate_batch
 from astro_sim.coupling import build_coupling
 from astro_sim.engines.batch_engine import BatchCoupling
+from astro_sim.engines.scipy_engine import METHODS
 from astro_sim.geometry import build_geometry
 from rmaat.records import ParameterError
 
@@ -50,6 +51,17 @@ def test_sizes_forms_and_restarts_may_differ_and_the_order_is_kept():
     parameters = points(*changes)
     for own, batched in zip(parameters, simulate_batch(parameters), strict=True):
         assert_same(batched, simulate(own))
+
+
+def test_the_explicit_solver_solves_a_batch_as_it_does_single_runs(monkeypatch):
+    only = {"dop853": METHODS["dop853"]}
+    monkeypatch.setattr("astro_sim.engines.scipy_engine.METHODS", only)
+    # Finer than by default, because a run alone adds the error of interpolation over its long steps.
+    explicit = {"method": "dop853", "relative_tolerance": 1e-10, "absolute_tolerance": 1e-14}
+    parameters = points(*(change | explicit for change in VARIED))
+    for own, batched in zip(parameters, simulate_batch(parameters), strict=True):
+        assert_same(batched, simulate(own), tolerance=1e-7)
+        assert "DOP853, one step for all points of a batch" in batched.attrs["solver"]
 
 
 def test_what_else_is_in_the_batch_changes_nothing_beyond_the_tolerance():

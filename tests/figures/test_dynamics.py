@@ -3,7 +3,8 @@ import pytest
 import xarray as xr
 from matplotlib.patches import Rectangle
 
-from astro_sim import SimulationParameters, simulate
+from astro_sim import SimulationParameters, simulate, write_traces
+from astro_sim.traces import VARIED, open_traces, stack_trials
 from figures import draw_dynamics
 from figures.dynamics import MOST_SINGLE_LINES, PANELS, stimulus_spans
 
@@ -105,6 +106,30 @@ def test_of_a_large_network_some_synapses_are_drawn_and_the_legend_says_how_many
         mean[0].get_ydata(), large["synaptic_facilitation"].mean(("post", "pre")).values, rtol=1e-12
     )
     assert "64 of 80 synapses" in figure.legends[0].get_texts()[2].get_text()
+
+
+def curves_of(figure):
+    return [line.get_xydata() for panel in figure.axes for line in panel.lines]
+
+
+def test_a_file_is_drawn_row_by_row_as_it_is_from_memory(traces, tmp_path, monkeypatch):
+    write_traces(traces, tmp_path / "sim.nc")
+    monkeypatch.setattr("rmaat.digest.BLOCK", 1)
+    with open_traces(tmp_path / "sim.nc") as stored:
+        found = curves_of(draw_dynamics(stored))
+    for one, other in zip(found, curves_of(draw_dynamics(traces)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-14)
+
+
+def test_the_curves_of_all_trials_are_drawn_with_one_mean(traces):
+    louder = traces.assign({name: traces[name] * 3 for name in PANELS})
+    figure = draw_dynamics(stack_trials([traces, louder], VARIED, [1, 2]))
+    for panel, name in zip(figure.axes, PANELS, strict=True):
+        single, mean = lines_by_width(panel)
+        values = traces[name].values.reshape(traces.sizes["time"], -1)
+        assert len(single) == 2 * values.shape[1]
+        np.testing.assert_array_equal(single[-1].get_ydata(), 3 * values[:, -1])
+        np.testing.assert_allclose(mean[0].get_ydata(), 2 * values.mean(axis=1), rtol=1e-12)
 
 
 def test_drawing_leaves_the_traces_as_they_were(traces):

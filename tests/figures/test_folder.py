@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from astro_sim import SimulationError, write_traces
-from distill import TableError, write_tables
-from figures import FigureError, draw_all
+from astro_sim import SimulationError, SimulationParameters, simulate, write_traces
+from distill import TableError, Tables, distil, write_tables
+from figures import FigureError, draw_all, laws, linear_response
 from model.errors import ModelError
 from rmaat.errors import RmaatError
 
@@ -207,6 +207,54 @@ def test_tables_are_drawn_from_any_place_in_the_tree(tmp_path, out, tables):
     assert stems(draw_all(tmp_path / "runs", out), out) == {
         f"deep/er/t-{name}" for name in ("retention", "variants", "coupling")
     }
+
+
+@pytest.fixture(scope="module")
+def models():
+    """Three tables by name: two that differ in coupling strength alone, and one of another growth."""
+    changes = {
+        "strong": {"coupling_strength": 0.05},
+        "weak": {"coupling_strength": 0.01},
+        "soft": {"coupling_strength": 0.02, "long_term_growth": "soft_bound"},
+    }
+    short = SimulationParameters().override({"run_duration": 150, "recording_interval": 2.5})
+    return {name: distil(simulate(short.override(change))) for name, change in changes.items()}
+
+
+@pytest.mark.usefixtures("unrendered")
+def test_tables_of_one_folder_are_compared_where_they_can_be(tmp_path, out, models):
+    for name, each in models.items():
+        write_tables(each, tmp_path / "runs" / "models" / f"{name}.nc")
+    write_tables(models["weak"], tmp_path / "runs" / "alone.nc")
+    found = stems(draw_all(tmp_path / "runs", out), out)
+    alike = {f"{stem}-{figure}" for stem in models for figure in ("retention", "variants", "coupling")}
+    compared = {"laws", "strong-linear-response"}
+    assert {stem for stem in found if stem.startswith("models/")} == {f"models/{name}" for name in alike | compared}
+    assert len(found) == 3 * 4 + 2
+
+
+@pytest.mark.parametrize(("runs", "drawn"), [(1, False), (7, True), (8, False)])
+def test_laws_are_compared_of_as_many_runs_as_one_can_tell_apart(models, runs, drawn):
+    dataset = models["weak"].dataset
+    tables = {str(run): Tables(dataset.assign_attrs(traces_sha256=f"{run:064x}")) for run in range(runs)}
+    assert bool(laws.comparable(tables)) == drawn
+
+
+def test_tables_of_the_same_run_are_not_compared(models):
+    twice = {"one": models["weak"], "other": models["weak"]}
+    assert not laws.comparable(twice)
+    assert not linear_response.comparable(twice)
+
+
+def test_tables_without_the_curve_are_not_compared(models):
+    old = {name: Tables(each.dataset.drop_vars("long_term_curve")) for name, each in models.items()}
+    assert not laws.comparable(old)
+
+
+def test_the_response_of_another_model_is_not_compared(models):
+    other = json.dumps({"network": {}, "calcium": {}})
+    foreign = {name: Tables(each.dataset.assign_attrs(parameters=other)) for name, each in models.items()}
+    assert not linear_response.comparable(foreign)
 
 
 def test_drawing_loads_neither_torch_nor_brian2_nor_pyplot_and_importing_not_even_matplotlib(runs, out):

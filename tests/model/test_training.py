@@ -26,8 +26,6 @@ from model.tasks import TokenDataset
 from model.training import choose_device, differentiation, evaluate_split, learning_rate, train
 from rmaat.files import FileError
 
-LEVELS = ("commonest_label", "root_operator")
-
 
 def weights(folder, file="model.safetensors"):
     return safetensors.torch.load((newest(folder, CHECKPOINT) / file).read_bytes())

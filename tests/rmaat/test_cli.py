@@ -79,10 +79,11 @@ def test_help_teaches_by_an_example(capsys, name):
     assert f"  rmaat {name} " in capsys.readouterr().out
 
 
-def test_help_loads_neither_torch_nor_the_simulator():
+@pytest.mark.parametrize("words", [["train", "--help"], ["plan", "--length", "2048"]])
+def test_help_and_plans_load_neither_torch_nor_the_simulator(words):
     code = (
         "import sys, rmaat.cli\n"
-        "try: rmaat.cli.main(['train', '--help'])\n"
+        f"try: rmaat.cli.main({words})\n"
         "except SystemExit: pass\n"
         "print(sorted({'torch', 'scipy', 'xarray', 'brian2', 'matplotlib'} & set(sys.modules)))"
     )

@@ -20,7 +20,7 @@ def test_parameters_are_fitted_written_and_simulated_again(capsys):
     assert main(["fit", "target.csv", "--vary", "long_term_time_constant=200", "--out", "fitted.yaml", *FAST]) == 0
     printed = capsys.readouterr().out
     assert "long_term_time_constant" in printed
-    assert "fitted.yaml: 1 parameters fitted to 2 rows" in printed
+    assert "fitted.yaml: 1 parameter fitted to 2 rows" in printed
     fitted = SimulationParameters.load(Path("fitted.yaml"))
     assert fitted.model.long_term_time_constant == pytest.approx(100, rel=1e-2)
     assert fitted.references == {"long_term_time_constant": "fitted to target.csv"}

@@ -7,7 +7,6 @@ from astro_sim.biophysics.plasticity import (
     CalciumPlasticityParameters,
     PairingPlasticityParameters,
     drift_under_pairs,
-    follow_efficacy,
     time_above,
 )
 from rmaat.records import ParameterError
@@ -39,7 +38,7 @@ def test_the_drift_is_that_of_shares_of_time_found_on_a_fine_grid(lag: float, ra
 
 
 @pytest.mark.parametrize("start", [0.0, 1.0])
-def test_efficacy_followed_from_spike_to_spike_goes_as_the_drift_says(start: float):
+def test_efficacy_followed_from_spike_to_spike_goes_as_the_drift_says(start: float, follow_efficacy):
     lag = 0.03
     intervals = np.tile([lag - PAIRING.presynaptic_delay, 1 - lag + PAIRING.presynaptic_delay], PAIRS)[:, None]
     jumps = np.tile([PAIRING.presynaptic_calcium, PAIRING.postsynaptic_calcium], PAIRS)[:, None]
@@ -49,7 +48,7 @@ def test_efficacy_followed_from_spike_to_spike_goes_as_the_drift_says(start: flo
     np.testing.assert_allclose(found[1::2, 0], [drift.mean(start, pair + 1) for pair in range(PAIRS)], atol=2e-3)
 
 
-def test_efficacy_followed_from_spike_to_spike_is_what_small_steps_make_of_it():
+def test_efficacy_followed_from_spike_to_spike_is_what_small_steps_make_of_it(follow_efficacy):
     parameters, generator = CalciumPlasticityParameters(), np.random.default_rng(1)
     intervals, jumps = generator.exponential(0.02, (40, 1)), generator.choice([1.0, 0.275865], (40, 1))
     calcium, efficacy, step = 0.0, 0.2, 2e-6

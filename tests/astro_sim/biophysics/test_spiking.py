@@ -13,7 +13,6 @@ import xarray as xr
 from astro_sim import read_traces, write_traces
 from astro_sim.biophysics import spiking
 from astro_sim.biophysics.calcium import PROCESS
-from astro_sim.biophysics.plasticity import follow_efficacy
 from astro_sim.biophysics.spiking import VARIABLES, find_rest, measure_influence, simulate_biophysical, simulate_trials
 from astro_sim.biophysics.spiking_parameters import BiophysicalParameters, GraupnerBrunelPlasticity
 from astro_sim.biophysics.system import constants_of
@@ -147,7 +146,7 @@ def test_an_interrupt_ends_the_compiled_network(monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.mark.brian2
-def test_the_long_term_process_follows_efficacy_as_the_closed_form_has_it_between_the_spikes_that_were():
+def test_the_long_term_process_follows_efficacy_as_the_closed_form_has_it_between_the_spikes_that_were(follow_efficacy):
     step = 0.001
     parameters = BRIEF.changed({"plasticity": {"kind": "graupner_brunel", "long_term_time_constant": 1.0}})
     quick = {"run_duration": 1.0, "cycle_duration": 1.0, "stimulus_duration": 0.5, "time_step": step}
