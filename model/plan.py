@@ -296,6 +296,6 @@ def _last_rows(model: ModelParameters) -> float:
     if not _is_state_space(model):
         return 0.0
     size, _ = _power_blocks(model)
-    # Made again for two directions and as factors of a real product, and their gradients.
-    powers = 9 * 2 * model.state_size * size
+    # Sizes, cosines and sines for starts and places; for both directions; as factors of a real product; gradients.
+    powers = 15 * 2 * model.state_size * size
     return 2 * model.layers * _rows(model) + powers

@@ -87,12 +87,19 @@ def sum_of_powers(
     size = math.isqrt(tokens - 1) + 1
     places = torch.arange(size, device=weights.device)
     starts = size * torch.arange(-(-tokens // size), device=weights.device)
-    at_start = weights[..., None] * torch.exp(logarithms[..., None] * starts)
-    within = torch.exp(logarithms[..., None] * places)
+    at_start = weights[..., None] * _powers(logarithms, starts)
+    within = _powers(logarithms, places)
     # The real part of a complex product, as one real product.
     left = torch.cat([at_start.real, -at_start.imag], dim=2).permute(1, 0, 3, 2).flatten(1, 2)
     right = torch.cat([within.real, within.imag], dim=1)
     return (2 * left @ right).unflatten(1, (2, -1)).flatten(2)[..., :tokens]
+
+
+def _powers(logarithms: Tensor, exponents: Tensor) -> Tensor:
+    """exp(l z), from real functions: the complex one is not vectorised on a CPU."""
+    size = torch.exp(logarithms.real[..., None] * exponents)
+    angle = logarithms.imag[..., None] * exponents
+    return torch.complex(size * angle.cos(), size * angle.sin())
 
 
 def two_sided(
