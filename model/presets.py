@@ -74,12 +74,12 @@ def _paper(vocabulary: int, classes: int, segments: int, segment_length: int) ->
 def _diagnostic(parameters: DiagnosticParameters, vocabulary: int) -> Preset:
     """Four segments, the answer and the question in different ones."""
     model = dataclasses.replace(_small(vocabulary, parameters.values, 4, parameters.length // 4), readout="last")
-    training = TrainingParameters(steps=2000, batch_size=32, validate_every=500)
+    training = TrainingParameters(steps=1000, batch_size=16, warmup_steps=50, validate_every=250)
     return Preset(parameters, model, training, "512 tokens in 4 segments, 20,000 samples: minutes on a CPU core")
 
 
 _SMALL = TrainingParameters(
-    steps=600, batch_size=16, learning_rate=2e-3, warmup_steps=50, validate_every=200, most_scored=5000
+    steps=400, batch_size=16, learning_rate=2e-3, warmup_steps=50, validate_every=200, most_scored=2500
 )
 _SMALL_PAIRS = dataclasses.replace(_SMALL, batch_size=8)
 
