@@ -2,6 +2,8 @@
 
 import argparse
 import dataclasses
+import math
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,14 +19,16 @@ if TYPE_CHECKING:
 SUMMARY = "Train RMAAT or a baseline"
 EXAMPLE = (
     "  rmaat train listops --tables runs/tables.nc --out runs/listops\n"
-    "  rmaat train listops --architecture rmt --differentiation bptt --out runs/rmt\n"
+    "  rmaat train listops --contender rmt --out runs/rmt\n"
     "  rmaat train listops --preset paper --official-files lra_release/listops-1000 --out runs/official\n"
+    "  rmaat train text --preset paper --minutes 8 --resume --out runs/text\n"
     "  torchrun --nproc-per-node=2 -m rmaat train listops --out runs/two"
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `rmaat train`."""
+    from model.contenders import CONTENDERS
     from model.presets import PRESETS
     from model.tasks.library import TASKS
 
@@ -34,9 +38,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("task", choices=tuple(PRESETS), help="the task to learn")
     parser.add_argument("--preset", metavar="NAME", help=f"{presets} [default: the task's first]".replace("%", "%%"))
+    parser.add_argument(
+        "--contender",
+        choices=tuple(CONTENDERS),
+        metavar="NAME",
+        help="a model of the comparisons of rmaat reproduce, in place of the preset's RMAAT: "
+        + ", ".join(f"{name} ({contender.title})" for name, contender in CONTENDERS.items()),
+    )
     parser.add_argument("--tables", type=Path, help="what rmaat distill wrote [default: the tables of the package]")
     parser.add_argument("--out", type=Path, required=True, help="run folder; must not exist yet")
     parser.add_argument("--resume", action="store_true", help="go on with the run that stands in the run folder")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        help="stop after this long, with exit status 75 where steps are left; --resume goes on to the same bits",
+    )
     parser.add_argument(
         "--source",
         "--official-files",
@@ -58,14 +74,24 @@ def run(options: argparse.Namespace) -> None:
     from distill import default_tables, read_tables
     from model.training import train
 
+    started = time.monotonic()
     preset = _preset(options)
     tables = read_tables(options.tables) if options.tables else default_tables()
     if not options.resume:
         refuse_existing(options.out, "resume it with --resume, or choose another --out")
     task = load_task(preset.task_parameters, options.source, options.data)
     configuration = preset.configuration(task, options.source)
+    end = math.inf if options.minutes is None else started + 60 * options.minutes
     with Bar("train") as progress:
-        best = train(configuration, task, tables, options.out, resume=options.resume, progress=progress)
+        best = train(
+            configuration,
+            task,
+            tables,
+            options.out,
+            resume=options.resume,
+            is_over=lambda: time.monotonic() >= end,
+            progress=progress,
+        )
     if not is_first_process():
         return
     print(f"{options.out}: best validation accuracy {best.accuracy:.1%}; score it with: rmaat evaluate {options.out}")
@@ -73,6 +99,7 @@ def run(options: argparse.Namespace) -> None:
 
 def _preset(options: argparse.Namespace) -> "Preset":
     """The chosen preset, with the options that were given in its place."""
+    from model.contenders import CONTENDERS
     from model.parameters import foreign_settings
     from model.presets import PRESETS
 
@@ -81,6 +108,10 @@ def _preset(options: argparse.Namespace) -> "Preset":
     if name not in presets:
         raise UsageError(unknown_name(f"preset of {options.task}", name, presets))
     preset = presets[name]
+    if options.contender is not None:
+        if options.architecture is not None:
+            raise UsageError(f"--contender {options.contender} is an architecture already; leave --architecture out")
+        preset = CONTENDERS[options.contender].change(preset)
     given = given_settings(options, _names(preset.model) - {"architecture"})
     # What the preset's architecture lacks may be a setting of the one that is asked for.
     late = {name: given.pop(name) for name in foreign_settings(preset.model.architecture) if name in given}

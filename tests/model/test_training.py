@@ -17,13 +17,13 @@ from torch import nn
 
 from distill import Tables
 from model.checkpoint import BEST, CHECKPOINT, load_model, load_state, newest
-from model.errors import Interrupted, ModelError
+from model.errors import Interrupted, ModelError, OutOfTime
 from model.evaluation import evaluate, load_run
 from model.parameters import TrainingParameters
 from model.replay import Amrb, Bptt, LayerwiseAmrb, MemoryBudget, Truncated
 from model.run_folder import METRICS, RunFolder
 from model.tasks import TokenDataset
-from model.training import choose_device, differentiation, evaluate_split, learning_rate, train
+from model.training import choose_device, differentiation, evaluate_split, learning_rate, scored_rows, train
 from rmaat.files import FileError
 
 
@@ -75,7 +75,7 @@ def test_an_interrupted_run_resumes_to_the_same_weights_as_one_that_was_not(
     task, configuration, tables, tmp_path, step
 ):
     train(configuration, task, tables, tmp_path / "whole")
-    with pytest.raises(Interrupted, match=f"after step {step + 1}; continue the same command with --resume"):
+    with pytest.raises(Interrupted, match=f"after step {step + 1} of 12; continue the same command with --resume"):
         train(configuration, task, tables, tmp_path / "cut", progress=InterruptAfter(step, 12))
     train(configuration, task, tables, tmp_path / "cut", resume=True)
     assert_same_weights(tmp_path / "whole", tmp_path / "cut")
@@ -83,6 +83,55 @@ def test_an_interrupted_run_resumes_to_the_same_weights_as_one_that_was_not(
     for row in (*whole, *cut):
         del row["seconds"]
     assert whole == cut
+
+
+def test_slices_of_a_run_end_on_time_and_give_the_bits_of_one_run(task, configuration, tables, tmp_path):
+    train(configuration, task, tables, tmp_path / "whole")
+    for end in (5, 10):
+        # Asked after every step, the fifth time it is over.
+        asked = iter([False] * 4 + [True])
+        with pytest.raises(OutOfTime, match=f"out of time after step {end} of 12"):
+            train(configuration, task, tables, tmp_path / "cut", resume=end > 5, is_over=asked.__next__)
+    train(configuration, task, tables, tmp_path / "cut", resume=True)
+    assert_same_weights(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_numbers_below_the_normal_range_are_zero_in_training_and_not_after(task, configuration, tables, tmp_path):
+    seen = set()
+
+    def smallest(*_):
+        seen.add((torch.full((1,), 1e-30) * 1e-10).item())
+
+    train(configuration, task, tables, tmp_path / "run", progress=smallest)
+    assert seen == {0.0}
+    smallest()
+    assert max(seen) > 0
+
+
+def test_a_part_of_a_split_is_scored_evenly_spread(task, configuration, tables, tmp_path):
+    assert (
+        scored_rows(10, 0).tolist() == scored_rows(10, 10).tolist() == scored_rows(10, 99).tolist() == list(range(10))
+    )
+    assert scored_rows(10, 4).tolist() == [0, 2, 5, 7]
+    few = replace(configuration, training=replace(configuration.training, most_scored=7))
+    train(few, task, tables, tmp_path / "run")
+    result = evaluate(tmp_path / "run", task)
+    assert result.samples == 7
+    rows = task.test.tokens, task.test.offsets
+    part = TokenDataset.from_sequences(
+        [rows[0][rows[1][i] : rows[1][i + 1]].tobytes() for i in scored_rows(40, 7)],
+        task.test.labels[scored_rows(40, 7)].tolist(),
+    )
+    score = evaluate_split(load_run(RunFolder(tmp_path / "run")), part, configuration.training)
+    assert (score.accuracy, score.loss) == pytest.approx((result.accuracy, result.loss), rel=1e-6)
+
+
+def test_an_evaluation_says_what_the_training_cost(task, configuration, tables, tmp_path):
+    train(configuration, task, tables, tmp_path / "run")
+    result = evaluate(tmp_path / "run", task)
+    assert result.seconds == load_state(newest(tmp_path / "run", CHECKPOINT)).seconds > 0
+    graph = 16 * 20 * configuration.model.width * 4
+    assert graph < result.peak_bytes < 100 * graph
 
 
 def test_a_run_folder_holds_what_ordinary_tools_read(task, configuration, tables, tmp_path):

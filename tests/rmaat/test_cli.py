@@ -1,5 +1,6 @@
 """The command: what a user types, what comes out, and how bad input ends."""
 
+import dataclasses
 import json
 import lzma
 import os
@@ -470,6 +471,58 @@ def test_every_task_is_prepared_listed_trained_and_scored(capsys, task, preset):
     assert main(["train", task, "--preset", preset, "--out", "run", *settings, *tiny]) == 0
     assert main(["evaluate", "run"]) == 0
     assert re.search(r"commonest label +\d+\.\d%", capsys.readouterr().out)
+
+
+@pytest.fixture
+def tiny_copy(monkeypatch):
+    """A preset of the copy task that trains in no time, and a study of two models."""
+    from model.presets import PRESETS
+    from model.study import STUDIES, Study
+
+    small = PRESETS["copy"]["small"]
+    task = dataclasses.replace(small.task_parameters, train_size=30, validation_size=10, test_size=10)
+    model = small.model.override({"width": 8, "heads": 2, "layers": 1})
+    training = small.training.override({"steps": 3, "batch_size": 4, "validate_every": 3})
+    tiny = dataclasses.replace(small, task_parameters=task, model=model, training=training)
+    monkeypatch.setitem(PRESETS["copy"], "tiny", tiny)
+    monkeypatch.setitem(STUDIES, "pair", Study("Two models", ("copy",), ("rmaat", "no_memory")))
+
+
+@pytest.mark.usefixtures("tiny_copy")
+def test_a_study_stops_on_time_goes_on_and_writes_its_table(capsys):
+    command = ["reproduce", "pair", "--preset", "tiny", "--seeds", "1", "--workers", "2"]
+    status, line = failure(capsys, *command, "--budget", "0s")
+    assert status == 75, line
+    assert "out of time with 2 of 2 runs to go; the same command goes on" in line
+    assert main(command) == 0
+    page = capsys.readouterr().out
+    assert re.search(r"\| RMAAT without memory \| \d+\.\d \(1\) \|", page)
+    place = Path("runs/reproduce/tiny")
+    assert sorted(path.suffix for path in place.glob("pair.*")) == [".csv", ".md", ".png", ".svg"]
+    assert (place / "copy" / "rmaat" / "seed-0" / "evaluation.json").exists()
+
+
+def test_a_study_names_what_is_wrong_with_its_options(capsys):
+    for options, words in (
+        (["--budget", "soon"], "'soon' is no duration"),
+        (["--seeds", "0"], "each must be at least 1"),
+        (["--tasks", "txt"], "perhaps you meant text"),
+        (["--tasks", "text"], "none of the tasks of table1 has data"),
+    ):
+        status, line = failure(capsys, "reproduce", "table1", *options)
+        assert status in (1, 2)
+        assert words in line
+
+
+@pytest.mark.usefixtures("tiny_copy")
+def test_a_training_is_cut_into_slices(capsys):
+    command = ["train", "copy", "--preset", "tiny", "--contender", "no_memory", "--out", "run"]
+    status, line = failure(capsys, *command, "--minutes", "0")
+    assert (status, "out of time after step 1 of 3; continue the same command with --resume" in line) == (75, True)
+    assert main([*command, "--resume"]) == 0
+    assert json.loads(Path("run/configuration.json").read_text())["model"]["memory_tokens"] == 0
+    status, line = failure(capsys, *command, "--architecture", "rmt")
+    assert (status, "leave --architecture out" in line) == (2, True)
 
 
 def test_data_that_are_not_there_name_the_command_and_the_place_to_get_them(capsys):

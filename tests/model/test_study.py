@@ -1,0 +1,152 @@
+"""A study trains what is missing, skips what is done, stops on time, and says what it found."""
+
+import csv
+import dataclasses
+import io
+import json
+
+import pytest
+
+from model.errors import ModelError, OutOfTime
+from model.parameters import ModelParameters, TrainingParameters
+from model.presets import PRESETS, Preset
+from model.run_folder import RunFolder
+from model.study import Study, carry_out, runs_of, without_data
+from model.study_report import findings, markdown, write_csv
+from model.tasks.diagnostics import NeedleParameters
+
+STUDY = Study("Two models", ("needle", "text"), ("rmt", "rmaat"))
+
+
+def ignore(fraction, note=""):
+    pass
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    task = NeedleParameters(length=20, gap=5, train_size=60, validation_size=20, test_size=30)
+    model = ModelParameters(
+        vocabulary=21, classes=10, width=8, heads=2, layers=1, feed_forward_width=8, segment_length=5, segments=4,
+        memory_tokens=2,
+    )  # fmt: skip
+    training = TrainingParameters(steps=4, batch_size=8, warmup_steps=1, validate_every=2, device="cpu")
+    return Preset(task, model, training, "for the test")
+
+
+@pytest.fixture
+def presets(tiny, monkeypatch):
+    for task in STUDY.tasks:
+        monkeypatch.setitem(PRESETS[task], "tiny", tiny)
+
+
+@pytest.fixture(scope="module")
+def finished(tiny, tmp_path_factory):
+    """Two contenders, two seeds, done by two workers."""
+    out = tmp_path_factory.mktemp("study")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PRESETS["needle"], "tiny", tiny)
+        runs = runs_of(STUDY, "tiny", 2, out, ["needle"])
+        shares = []
+        assert without_data(runs, out / "data", ignore) == {}
+        carry_out(runs, out / "data", 2, 1e9, lambda fraction, note: shares.append((fraction, note)))
+    return out, runs, shares
+
+
+@pytest.mark.usefixtures("presets")
+def test_the_first_seed_of_all_comes_before_the_second_of_any(tmp_path):
+    runs = runs_of(STUDY, "tiny", 2, tmp_path)
+    assert [(run.task, run.contender, run.seed) for run in runs[:5]] == [
+        ("needle", "rmt", 0), ("needle", "rmaat", 0), ("text", "rmt", 0), ("text", "rmaat", 0), ("needle", "rmt", 1),
+    ]  # fmt: skip
+    assert len({run.place for run in runs}) == len(runs) == 8
+    assert runs[1].place == tmp_path / "tiny" / "needle" / "rmaat" / "seed-0"
+
+
+def test_all_runs_are_trained_and_scored_with_progress_to_the_end(finished):
+    _, runs, shares = finished
+    assert all(run.is_done() for run in runs)
+    assert shares[-1] == (1.0, "4 of 4 runs")
+    assert [fraction for fraction, _ in shares] == sorted(fraction for fraction, _ in shares)
+    for run in runs:
+        configuration = RunFolder(run.place).read_configuration()
+        assert (configuration.model, configuration.training) == (run.preset.model, run.preset.training)
+        assert configuration.training.seed == run.seed
+
+
+def test_what_is_done_is_not_done_again(finished):
+    out, runs, _ = finished
+    before = {run.name: RunFolder(run.place).evaluation.stat().st_mtime_ns for run in runs}
+    carry_out(runs, out / "data", 1, 1e9, ignore)
+    assert before == {run.name: RunFolder(run.place).evaluation.stat().st_mtime_ns for run in runs}
+
+
+def test_a_run_without_its_score_is_scored_and_one_of_other_settings_is_refused_by_name(finished, tmp_path):
+    out, runs, _ = finished
+    path = RunFolder(runs[0].place).evaluation
+    score = json.loads(path.read_text())
+    path.unlink()
+    other = dataclasses.replace(runs[1].preset, training=dataclasses.replace(runs[1].preset.training, batch_size=9))
+    clash = dataclasses.replace(runs[1], preset=other, place=tmp_path / "needle" / "rmaat" / "seed-0")
+    clash.place.parent.mkdir(parents=True)
+    clash.place.symlink_to(runs[1].place)
+    RunFolder(clash.place).evaluation.rename(tmp_path / "kept.json")
+    try:
+        with pytest.raises(ModelError, match=r"run of needle, rmaat, seed 0 failed.*batch_size"):
+            carry_out([clash, runs[0]], out / "data", 1, 1e9, ignore)
+    finally:
+        (tmp_path / "kept.json").rename(RunFolder(runs[1].place).evaluation)
+    again = json.loads(path.read_text())
+    assert {**again, "peak_bytes": 0} == {**score, "peak_bytes": 0}
+
+
+@pytest.mark.usefixtures("presets")
+def test_out_of_time_says_what_is_left_and_trains_nothing_more(tmp_path):
+    runs = runs_of(STUDY, "tiny", 1, tmp_path, ["needle"])
+    with pytest.raises(OutOfTime, match="2 of 2 runs to go") as caught:
+        carry_out(runs, tmp_path / "data", 1, 0.0, ignore)
+    assert caught.value.exit_status == 75
+    assert not any(run.place.exists() for run in runs)
+
+
+def test_a_task_without_data_is_named_with_what_to_do(tmp_path):
+    runs = runs_of(STUDY, "small", 1, tmp_path, ["text"])
+    missing = without_data(runs, tmp_path / "data", ignore)
+    assert list(missing) == ["text"]
+    assert "rmaat data prepare text" in missing["text"]
+
+
+def test_the_page_sets_ours_beside_the_papers_and_the_levels(finished, tmp_path):
+    _, runs, _ = finished
+    found = findings(runs)
+    assert [(finding.contender, finding.seeds) for finding in found] == [("rmt", 2), ("rmaat", 2)]
+    scores = [
+        json.loads(RunFolder(run.place).evaluation.read_text())["accuracy"] for run in runs if run.contender == "rmt"
+    ]
+    assert found[0].accuracy == pytest.approx(100 * sum(scores) / 2)
+    assert found[0].spread == pytest.approx(100 * abs(scores[0] - scores[1]) / 2**0.5)
+    page = markdown(STUDY, "tiny", runs, found, "rmaat reproduce two")
+    assert "4 of 4 runs are done" in page
+    assert f"| RMT | {found[0].accuracy:.1f} ± {found[0].spread:.1f} (2) |" in page
+    assert "| no model: commonest label |" in page
+    write_csv(tmp_path / "two.csv", found)
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "two.csv").read_text())))
+    assert [row["contender"] for row in rows] == ["rmt", "rmaat"]
+    assert float(rows[1]["accuracy"]) == found[1].accuracy
+
+
+@pytest.mark.usefixtures("presets")
+def test_published_figures_stand_in_columns_of_their_own(finished):
+    _, runs, _ = finished
+    as_text = [dataclasses.replace(finding, task="text", paper_accuracy=65.0) for finding in findings(runs)]
+    page = markdown(STUDY, "tiny", runs, as_text, "")
+    assert "| model | Text | *paper* |" in page
+    assert "| *65* |" in page
+    assert "| *65.9* |" in page
+
+
+@pytest.mark.usefixtures("presets")
+def test_names_that_a_study_does_not_have_are_refused(tmp_path):
+    with pytest.raises(ModelError, match="pathfinder"):
+        runs_of(STUDY, "tiny", 1, tmp_path, ["pathfinder"])
+    with pytest.raises(ModelError, match="preset of needle"):
+        runs_of(STUDY, "huge", 1, tmp_path)
