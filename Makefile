@@ -32,5 +32,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  { echo 'Python 3.11 to 3.13 is needed, and $(PYTHON) is another; name one: make PYTHON=python3.12 ...' >&2; exit 2; }
 	@echo 'Installing into .venv (once; a few minutes)'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[brian2,sweep,data,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[brian2,sweep,data,hub,dev]'
 	@touch $@

@@ -3,17 +3,23 @@
 python -m benchmarks.peers [--length 8192] [--segment-length 512] [--width 128] [--rounds 2] [--out FILE]
 
 Peak memory is what tensors take above parameters, gradients and moments, by the allocator's events; resident is the
-process's own growth over its first steps, which holds the allocator's waste too.
+process's own growth over its first steps, which holds the allocator's waste too. For our models a step's products of
+matrices are counted (`model.plan`), and set against the rate that this processor reaches in nothing but such products.
+
+A second table has RMAAT beside RMT at its best over lengths of a segment, with the bound of their ratio: a layer of
+RMAAT takes 12 d^2 + 2 d d_h multiplications a row, one of RMT 12 d^2 + 2 d n, with n rows, width d and d_h features a
+head; so RMT's to RMAAT's is (1 + n / 6d) / (1 + d_h / 6d).
 """
 
 import argparse
 import json
+import shlex
 import statistics
 import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -33,6 +39,7 @@ from model.denormals import denormals_flushed
 from model.network import build_model
 from model.parameters import ModelParameters
 from model.peak import peak_memory
+from model.plan import plan
 from model.replay import Amrb, Bptt, Differentiation, LayerwiseAmrb
 from rmaat.text import table
 
@@ -50,6 +57,8 @@ class Contender:
     kernels: Callable[[], AbstractContextManager[Any]] = nullcontext
     """which softmax attention is used"""
     compiled: bool = False
+    flops: Callable[[Size], float] | None = None
+    """multiplications and additions of a step in products of matrices, where we know them"""
 
 
 class Ours(nn.Module):
@@ -57,18 +66,7 @@ class Ours(nn.Module):
 
     def __init__(self, architecture: str, way: Differentiation, size: Size):
         super().__init__()
-        record = ModelParameters(
-            vocabulary=VOCABULARY,
-            classes=CLASSES,
-            width=size.width,
-            layers=size.layers,
-            heads=size.heads,
-            feed_forward_width=4 * size.width,
-            segment_length=size.segment_length,
-            segments=size.length // size.segment_length,
-            memory_tokens=size.memory_tokens,
-        )
-        self.model = build_model(record.as_architecture(architecture), default_tables())
+        self.model = build_model(_record(architecture, size), default_tables())
         self.way = way
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -81,8 +79,28 @@ class Ours(nn.Module):
         self.model.compile_cell()
 
 
+def _record(architecture: str, size: Size) -> ModelParameters:
+    record = ModelParameters(
+        vocabulary=VOCABULARY,
+        classes=CLASSES,
+        width=size.width,
+        layers=size.layers,
+        heads=size.heads,
+        feed_forward_width=4 * size.width,
+        segment_length=size.segment_length,
+        segments=size.length // size.segment_length,
+        memory_tokens=size.memory_tokens,
+    )
+    return record.as_architecture(architecture)
+
+
 def _ours(architecture: str, way: Differentiation, **settings: Any) -> Contender:
-    return Contender(partial(Ours, architecture, way), **settings)
+    name = {Bptt: "bptt", Amrb: "amrb", LayerwiseAmrb: "layerwise"}[type(way)]
+
+    def flops(size: Size) -> float:
+        return plan(_record(architecture, size), name, size.length).training_flops_per_token * size.length
+
+    return Contender(partial(Ours, architecture, way), flops=flops, **settings)
 
 
 CONTENDERS: dict[str, Contender] = {
@@ -103,15 +121,24 @@ CONTENDERS: dict[str, Contender] = {
     "Transformer, fused softmax": _ours("transformer", Bptt()),
     "S4D": _ours("s4d", Bptt()),
 } | {name: Contender(peer.build, peer.package) for name, peer in PEERS.items()}
+PUBLISHED = "RMT as published: eager softmax, BPTT"
+PAIRS = {
+    "RMAAT, AMRB, compiled": "RMT at its best: fused, our replay, compiled",
+    "RMAAT, BPTT, compiled": "RMT, fused softmax, BPTT, compiled",
+}
+"""RMAAT and the RMT that it is set against over lengths of a segment."""
 
 
 def main() -> None:
-    """Measure all, print one table and write JSON."""
+    """Measure all, print two tables and write JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, value in asdict(Size()).items():
         parser.add_argument("--" + name.replace("_", "-"), type=int, default=value)
     parser.add_argument("--rounds", type=int, default=2, help="the best of so many processes for each [default: 2]")
     parser.add_argument("--only", nargs="*", default=list(CONTENDERS), help="some of them [default: all]")
+    parser.add_argument(
+        "--sweep", type=int, nargs="*", default=[1024, 2048, 4096], help="other lengths of a segment for the pairs"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS / "peers.json")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -119,11 +146,26 @@ def main() -> None:
     if options.measure:
         print(json.dumps(measure(CONTENDERS[options.measure], size)))
         return
+    rate = matmul_rate(size)
     results = compare(options.only, size, options.rounds)
-    print(_table(results))
-    command = f"python -m benchmarks.peers --length {size.length}"
-    content = {"size": asdict(size), "batch": 1, "results": results}
+    print(comparison_table(results, size, rate), end="\n\n")
+    both = [PUBLISHED, *PAIRS, *PAIRS.values()]
+    sweep = {size.segment_length: results}
+    sweep |= {length: compare(both, replace(size, segment_length=length), 1) for length in options.sweep}
+    print(bound_table(sweep, size), end="\n\n")
+    content = {"size": asdict(size), "batch": 1, "matmul_flops_per_second": rate, "by_segment_length": sweep}
+    command = "python -m benchmarks.peers " + shlex.join(sys.argv[1:])
     write_report(options.out, command, f"{processor()}, 1 thread", ("torch", "numpy"), content)
+
+
+def matmul_rate(size: Size) -> float:
+    """FLOPs a second of the products of a feed-forward part with the rows of one segment: what this core can do."""
+    torch.set_num_threads(1)
+    rows = torch.randn(size.segment_length + size.memory_tokens, size.width)
+    weights = torch.randn(size.width, 4 * size.width)
+    product = partial(torch.mm, rows, weights)
+    seconds = statistics.median(seconds_of(product) for _ in range(2000))
+    return 2 * rows.numel() * weights.shape[1] / seconds
 
 
 def compare(names: list[str], size: Size, rounds: int) -> dict[str, dict[str, Any]]:
@@ -191,33 +233,56 @@ def _resident(field: str) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field + ":"))
 
 
-def _table(results: dict[str, dict[str, Any]]) -> str:
-    found = {name: result for name, result in results.items() if "seconds" in result}
-    reference = found.get("RMT as published: eager softmax, BPTT")
+def comparison_table(results: dict[str, dict[str, Any]], size: Size, rate: float) -> str:
+    """All contenders of one size; what could not be measured stands there with the reason."""
+    reference = results.get(PUBLISHED, {})
     rows = []
     for name, result in results.items():
         if "left_out" in result:
-            rows.append((name, result["left_out"][:50], *[""] * 6))
+            rows.append((name, result["left_out"][:50], *[""] * 7))
             continue
         ratios = ("", "")
-        if reference:
+        if "seconds" in reference:
             ratios = (
                 f"{reference['seconds'] / result['seconds']:.2f}",
                 f"1/{reference['peak_bytes'] / result['peak_bytes']:.1f}",
             )
+        flops = CONTENDERS[name].flops
         rows.append(
             (
                 name,
                 f"{result['parameters'] / 1e6:.2f} M",
                 f"{result['seconds']:.3f}",
                 f"{result['tokens_per_second']:,.0f}",
+                f"{flops(size) / result['seconds'] / rate:.0%}" if flops else "",
                 f"{result['peak_bytes'] / 1e6:.1f}",
                 f"{result['resident_bytes'] / 1e6:.0f}",
                 *ratios,
             )
         )
-    columns = ("model", "parameters", "s/step", "tokens/s", "peak MB", "resident MB", "speed / published RMT", "memory")
+    columns = (
+        "model", "parameters", "s/step", "tokens/s", f"of {rate / 1e9:.0f} GFLOP/s", "peak MB", "resident MB",
+        "speed / published RMT", "memory",
+    )  # fmt: skip
     return table(rows, columns)
+
+
+def bound_table(sweep: dict[int, dict[str, dict[str, Any]]], size: Size) -> str:
+    """RMAAT's speed in units of RMT's, and its bound, for each length of a segment."""
+    rows = []
+    for length, results in sweep.items():
+        bound = speed_bound(replace(size, segment_length=length))
+        for ours, theirs in PAIRS.items():
+            if "seconds" in results.get(ours, {}) and "seconds" in results.get(theirs, {}):
+                ratio = results[theirs]["seconds"] / results[ours]["seconds"]
+                rows.append((str(length), ours, theirs, f"{ratio:.2f}", f"{bound:.2f}", f"{ratio / bound:.0%}"))
+    return table(rows, ("segment", "RMAAT", "RMT", "speed", "bound", "share"))
+
+
+def speed_bound(size: Size) -> float:
+    """(1 + n / 6d) / (1 + d_h / 6d)."""
+    six_widths = 6 * size.width
+    return (1 + (size.segment_length + size.memory_tokens) / six_widths) / (1 + size.width / size.heads / six_widths)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,14 @@
 """AMRB beside BPTT: the same gradient, and time and peak memory of a training step over segments and kept graphs.
 
 python -m benchmarks.replay [--out benchmarks/results/replay-cpu.json]
+
+The bound of time is what BPTT and the forward passes that are made again would take alone: 1 + f (T - k) / T with f the
+share of BPTT's step that a forward pass takes, T segments and k kept graphs; layer by layer, another f (L - 1) / L.
 """
 
 import argparse
 import itertools
+import statistics
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,10 +17,12 @@ import torch
 
 from benchmarks.report import RESULTS, processor, write_report
 from benchmarks.steps import gradient, random_batch, relative_error
+from benchmarks.timing import seconds_of
 from distill import default_tables
 from model.measure import compare_steps
 from model.network import SegmentClassifier, build_model
 from model.parameters import ModelParameters
+from model.peak import now
 from model.replay import Amrb, Bptt, Differentiation, LayerwiseAmrb, MemoryBudget, Truncated
 from model.training import Batch, choose_device
 from rmaat.text import table
@@ -85,17 +91,40 @@ def measure_costs(device: torch.device) -> list[dict[str, Any]]:
         if segments >= 8:  # a third of fewer would not hold one
             ways["budget of 1/3"] = budget
         costs = compare_steps(model, batch, ways, repeats=5)
+        forward = _forward_seconds(model, batch) / costs["BPTT"].seconds
         for name, cost in costs.items():
             ratios = {
                 "memory_ratio": cost.peak_bytes / costs["BPTT"].peak_bytes,
                 "time_ratio": cost.seconds / costs["BPTT"].seconds,
+                "time_bound": _time_bound(ways[name], segments, forward),
             }
             goal = GOALS.get(name) if segments == SEGMENTS[-1] else None
             case = {"segments": segments, "batch": batch_size, "readout": readout, "way": name}
             results.append(case | asdict(cost) | ratios | {"goal": goal})
-    header = ("batch x tokens", "readout", "way", "peak memory", "time", "memory / BPTT's", "time / BPTT's", "goal")
+    header = (
+        "batch x tokens", "readout", "way", "peak memory", "time", "memory / BPTT's", "time / BPTT's", "bound", "goal"
+    )  # fmt: skip
     print(table([_cost_row(result) for result in results], header), end="\n\n")
     return results
+
+
+def _forward_seconds(model: SegmentClassifier, batch: Batch) -> float:
+    """Median seconds of a forward pass without a graph, dropout on."""
+    device = batch.tokens.device
+    with torch.no_grad():
+        runs = [seconds_of(lambda: model(batch.tokens, batch.lengths), lambda: now(device)) for _ in range(6)]
+    return statistics.median(runs[1:])
+
+
+def _time_bound(way: Differentiation, segments: int, forward: float) -> float | None:
+    """In units of BPTT's time, as the module says; what a budget or a truncation does is not known before it runs."""
+    if isinstance(way, Bptt):
+        return 1.0
+    if isinstance(way, Amrb):
+        return 1 + forward * (segments - min(way.keep, segments)) / segments
+    if isinstance(way, LayerwiseAmrb):
+        return 1 + forward * ((segments - 1) / segments + (SIZE["layers"] - 1) / SIZE["layers"])
+    return None
 
 
 def _cost_row(result: dict[str, Any]) -> tuple[str, ...]:
@@ -108,6 +137,7 @@ def _cost_row(result: dict[str, Any]) -> tuple[str, ...]:
         f"{result['seconds']:.3f} s",
         f"1/{1 / result['memory_ratio']:.1f}",
         f"{result['time_ratio']:.2f}",
+        f"{result['time_bound']:.2f}" if result["time_bound"] else "",
         f"1/{1 / goal['memory_ratio']:.0f}, {goal['time_ratio']:.2f}" if goal else "",
     )
 

@@ -128,6 +128,19 @@ def test_a_contender_of_ours_is_measured():
     assert result["tokens_per_second"] > 0
 
 
+def test_the_bound_of_rmaats_speed_is_the_ratio_of_the_layers_products():
+    from benchmarks import peers
+    from benchmarks.peer_models import Size
+
+    size = Size(length=8192, segment_length=512, width=128, layers=4, heads=4, memory_tokens=16)
+    rows, width, features = 528, 128, 32
+    rmt, rmaat = 12 * width**2 + 2 * width * rows, 12 * width**2 + 2 * width * features
+    assert peers.speed_bound(size) == pytest.approx(rmt / rmaat)
+    ours, theirs = next(iter(peers.PAIRS.items()))
+    shown = peers.bound_table({512: {ours: {"seconds": 1.0}, theirs: {"seconds": 1.3}}}, size)
+    assert "1.30   1.62    80%" in shown
+
+
 def test_the_benchmark_of_length_measures_a_step_and_fits_the_power(monkeypatch):
     from benchmarks import length
 
