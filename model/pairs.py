@@ -47,7 +47,7 @@ def split_pairs(
 
 def pair_head(parameters: ModelParameters) -> nn.Sequential:
     """From both encodings, one after the other, shape (pair, 2 x width), to logits of shape (pair, class)."""
-    hidden, half = pair_head_widths(parameters)
+    hidden, half = parameters.pair_head_widths
     return nn.Sequential(
         nn.Linear(2 * parameters.width, hidden),
         nn.ReLU(),
@@ -55,8 +55,3 @@ def pair_head(parameters: ModelParameters) -> nn.Sequential:
         nn.ReLU(),
         nn.Linear(half, parameters.classes),
     )
-
-
-def pair_head_widths(parameters: ModelParameters) -> tuple[int, int]:
-    """Hidden features of the head's two layers."""
-    return parameters.feed_forward_width, max(1, parameters.feed_forward_width // 2)

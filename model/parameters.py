@@ -139,6 +139,11 @@ class ModelParameters(Record):
         """The most tokens that a sequence may have, or each of two documents that are encoded apart."""
         return self.segment_length * self.segments
 
+    @property
+    def pair_head_widths(self) -> tuple[int, int]:
+        """Hidden features of the two layers of the head that reads two documents, LRA's."""
+        return self.feed_forward_width, max(1, self.feed_forward_width // 2)
+
     def as_architecture(self, architecture: str) -> "ModelParameters":
         """The same size with another architecture, without the settings that it lacks.
 

@@ -8,7 +8,6 @@ import math
 from dataclasses import dataclass
 
 from model.errors import ModelError
-from model.pairs import pair_head_widths
 from model.parameters import ModelParameters
 from model.position_sizes import BLOCK, DENSE_TOKENS
 
@@ -130,7 +129,7 @@ def peak_bytes(model: ModelParameters, way: str, segments: int, batch: int = 1, 
 def _head_size(model: ModelParameters) -> int:
     if not model.separator:
         return (model.width + 1) * model.classes
-    hidden, half = pair_head_widths(model)
+    hidden, half = model.pair_head_widths
     return (2 * model.width + 1) * hidden + (hidden + 1) * half + (half + 1) * model.classes
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rmaat.commands.shared import add_data
 from rmaat.errors import UsageError
-from rmaat.files import unfinished_folder, write_text
+from rmaat.files import discard, unfinished_folder, write_text
 from rmaat.progress import Bar
 
 SUMMARY = "Train RMAAT and its baselines or ablations on several tasks, and write one table"
@@ -61,27 +61,28 @@ def run(options: argparse.Namespace) -> None:
     study = STUDIES[options.study]
     runs = runs_of(study, options.preset, options.seeds, options.out, options.tasks)
     place = options.out / options.preset / options.study
-    with unfinished_folder(options.out / options.preset / "runs"), Bar("data") as progress:
-        missing = without_data(runs, options.data, progress)
-    for sentence in missing.values():
-        print(f"left out: {sentence}")
-    runs = [run for run in runs if run.task not in missing]
-    if not runs:
-        raise UsageError(f"none of the tasks of {options.study} has data in {options.data}; see: rmaat data list")
-    try:
-        with unfinished_folder(options.out / options.preset / "runs"), Bar(options.study) as progress:
-            carry_out(runs, options.data, options.workers, seconds, progress)
-    finally:
-        # Of what is done, however the rest ended.
-        found = findings(runs)
-        if found:
-            write_csv(place.with_suffix(".csv"), found)
-            command = shlex.join(["rmaat", *sys.argv[1:]])
-            page = markdown(study, options.preset, runs, found, command)
-            write_text(place.with_suffix(".md"), page)
-            save_figure(draw_study(found, f"{study.title}, preset {options.preset}"), place)
-            print(page)
-            print(f"{place}.md, .csv, .png, .svg")
+    # One command at a time: two would train the same runs.
+    with unfinished_folder(options.out / options.preset / "runs"):
+        with Bar("data") as progress:
+            missing = without_data(runs, options.data, progress)
+        for sentence in missing.values():
+            print(f"left out: {sentence}")
+        runs = [run for run in runs if run.task not in missing]
+        if not runs:
+            raise UsageError(f"none of the tasks of {options.study} has data in {options.data}; see: rmaat data list")
+        try:
+            with Bar(options.study) as progress:
+                carry_out(runs, options.data, options.workers, seconds, progress)
+        finally:
+            # Of what is done, however the rest ended.
+            found = findings(runs)
+            if found:
+                write_csv(place.with_suffix(".csv"), found)
+                page = markdown(study, options.preset, runs, found, shlex.join(["rmaat", *sys.argv[1:]]))
+                write_text(place.with_suffix(".md"), page)
+                save_figure(draw_study(found, f"{study.title}, preset {options.preset}"), place)
+                print(f"{page}\n{place}.md, .csv, .png, .svg")
+    discard(options.out / options.preset / "runs")
 
 
 def parse_duration(text: str) -> float:

@@ -502,6 +502,25 @@ def test_a_study_stops_on_time_goes_on_and_writes_its_table(capsys):
     assert (place / "copy" / "rmaat" / "seed-0" / "evaluation.json").exists()
 
 
+def test_control_c_ends_a_study_with_checkpoints_of_what_was_under_way():
+    process = command(
+        "reproduce", "diagnostics", "--tasks", "needle", "--seeds", "1", "--workers", "2", start_new_session=True
+    )  # fmt: skip
+    runs = Path("runs/reproduce/small/needle")
+    # The file of a run's first step.
+    while not list(runs.glob("*/seed-0/tensorboard/*")):
+        assert process.poll() is None
+        time.sleep(0.1)
+    time.sleep(1.0)
+    # As a terminal does: to every process.
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.strip().endswith("rmaat: interrupted; the same command goes on where it stopped")
+    assert "Traceback" not in errors
+    assert any(int(place.name.rpartition("-")[2]) > 0 for place in runs.glob("*/seed-0/checkpoint-*"))
+
+
 def test_a_study_names_what_is_wrong_with_its_options(capsys):
     for options, words in (
         (["--budget", "soon"], "'soon' is no duration"),
