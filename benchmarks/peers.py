@@ -57,6 +57,8 @@ class Contender:
     kernels: Callable[[], AbstractContextManager[Any]] = nullcontext
     """which softmax attention is used"""
     compiled: bool = False
+    precision: str = "float32"
+    """or bfloat16, by autocast, which newer processors multiply faster"""
     flops: Callable[[Size], float] | None = None
     """multiplications and additions of a step in products of matrices, where we know them"""
 
@@ -120,11 +122,17 @@ CONTENDERS: dict[str, Contender] = {
     "Linear Transformer": _ours("linear_transformer", Bptt()),
     "Transformer, fused softmax": _ours("transformer", Bptt()),
     "S4D": _ours("s4d", Bptt()),
+    "RMAAT, AMRB, bfloat16": _ours("rmaat", Amrb(), precision="bfloat16"),
+    "RMAAT, AMRB, compiled, bfloat16": _ours("rmaat", Amrb(), compiled=True, precision="bfloat16"),
+    "RMT as published, bfloat16": _ours("rmt", Bptt(), kernels=eager_softmax, precision="bfloat16"),
+    "RMT, fused softmax, our replay, bfloat16": _ours("rmt", Amrb(), precision="bfloat16"),
+    "RMT at its best, bfloat16": _ours("rmt", Amrb(), compiled=True, precision="bfloat16"),
 } | {name: Contender(peer.build, peer.package) for name, peer in PEERS.items()}
 PUBLISHED = "RMT as published: eager softmax, BPTT"
 PAIRS = {
     "RMAAT, AMRB, compiled": "RMT at its best: fused, our replay, compiled",
     "RMAAT, BPTT, compiled": "RMT, fused softmax, BPTT, compiled",
+    "RMAAT, AMRB, compiled, bfloat16": "RMT at its best, bfloat16",
 }
 """RMAAT and the RMT that it is set against over lengths of a segment."""
 
@@ -204,7 +212,7 @@ def measure(contender: Contender, size: Size) -> dict[str, Any]:
     optimiser = torch.optim.AdamW(module.parameters())
     tokens = torch.randint(1, VOCABULARY, (1, size.length))
     resident = _resident("VmRSS")
-    step = partial(_step, module, optimiser, tokens)
+    step = partial(_step, module, optimiser, tokens, contender.precision)
     # On one sequence the loss soon vanishes, and so do gradients.
     with contender.kernels(), denormals_flushed():
         step()  # gradients and moments exist from here on
@@ -220,8 +228,9 @@ def measure(contender: Contender, size: Size) -> dict[str, Any]:
     }
 
 
-def _step(module: nn.Module, optimiser: torch.optim.Optimizer, tokens: Tensor) -> None:
-    loss = module(tokens)
+def _step(module: nn.Module, optimiser: torch.optim.Optimizer, tokens: Tensor, precision: str) -> None:
+    with torch.autocast(tokens.device.type, torch.bfloat16, precision == "bfloat16"):
+        loss = module(tokens)
     if not getattr(module, "backpropagates", False):
         loss.backward()
     optimiser.step()
