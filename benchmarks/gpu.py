@@ -87,6 +87,7 @@ CONTENDERS = {
     "Transformer, fused softmax": Contender("transformer", Bptt()),
     "Linear Transformer": Contender("linear_transformer", Bptt()),
     "AT": Contender("astromorphic_transformer", Bptt()),
+    "S4D": Contender("s4d", Bptt()),
 }
 
 MODES = ("eager", "compiled", "graphs")
