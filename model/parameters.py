@@ -214,7 +214,7 @@ class TrainingParameters(Record):
     validate_every: int = parameter(200, "steps between validations and checkpoints", unit="steps", low=1, high=10**9)
     most_scored: int = parameter(
         0,
-        "most sequences of the validation or test split that are scored, spread evenly over it; 0 is all",
+        "most sequences of the validation or test split that are scored, drawn from it; 0 is all",
         unit="sequences",
         low=0,
         high=1e9,

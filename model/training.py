@@ -315,8 +315,13 @@ def evaluate_split(
 
 
 def scored_rows(count: int, most: int) -> np.ndarray:
-    """The rows of a split of `count` that are scored: all, or `most` of them, evenly spread (0 is all)."""
-    return np.arange(count) if most == 0 or most >= count else np.arange(most) * count // most
+    """The rows of a split of `count` that are scored, rising: all (`most` is 0), or `most` of them, always the same.
+
+    Drawn, because rows at equal distances would meet the labels of a task that alternates.
+    """
+    if most == 0 or most >= count:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(0).permutation(count)[:most])
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:
