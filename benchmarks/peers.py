@@ -13,6 +13,7 @@ head; so RMT's to RMAAT's is (1 + n / 6d) / (1 + d_h / 6d).
 
 import argparse
 import json
+import math
 import shlex
 import statistics
 import subprocess
@@ -157,7 +158,7 @@ def main() -> None:
     rate = matmul_rate(size)
     results = compare(options.only, size, options.rounds)
     print(comparison_table(results, size, rate), end="\n\n")
-    both = [PUBLISHED, *PAIRS, *PAIRS.values()]
+    both = [name for name in (PUBLISHED, *PAIRS, *PAIRS.values()) if name in options.only]
     sweep = {size.segment_length: results}
     sweep |= {length: compare(both, replace(size, segment_length=length), 1) for length in options.sweep}
     print(bound_table(sweep, size), end="\n\n")
@@ -189,7 +190,7 @@ def compare(names: list[str], size: Size, rounds: int) -> dict[str, dict[str, An
                 continue
             found = _in_process(name, size) | {"version": installed}
             known = results.get(name, found)
-            results[name] = min(known, found, key=lambda result: result.get("seconds", 0.0))
+            results[name] = min(known, found, key=lambda result: result.get("seconds", math.inf))
     return results
 
 
@@ -256,7 +257,8 @@ def comparison_table(results: dict[str, dict[str, Any]], size: Size, rate: float
                 f"{reference['seconds'] / result['seconds']:.2f}",
                 f"1/{reference['peak_bytes'] / result['peak_bytes']:.1f}",
             )
-        flops = CONTENDERS[name].flops
+        # The rate is float32's.
+        flops = CONTENDERS[name].flops if CONTENDERS[name].precision == "float32" else None
         rows.append(
             (
                 name,

@@ -120,11 +120,11 @@ def _time_bound(way: Differentiation, segments: int, forward: float) -> float | 
     """In units of BPTT's time, as the module says; what a budget or a truncation does is not known before it runs."""
     if isinstance(way, Bptt):
         return 1.0
-    if isinstance(way, Amrb):
-        return 1 + forward * (segments - min(way.keep, segments)) / segments
-    if isinstance(way, LayerwiseAmrb):
-        return 1 + forward * ((segments - 1) / segments + (SIZE["layers"] - 1) / SIZE["layers"])
-    return None
+    if not isinstance(way, Amrb | LayerwiseAmrb):
+        return None
+    segments_again = (segments - min(way.keep, segments)) / segments
+    layers_again = (SIZE["layers"] - 1) / SIZE["layers"] if isinstance(way, LayerwiseAmrb) else 0.0
+    return 1 + forward * (segments_again + layers_again)
 
 
 def _cost_row(result: dict[str, Any]) -> tuple[str, ...]:

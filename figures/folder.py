@@ -1,6 +1,5 @@
 """Everything that a folder holds, drawn."""
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -25,7 +24,6 @@ from figures.sensitivity import draw_sensitivity
 from figures.training import HeldOutScore, draw_training
 from figures.variants import draw_variants
 from model.run_folder import RunFolder
-from rmaat.files import read_text
 
 
 def draw_all(runs: Path, out: Path) -> list[Path]:
@@ -41,7 +39,7 @@ def draw_all(runs: Path, out: Path) -> list[Path]:
     Raises
     ------
     FigureError
-        There is nothing to draw, a run has no validation yet, or an evaluation is damaged.
+        There is nothing to draw, or a run has no validation yet.
     SimulationError, TableError, ModelError, FileError
         Traces, tables or a run folder are damaged or cannot be read, or a figure cannot be written. Everything is drawn
         before anything is written.
@@ -119,14 +117,7 @@ def _drawn_run(run: RunFolder) -> Figure:
 
 
 def _read_evaluation(run: RunFolder) -> HeldOutScore | None:
-    """Read here, as the module that writes it needs torch."""
     if not run.evaluation.exists():
         return None
-    try:
-        values = json.loads(read_text(run.evaluation))
-        levels = {str(name): float(level) for name, level in values["trivial_levels"].items()}
-        return HeldOutScore(float(values["accuracy"]), float(values["standard_error"]), levels)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FigureError(
-            f"{run.evaluation} is damaged ({error}); score the run again with: rmaat evaluate {run.path}"
-        ) from error
+    found = run.read_evaluation()
+    return HeldOutScore(found.accuracy, found.standard_error, found.trivial_levels)

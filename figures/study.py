@@ -50,12 +50,11 @@ def draw_study(findings: Sequence[Finding], title: str) -> Figure:
 def _draw_task(axes: Axes, findings: Sequence[Finding], contenders: list[str]) -> None:
     for finding in findings:
         height = contenders.index(finding.contender)
-        seeds = [float(accuracy) for accuracy in finding.accuracies.split()]
+        seeds = list(finding.accuracies.values())
         axes.plot(seeds, [height] * len(seeds), "o", color=SEEN, markersize=3)
         axes.plot([finding.accuracy], [height], "|", color=HELD_OUT, markersize=9, markeredgewidth=1.6)
         if finding.paper_accuracy is not None:
             axes.plot([finding.paper_accuracy], [height], "D", markerfacecolor="none", color=REFERENCE, markersize=4)
-    levels = (level.split(": ") for level in findings[0].levels.split("; ") if level)
-    for (name, level), line in zip(levels, LINES, strict=False):
-        axes.axvline(float(level), color=REFERENCE, linestyle=line, linewidth=1, label=name)
+    for (name, level), line in zip(findings[0].levels.items(), LINES, strict=False):
+        axes.axvline(level, color=REFERENCE, linestyle=line, linewidth=1, label=name)
     axes.legend(fontsize=6, loc="upper center", bbox_to_anchor=(0.5, -0.25), frameon=False)

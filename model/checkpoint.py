@@ -2,8 +2,8 @@
 
 Each is a folder of its own, `checkpoint-000000400`, so that it appears by one rename; the newest counts, and older ones
 are removed after it is there. `best-*` are the same, without moments. Tensors that take more than `MOST_BYTES` together
-lie in several files, `model-00001.safetensors` and so on, and a larger tensor is cut, row by row, into `name@SHAPE@0`
-and so on: every file can then travel where large ones cannot.
+lie in several files, `model-00001-of-00003.safetensors` and so on, and a larger tensor is cut, flat, into pieces
+`name@SHAPE@0` and so on: every file can then travel where large ones cannot.
 """
 
 import json
@@ -167,7 +167,7 @@ def _write(folder: Path, stem: str, tensors: dict[str, Tensor]) -> None:
         files[-1][name] = piece
         room -= piece.nbytes
     for number, content in enumerate(files, start=1):
-        name = f"{stem}.safetensors" if len(files) == 1 else f"{stem}-{number:05d}.safetensors"
+        name = f"{stem}.safetensors" if len(files) == 1 else f"{stem}-{number:05d}-of-{len(files):05d}.safetensors"
         (folder / name).write_bytes(safetensors.torch.save(content))
 
 
@@ -181,7 +181,7 @@ def _pieces(tensors: dict[str, Tensor], most: int) -> Iterator[tuple[str, Tensor
 
 
 def _joined(pieces: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The inverse of `_pieces`; raises `ValueError` or `RuntimeError` where a piece is missing."""
+    """The inverse of `_pieces`."""
     tensors = {name: piece for name, piece in pieces.items() if _MARK not in name}
     cut: dict[tuple[str, str], dict[int, Tensor]] = {}
     for key, piece in pieces.items():
@@ -197,17 +197,17 @@ def _joined(pieces: dict[str, Tensor]) -> dict[str, Tensor]:
 def _read(place: Path, stem: str) -> dict[str, Tensor]:
     """What `_write` wrote; raises `ModelError` where it is missing or damaged."""
     pieces: dict[str, Tensor] = {}
-    for path in sorted(place.glob(f"{stem}-*.safetensors")) or [place / f"{stem}.safetensors"]:
+    paths = sorted(place.glob(f"{stem}-*.safetensors"))
+    if paths and len(paths) != (count := int(paths[0].stem.rpartition("-")[2])):
+        raise ModelError(f"{place} has {len(paths)} of the {count} files of {stem}; copy the folder again, whole")
+    for path in paths or [place / f"{stem}.safetensors"]:
         try:
             pieces |= safetensors.torch.load(path.read_bytes())
         except OSError as error:
             raise ModelError(f"cannot read the checkpoint {path}: {error.strerror}") from error
         except SafetensorError as error:
             raise ModelError(f"{path} is damaged ({error}); train again in another folder") from error
-    try:
-        return _joined(pieces)
-    except (ValueError, RuntimeError) as error:
-        raise ModelError(f"{place} lacks a part of {stem} ({error}); copy the folder again, whole") from error
+    return _joined(pieces)
 
 
 def _shape(tensor: Tensor | None) -> str:

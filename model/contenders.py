@@ -33,12 +33,13 @@ class Contender:
         ParameterError
             The preset's model cannot be changed so.
         """
-        segments = dataclasses.replace(
+        joined = min(self.joined_segments, preset.model.segments)
+        longer = dataclasses.replace(
             preset.model,
-            segments=max(1, preset.model.segments // self.joined_segments),
-            segment_length=preset.model.segment_length * self.joined_segments,
+            segments=-(-preset.model.segments // joined),
+            segment_length=preset.model.segment_length * joined,
         )
-        model = segments.as_architecture(self.architecture).override(self.model)
+        model = longer.as_architecture(self.architecture).override(self.model)
         return dataclasses.replace(preset, model=model, training=preset.training.override(self.training))
 
 

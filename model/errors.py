@@ -14,7 +14,7 @@ class Interrupted(RmaatError):
 
 
 class OutOfTime(Interrupted):
-    """The time given to the training is over; its state is saved."""
+    """The time given is over; what was under way is saved."""
 
     exit_status = 75
     """`EX_TEMPFAIL` of sysexits.h: run the same again"""

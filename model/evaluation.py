@@ -1,43 +1,23 @@
 """Score a trained run on its test split, beside the levels that need no model."""
 
-import json
+import datetime
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from distill.tables import read_tables
 from model.checkpoint import BEST, CHECKPOINT, load_model, load_state, newest
+from model.denormals import denormals_flushed
 from model.errors import ModelError
 from model.measure import step_memory
 from model.network import SegmentClassifier, build_model
-from model.parameters import TrainingParameters
-from model.run_folder import RunFolder
+from model.run_folder import Cost, Evaluation, RunFolder
 from model.tasks import TaskData, TrivialLevel, trivial_levels
 from model.training import Progress, choose_device, differentiation, evaluate_split, load_batch, scored_rows
-from rmaat.files import write_text
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Accuracies are shares of the test split."""
-
-    accuracy: float
-    standard_error: float
-    """binomial, of `accuracy`"""
-    loss: float
-    trivial_levels: dict[str, float]
-    """what the task's guesses without a model reach on the same data, by name"""
-    samples: int
-    parameters: int
-    best_step: int
-    seconds: float
-    """what the training took, validation included"""
-    peak_bytes: int
-    """of one training step on the longest sequences, above parameters, gradients and moments"""
-    origin: str
+from rmaat.versions import processor
 
 
 def evaluate(
@@ -71,18 +51,33 @@ def evaluate(
         samples=samples,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         best_step=load_state(newest(out, BEST)).step,
-        seconds=load_state(newest(out, CHECKPOINT)).seconds,
-        peak_bytes=_training_memory(model, task, configuration.training),
         origin=task.origin,
     )
-    write_text(folder.evaluation, json.dumps(asdict(evaluation), indent=2) + "\n")
+    folder.write_evaluation(evaluation)
     return evaluation
 
 
-def _training_memory(model: SegmentClassifier, task: TaskData, settings: TrainingParameters) -> int:
+def measure_cost(out: Path, task: TaskData) -> Cost:
+    """What the training of the run at `out` on `task` took, with a step's memory measured here; writes `cost.json`.
+
+    Raises
+    ------
+    ModelError
+        There is no run or no checkpoint.
+    """
+    folder = RunFolder(out)
+    settings = folder.read_configuration().training
+    device = choose_device(settings.device)
+    model = load_run(folder).to(device)
     longest = np.argsort(task.train.lengths, kind="stable")[-settings.batch_size :]
-    batch = load_batch(task.train, longest, next(model.parameters()).device)
-    return step_memory(model, batch, differentiation(settings), settings.precision)
+    batch = load_batch(task.train, longest, device)
+    with denormals_flushed():
+        peak = step_memory(model, batch, differentiation(settings), settings.precision)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
+    seconds = load_state(newest(out, CHECKPOINT)).seconds
+    cost = Cost(seconds, peak, name, datetime.date.today().isoformat())
+    folder.write_cost(cost)
+    return cost
 
 
 def load_run(folder: RunFolder) -> SegmentClassifier:

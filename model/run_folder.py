@@ -6,13 +6,14 @@ metrics.csv          a row a validation
 tensorboard/         the same for TensorBoard
 checkpoint-*/        the last state, to resume from       model.safetensors, optimizer.safetensors, state.json
 best-*/              the best state by validation         model.safetensors, state.json
-evaluation.json      accuracy on the test split beside the trivial levels, and what the training cost
+evaluation.json      accuracy on the test split beside the trivial levels
+cost.json            what the training took; where `rmaat reproduce` trained
 """
 
 import csv
 import io
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,35 @@ class RunConfiguration:
 
 
 @dataclass(frozen=True)
+class Evaluation:
+    """Accuracies are shares of the sequences that were scored."""
+
+    accuracy: float
+    standard_error: float
+    """binomial, of `accuracy`"""
+    loss: float
+    trivial_levels: dict[str, float]
+    """what the task's guesses without a model reach on the whole test split, by name"""
+    samples: int
+    """sequences of the test split that were scored"""
+    parameters: int
+    best_step: int
+    origin: str
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a training took, where and when."""
+
+    seconds: float
+    """steps and validations"""
+    peak_bytes: int
+    """of one step on the longest sequences, above parameters, gradients and moments"""
+    device: str
+    date: str
+
+
+@dataclass(frozen=True)
 class RunFolder:
     """The places of one run."""
 
@@ -74,6 +104,41 @@ class RunFolder:
     def evaluation(self) -> Path:
         """Accuracy on the test split."""
         return self.path / "evaluation.json"
+
+    @property
+    def cost(self) -> Path:
+        """What the training took."""
+        return self.path / "cost.json"
+
+    def write_evaluation(self, evaluation: Evaluation) -> None:
+        """Write the score; raises `FileError`."""
+        write_text(self.evaluation, json.dumps(asdict(evaluation), indent=2) + "\n")
+
+    def read_evaluation(self) -> Evaluation:
+        """The score.
+
+        Raises
+        ------
+        ModelError
+            The file is damaged.
+        FileError
+            There is none.
+        """
+        hint = f"score the run again with: rmaat evaluate {self.path}"
+        values = _read_fields(self.evaluation, Evaluation, hint)
+        try:
+            levels = {str(name): float(level) for name, level in values["trivial_levels"].items()}
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ModelError(f"{self.evaluation} is damaged ({error}); {hint}") from error
+        return Evaluation(**{**values, "trivial_levels": levels})
+
+    def write_cost(self, cost: Cost) -> None:
+        """Write what the training took; raises `FileError`."""
+        write_text(self.cost, json.dumps(asdict(cost), indent=2) + "\n")
+
+    def read_cost(self) -> Cost:
+        """What the training took; raises as `read_evaluation`."""
+        return Cost(**_read_fields(self.cost, Cost, "delete it and run rmaat reproduce again"))
 
     def write_configuration(self, configuration: RunConfiguration) -> None:
         """Write what decides the run; raises `FileError`."""
@@ -127,6 +192,16 @@ class RunFolder:
             return [{name: (int if name in WHOLE_NUMBERS else float)(row[name]) for name in METRICS} for row in rows]
         except (ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{self.metrics} is damaged ({error}); delete it or train again") from error
+
+
+def _read_fields(path: Path, kind: type, hint: str) -> dict[str, Any]:
+    """The values of a dataclass from a JSON file, numbers as numbers and texts as texts."""
+    plain: dict[Any, Any] = {float: float, int: int, str: str}
+    try:
+        values = json.loads(read_text(path))
+        return {entry.name: plain.get(entry.type, lambda value: value)(values[entry.name]) for entry in fields(kind)}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path} is damaged ({error!r}); {hint}") from error
 
 
 def _text_or_none(value: Any) -> str | None:

@@ -1,15 +1,10 @@
-"""What a study found: one table in Markdown and CSV, ours and the paper's figures side by side and never mixed.
-
-The CSV has a row for each task and contender; accuracies are in %, `spread` is the standard deviation over seeds.
-"""
+"""What a study found: one table in Markdown and CSV, ours and the paper's figures side by side and never mixed."""
 
 import csv
-import datetime
 import io
-import json
 import statistics
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from model.contenders import CONTENDERS
@@ -18,8 +13,7 @@ from model.published import ACCURACY, PEAK_GIGABYTES, SPEED_OF_RMT
 from model.run_folder import RunFolder
 from model.study import Run, Study
 from model.tasks.library import TASKS
-from rmaat.files import read_text, write_text
-from rmaat.versions import processor, versions
+from rmaat.files import write_text
 
 
 @dataclass(frozen=True)
@@ -28,102 +22,140 @@ class Finding:
 
     task: str
     contender: str
-    seeds: int
-    accuracy: float
-    spread: float | None
+    accuracies: dict[int, float]
+    """by seed, in % of the scored test sequences"""
     parameters: int
     steps: int
     batch_size: int
     test_sequences: int
-    seconds: float
-    """of training, mean over seeds"""
+    """that were scored"""
+    seconds: dict[int, float]
+    """of steps and validations, by seed"""
     peak_megabytes: float
-    paper_accuracy: float | None
+    """of a training step, the highest of all seeds"""
+    levels: dict[str, float]
+    """what guesses without a model reach on the whole test split, in %, by name"""
     origin: str
-    levels: str
-    """the trivial levels on the same data, as name: accuracy in %; ..."""
-    accuracies: str
-    """of each seed, parted by blanks"""
+    made: tuple[str, ...]
+    """devices, versions and dates of the trainings"""
+
+    @property
+    def accuracy(self) -> float:
+        """Mean over seeds, in %."""
+        return statistics.mean(self.accuracies.values())
+
+    @property
+    def spread(self) -> float | None:
+        """Standard deviation over seeds, where there are several, in %."""
+        return statistics.stdev(self.accuracies.values()) if len(self.accuracies) > 1 else None
+
+    @property
+    def paper_accuracy(self) -> float | None:
+        """What the paper prints, in %."""
+        return ACCURACY.get(self.contender, {}).get(self.task)
 
 
 def findings(runs: Sequence[Run]) -> list[Finding]:
-    """A finding for each task and contender of `runs` with at least one finished run.
+    """A finding for each task and contender of `runs` with at least one run that is done.
 
     Raises
     ------
     ModelError
-        An `evaluation.json` is damaged.
+        A file of a run is damaged, or runs of one task were trained on different data.
     """
     groups: dict[tuple[str, str], list[Run]] = {}
+    data: dict[str, str] = {}
     for run in runs:
+        group = groups.setdefault((run.task, run.contender), [])
         if run.is_done():
-            groups.setdefault((run.task, run.contender), []).append(run)
-    order = {(run.task, run.contender): None for run in runs}
-    return [_finding(groups[key]) for key in order if key in groups]
+            group.append(run)
+            digest = RunFolder(run.place).read_configuration().data_sha256
+            if data.setdefault(run.task, digest) != digest:
+                raise ModelError(f"{run.place} was trained on other data than runs beside it; delete it and run again")
+    return [_finding(group) for group in groups.values() if group]
 
 
 def _finding(runs: list[Run]) -> Finding:
-    scores = [_evaluation(run) for run in runs]
-    accuracies = [100 * score["accuracy"] for score in scores]
-    first, training = runs[0], runs[0].preset.training
+    folders = {run.seed: RunFolder(run.place) for run in runs}
+    scores = {seed: folder.read_evaluation() for seed, folder in folders.items()}
+    costs = {seed: folder.read_cost() for seed, folder in folders.items()}
+    configurations = [folder.read_configuration() for folder in folders.values()]
+    first, training = scores[runs[0].seed], runs[0].preset.training
+    versions = {f"{name} {version}" for found in configurations for name, version in found.versions.items()}
+    made = {word for cost in costs.values() for word in (cost.device, cost.date)} | versions
     return Finding(
-        first.task,
-        first.contender,
-        len(runs),
-        statistics.mean(accuracies),
-        statistics.stdev(accuracies) if len(runs) > 1 else None,
-        scores[0]["parameters"],
+        runs[0].task,
+        runs[0].contender,
+        {seed: 100 * score.accuracy for seed, score in scores.items()},
+        first.parameters,
         training.steps,
         training.batch_size * training.accumulation,
-        scores[0]["samples"],
-        statistics.mean(score["seconds"] for score in scores),
-        max(score["peak_bytes"] for score in scores) / 1e6,
-        ACCURACY.get(first.contender, {}).get(first.task),
-        scores[0]["origin"],
-        "; ".join(f"{name}: {100 * level:.1f}" for name, level in scores[0]["trivial_levels"].items()),
-        " ".join(f"{accuracy:.2f}" for accuracy in accuracies),
+        first.samples,
+        {seed: cost.seconds for seed, cost in costs.items()},
+        max(cost.peak_bytes for cost in costs.values()) / 1e6,
+        {name: 100 * level for name, level in first.trivial_levels.items()},
+        first.origin,
+        tuple(sorted(made)),
     )
 
 
-def _evaluation(run: Run) -> dict:
-    path = RunFolder(run.place).evaluation
-    try:
-        values = json.loads(read_text(path))
-        for name in ("accuracy", "parameters", "samples", "seconds", "peak_bytes", "origin", "trivial_levels"):
-            values[name]
-        return values
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path} is damaged ({error!r}); delete it and run the same command again") from error
-
-
 def write_csv(path: Path, found: Sequence[Finding]) -> None:
-    """Write `found`; raises `FileError`."""
+    """Write a row for each task and contender; accuracies and spreads are in %, times in s; raises `FileError`."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, [entry.name for entry in fields(Finding)], lineterminator="\n")
+    rows = [_csv_row(finding) for finding in found]
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(asdict(finding) for finding in found)
+    writer.writerows(rows)
     write_text(path, text.getvalue())
 
 
-def markdown(study: Study, preset: str, runs: Sequence[Run], found: Sequence[Finding], command: str) -> str:
-    """The study as a page: where and how it was run, accuracies, costs, and what is missing."""
+def _csv_row(finding: Finding) -> dict[str, object]:
+    return {
+        "task": finding.task,
+        "contender": finding.contender,
+        "seeds": len(finding.accuracies),
+        "accuracy": finding.accuracy,
+        "spread": finding.spread,
+        "paper_accuracy": finding.paper_accuracy,
+        "parameters": finding.parameters,
+        "steps": finding.steps,
+        "batch_size": finding.batch_size,
+        "test_sequences": finding.test_sequences,
+        "seconds": statistics.mean(finding.seconds.values()),
+        "peak_megabytes": finding.peak_megabytes,
+        "accuracies": " ".join(f"{accuracy:.2f}" for accuracy in finding.accuracies.values()),
+        "levels": "; ".join(f"{name}: {level:.1f}" for name, level in finding.levels.items()),
+        "origin": finding.origin,
+    }
+
+
+def markdown(
+    study: Study, preset: str, runs: Sequence[Run], found: Sequence[Finding], command: str, left_out: Mapping[str, str]
+) -> str:
+    """The study as a page: how, where and when it was run, accuracies, costs, data, and what is missing.
+
+    `left_out` gives the reason for each task without data.
+    """
     done = sum(run.is_done() for run in runs)
-    kept = ", ".join(f"{name} {version}" for name, version in versions("torch", "numpy").items())
+    made = ", ".join(sorted({word for finding in found for word in finding.made}))
     lines = [
         f"# {study.title}, preset `{preset}`",
         "",
-        f"`{command}`, {datetime.date.today().isoformat()}, {processor()}, {kept}. "
-        f"{done} of {len(runs)} runs are done.",
+        f"`{command}`: {done} of {len(runs)} runs are done. {made}.",
         "",
-        "Accuracy in % of the test split at the best validated step, mean ± standard deviation over seeds (their "
-        "number). *Paper*: what the paper prints, of other sizes and budgets. All models of a task had the same data, "
-        "steps and batches.",
+        "Accuracy in % at the best validated step, mean ± standard deviation over seeds (their number). *Paper*: what "
+        "the paper prints, of other sizes and budgets. All models of a task had the same data, steps and batches. "
+        "Levels without a model are of the whole test split.",
         "",
         *_accuracy_table(study, found),
+        "",
+        "Times are of steps and validations, as long as they took beside what else the machine did; memory is the peak "
+        "of a step above parameters, gradients and moments.",
         "",
         *_cost_table(found),
         "",
         *[f"- {title}: {origin}" for title, origin in _origins(found).items()],
+        *[f"- {TASKS[task].title}: left out; {reason}" for task, reason in left_out.items()],
     ]
     return "\n".join(lines) + "\n"
 
@@ -143,11 +175,11 @@ def _accuracy_table(study: Study, found: Sequence[Finding]) -> list[str]:
             row += ["" if finding is None else _accuracy(finding), "" if paper is None else f"*{paper:g}*"]
         if any(row[1::2]):
             rows.append(row)
-    levels = {task: _levels(next(finding for finding in found if finding.task == task)) for task in tasks}
+    levels = {finding.task: finding.levels for finding in found}
     for name in dict.fromkeys(name for level in levels.values() for name in level):
         row = [f"no model: {name}"]
         for task in tasks:
-            row += [levels[task].get(name, ""), ""]
+            row += [f"{levels[task][name]:.1f}" if name in levels[task] else "", ""]
         rows.append(row)
     return _table(header, rows)
 
@@ -155,7 +187,7 @@ def _accuracy_table(study: Study, found: Sequence[Finding]) -> list[str]:
 def _cost_table(found: Sequence[Finding]) -> list[str]:
     rmt = {finding.task: finding for finding in found if finding.contender == "rmt"}
     header = [
-        "task", "model", "parameters", "steps x batch", "training s", "peak MB", "speed / RMT's", "memory / RMT's",
+        "task", "model", "parameters", "steps x batch", "seconds", "peak MB", "speed / RMT's", "memory / RMT's",
         "*paper: speed / RMT's*", "*paper: GB*",
     ]  # fmt: skip
     rows = []
@@ -169,9 +201,9 @@ def _cost_table(found: Sequence[Finding]) -> list[str]:
                 CONTENDERS[finding.contender].title,
                 f"{finding.parameters:,}",
                 f"{finding.steps:,} x {finding.batch_size}",
-                f"{finding.seconds:.0f}",
+                f"{statistics.mean(finding.seconds.values()):.0f}",
                 f"{finding.peak_megabytes:.1f}",
-                "" if beside is None else f"{beside.seconds / finding.seconds:.2f}",
+                "" if beside is None else _speed(finding, beside),
                 "" if beside is None else f"1/{beside.peak_megabytes / finding.peak_megabytes:.1f}",
                 "" if speed is None else f"*{speed:g}*",
                 "" if peak is None else f"*{peak:g}*",
@@ -182,11 +214,15 @@ def _cost_table(found: Sequence[Finding]) -> list[str]:
 
 def _accuracy(finding: Finding) -> str:
     spread = "" if finding.spread is None else f" ± {finding.spread:.1f}"
-    return f"{finding.accuracy:.1f}{spread} ({finding.seeds})"
+    return f"{finding.accuracy:.1f}{spread} ({len(finding.accuracies)})"
 
 
-def _levels(finding: Finding) -> dict[str, str]:
-    return dict(level.split(": ") for level in finding.levels.split("; ") if level)
+def _speed(finding: Finding, beside: Finding) -> str:
+    """In units of the speed of `beside`, over the seeds that both have."""
+    seeds = finding.seconds.keys() & beside.seconds.keys()
+    if not seeds:
+        return ""
+    return f"{sum(beside.seconds[seed] for seed in seeds) / sum(finding.seconds[seed] for seed in seeds):.2f}"
 
 
 def _origins(found: Sequence[Finding]) -> dict[str, str]:

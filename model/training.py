@@ -427,7 +427,10 @@ def _stop_flag() -> Iterator[list[bool]]:
         stop.append(True)
         signal.signal(number, signal.default_int_handler)
 
-    earlier = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    # Who has a handler already, or is told to ignore a signal, knows why.
+    default = (signal.SIG_DFL, signal.default_int_handler)
+    chosen = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) in default]
+    earlier = {number: signal.signal(number, note) for number in chosen}
     try:
         yield stop
     finally:

@@ -44,7 +44,7 @@ COMMANDS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    """Run the command; returns the exit status: 0 done, 1 failed, 2 wrong usage, 75 out of time, 130 interrupted."""
     words = _joined(list(sys.argv[1:] if arguments is None else arguments))
     options = _parser(words[0] if words else "").parse_args(words)
     with warnings.catch_warnings():

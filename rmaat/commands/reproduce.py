@@ -2,16 +2,18 @@
 
 import argparse
 import math
-import os
 import re
-import shlex
-import sys
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rmaat.commands.shared import add_data
 from rmaat.errors import UsageError
 from rmaat.files import discard, unfinished_folder, write_text
 from rmaat.progress import Bar
+
+if TYPE_CHECKING:
+    from model.study import Run
 
 SUMMARY = "Train RMAAT and its baselines or ablations on several tasks, and write one table"
 EXAMPLE = (
@@ -40,8 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers",
         type=int,
-        default=os.cpu_count() or 1,
-        help=f"trainings at a time, which share the cores; 1 on a GPU [default: {os.cpu_count()}]",
+        help="trainings at a time, which share the cores [default: one a core, or one where there is a GPU]",
     )
     parser.add_argument(
         "--out", type=Path, default=Path("runs/reproduce"), help="folder of all runs [default: runs/reproduce]"
@@ -51,38 +52,51 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Train what is missing and write the table."""
-    from figures import draw_study, save_figure
-    from model.study import STUDIES, carry_out, runs_of, without_data
-    from model.study_report import findings, markdown, write_csv
+    from model.study import STUDIES, runs_of
+    from model.study_runner import carry_out, default_workers, without_data
 
-    if options.seeds < 1 or options.workers < 1:
-        raise UsageError(f"{options.seeds} seeds in {options.workers} workers; each must be at least 1")
-    seconds = parse_duration(options.budget) if options.budget else math.inf
-    study = STUDIES[options.study]
-    runs = runs_of(study, options.preset, options.seeds, options.out, options.tasks)
-    place = options.out / options.preset / options.study
+    deadline = time.time() + (parse_duration(options.budget) if options.budget else math.inf)
+    workers = default_workers() if options.workers is None else options.workers
+    if options.seeds < 1 or workers < 1:
+        raise UsageError(f"{options.seeds} seeds in {workers} workers; each must be at least 1")
+    study, tasks = STUDIES[options.study], options.tasks or ()
+    runs = runs_of(study, options.preset, options.seeds, options.out, tasks)
+    folder = options.out / options.preset
     # One command at a time: two would train the same runs.
-    with unfinished_folder(options.out / options.preset / "runs"):
+    with unfinished_folder(folder / "runs"):
         with Bar("data") as progress:
             missing = without_data(runs, options.data, progress)
-        for sentence in missing.values():
-            print(f"left out: {sentence}")
         runs = [run for run in runs if run.task not in missing]
         if not runs:
             raise UsageError(f"none of the tasks of {options.study} has data in {options.data}; see: rmaat data list")
         try:
             with Bar(options.study) as progress:
-                carry_out(runs, options.data, options.workers, seconds, progress)
+                carry_out(runs, options.data, workers, deadline, progress)
         finally:
             # Of what is done, however the rest ended.
-            found = findings(runs)
-            if found:
-                write_csv(place.with_suffix(".csv"), found)
-                page = markdown(study, options.preset, runs, found, shlex.join(["rmaat", *sys.argv[1:]]))
-                write_text(place.with_suffix(".md"), page)
-                save_figure(draw_study(found, f"{study.title}, preset {options.preset}"), place)
-                print(f"{page}\n{place}.md, .csv, .png, .svg")
-    discard(options.out / options.preset / "runs")
+            page = _write_report(folder / "-".join([options.study, *tasks]), options, runs, missing)
+            discard(folder / "runs")
+    print(page)
+
+
+def _write_report(stem: Path, options: argparse.Namespace, runs: list["Run"], missing: dict[str, str]) -> str:
+    """Write the table in all its forms; returns it in Markdown."""
+    from figures import draw_study, save_figure
+    from model.study import STUDIES
+    from model.study_report import findings, markdown, write_csv
+
+    found = findings(runs)
+    if not found:
+        return ""
+    study = STUDIES[options.study]
+    tasks = f" --tasks {' '.join(options.tasks)}" if options.tasks else ""
+    command = f"rmaat reproduce {options.study} --preset {options.preset} --seeds {options.seeds}{tasks}"
+    page = markdown(study, options.preset, runs, found, command, missing)
+    # Not with_suffix, which would cut a stem that has a dot.
+    write_csv(stem.with_name(stem.name + ".csv"), found)
+    write_text(stem.with_name(stem.name + ".md"), page)
+    save_figure(draw_study(found, f"{study.title}, preset {options.preset}"), stem)
+    return f"{page}\n{stem}.md, .csv, .png, .svg"
 
 
 def parse_duration(text: str) -> float:

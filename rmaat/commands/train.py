@@ -51,7 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--minutes",
         type=float,
-        help="stop after this long, with exit status 75 where steps are left; --resume goes on to the same bits",
+        help="stop after this long, with exit status 75 where steps are left; then the same command with --resume goes "
+        "on to the same bits, and begins where there is no run yet",
     )
     parser.add_argument(
         "--source",
@@ -75,21 +76,24 @@ def run(options: argparse.Namespace) -> None:
     from model.training import train
 
     started = time.monotonic()
+    minutes = math.inf if options.minutes is None else options.minutes
+    if not minutes >= 0:
+        raise UsageError(f"--minutes is {minutes}; it must be 0 or more")
+    resume = options.resume and (options.minutes is None or options.out.exists())
     preset = _preset(options)
     tables = read_tables(options.tables) if options.tables else default_tables()
-    if not options.resume:
+    if not resume:
         refuse_existing(options.out, "resume it with --resume, or choose another --out")
     task = load_task(preset.task_parameters, options.source, options.data)
     configuration = preset.configuration(task, options.source)
-    end = math.inf if options.minutes is None else started + 60 * options.minutes
     with Bar("train") as progress:
         best = train(
             configuration,
             task,
             tables,
             options.out,
-            resume=options.resume,
-            is_over=lambda: time.monotonic() >= end,
+            resume=resume,
+            is_over=lambda: time.monotonic() >= started + 60 * minutes,
             progress=progress,
         )
     if not is_first_process():

@@ -191,7 +191,7 @@ def break_evaluation(runs):
         (break_configuration, ModelError, r"configuration\.json is damaged"),
         (break_metrics, ModelError, r"metrics\.csv is damaged"),
         (empty_metrics, FigureError, r"no validation in metrics\.csv"),
-        (break_evaluation, FigureError, r"evaluation\.json is damaged.*rmaat evaluate"),
+        (break_evaluation, ModelError, r"evaluation\.json is damaged.*rmaat evaluate"),
     ],
 )
 def test_a_damaged_file_is_named_by_its_reader_and_nothing_is_written(runs, out, damage, error, words):

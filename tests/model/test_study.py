@@ -4,15 +4,20 @@ import csv
 import dataclasses
 import io
 import json
+import math
+import shutil
+import time
 
 import pytest
 
+from model.checkpoint import CHECKPOINT, load_state, newest
 from model.errors import ModelError, OutOfTime
 from model.parameters import ModelParameters, TrainingParameters
 from model.presets import PRESETS, Preset
 from model.run_folder import RunFolder
-from model.study import Study, carry_out, runs_of, without_data
+from model.study import Study, runs_of
 from model.study_report import findings, markdown, write_csv
+from model.study_runner import carry_out, without_data
 from model.tasks.diagnostics import NeedleParameters
 
 STUDY = Study("Two models", ("needle", "text"), ("rmt", "rmaat"))
@@ -48,7 +53,7 @@ def finished(tiny, tmp_path_factory):
         runs = runs_of(STUDY, "tiny", 2, out, ["needle"])
         shares = []
         assert without_data(runs, out / "data", ignore) == {}
-        carry_out(runs, out / "data", 2, 1e9, lambda fraction, note: shares.append((fraction, note)))
+        carry_out(runs, out / "data", 2, math.inf, lambda fraction, note: shares.append((fraction, note)))
     return out, runs, shares
 
 
@@ -76,34 +81,73 @@ def test_all_runs_are_trained_and_scored_with_progress_to_the_end(finished):
 def test_what_is_done_is_not_done_again(finished):
     out, runs, _ = finished
     before = {run.name: RunFolder(run.place).evaluation.stat().st_mtime_ns for run in runs}
-    carry_out(runs, out / "data", 1, 1e9, ignore)
+    carry_out(runs, out / "data", 1, math.inf, ignore)
     assert before == {run.name: RunFolder(run.place).evaluation.stat().st_mtime_ns for run in runs}
 
 
-def test_a_run_without_its_score_is_scored_and_one_of_other_settings_is_refused_by_name(finished, tmp_path):
+def test_a_run_without_its_score_is_scored_again(finished):
     out, runs, _ = finished
-    path = RunFolder(runs[0].place).evaluation
-    score = json.loads(path.read_text())
-    path.unlink()
+    folder = RunFolder(runs[0].place)
+    score = folder.read_evaluation()
+    folder.evaluation.unlink()
+    assert not runs[0].is_done()
+    carry_out(runs[:1], out / "data", 1, math.inf, ignore)
+    assert folder.read_evaluation() == score
+    assert folder.read_cost().seconds == load_state(newest(folder.path, CHECKPOINT)).seconds
+
+
+def test_a_run_of_other_settings_is_refused_by_name(finished):
+    _, runs, _ = finished
     other = dataclasses.replace(runs[1].preset, training=dataclasses.replace(runs[1].preset.training, batch_size=9))
-    clash = dataclasses.replace(runs[1], preset=other, place=tmp_path / "needle" / "rmaat" / "seed-0")
-    clash.place.parent.mkdir(parents=True)
-    clash.place.symlink_to(runs[1].place)
-    RunFolder(clash.place).evaluation.rename(tmp_path / "kept.json")
-    try:
-        with pytest.raises(ModelError, match=r"run of needle, rmaat, seed 0 failed.*batch_size"):
-            carry_out([clash, runs[0]], out / "data", 1, 1e9, ignore)
-    finally:
-        (tmp_path / "kept.json").rename(RunFolder(runs[1].place).evaluation)
-    again = json.loads(path.read_text())
-    assert {**again, "peak_bytes": 0} == {**score, "peak_bytes": 0}
+    clash = dataclasses.replace(runs[1], preset=other)
+    for look in (clash.is_done, lambda: findings([clash])):
+        with pytest.raises(ModelError, match=r"holds a run of other settings \(training\.batch_size\); delete it"):
+            look()
+
+
+def test_runs_of_different_data_make_no_table(finished, tmp_path):
+    _, runs, _ = finished
+    copied = dataclasses.replace(runs[1], place=tmp_path / "copy")
+    shutil.copytree(runs[1].place, copied.place)
+    path = RunFolder(copied.place).configuration
+    path.write_text(path.read_text().replace(RunFolder(copied.place).read_configuration().data_sha256, "0" * 64))
+    with pytest.raises(ModelError, match="copy was trained on other data than runs beside it"):
+        findings([runs[0], copied])
+
+
+@pytest.mark.usefixtures("presets")
+def test_a_run_that_fails_is_named_after_the_others_are_finished(finished, tmp_path):
+    out, _, _ = finished
+    first, second = runs_of(STUDY, "tiny", 1, tmp_path, ["needle"])
+    first.place.mkdir(parents=True)
+    with pytest.raises(ModelError, match=r"runs failed: needle, rmt, seed 0; the first one because .*holds no run"):
+        carry_out([first, second], out / "data", 1, math.inf, ignore)
+    assert second.is_done()
+
+
+def test_damaged_levels_are_made_anew(finished):
+    out, runs, _ = finished
+    path = out / "tiny" / "needle" / "levels.json"
+    levels = json.loads(path.read_text())
+    path.write_text("{")
+    RunFolder(runs[0].place).evaluation.unlink()
+    carry_out(runs[:1], out / "data", 1, math.inf, ignore)
+    assert json.loads(path.read_text()) == levels
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"accuracy": "x"}', '{"accuracy": 0.5}'])
+def test_a_damaged_score_is_named_with_what_to_do(tmp_path, text):
+    folder = RunFolder(tmp_path)
+    folder.evaluation.write_text(text)
+    with pytest.raises(ModelError, match=r"evaluation\.json is damaged .*rmaat evaluate"):
+        folder.read_evaluation()
 
 
 @pytest.mark.usefixtures("presets")
 def test_out_of_time_says_what_is_left_and_trains_nothing_more(tmp_path):
     runs = runs_of(STUDY, "tiny", 1, tmp_path, ["needle"])
-    with pytest.raises(OutOfTime, match="2 of 2 runs to go") as caught:
-        carry_out(runs, tmp_path / "data", 1, 0.0, ignore)
+    with pytest.raises(OutOfTime, match="out of time with 2 runs to go") as caught:
+        carry_out(runs, tmp_path / "data", 1, time.time(), ignore)
     assert caught.value.exit_status == 75
     assert not any(run.place.exists() for run in runs)
 
@@ -118,13 +162,13 @@ def test_a_task_without_data_is_named_with_what_to_do(tmp_path):
 def test_the_page_sets_ours_beside_the_papers_and_the_levels(finished, tmp_path):
     _, runs, _ = finished
     found = findings(runs)
-    assert [(finding.contender, finding.seeds) for finding in found] == [("rmt", 2), ("rmaat", 2)]
+    assert [(finding.contender, list(finding.accuracies)) for finding in found] == [("rmt", [0, 1]), ("rmaat", [0, 1])]
     scores = [
         json.loads(RunFolder(run.place).evaluation.read_text())["accuracy"] for run in runs if run.contender == "rmt"
     ]
     assert found[0].accuracy == pytest.approx(100 * sum(scores) / 2)
     assert found[0].spread == pytest.approx(100 * abs(scores[0] - scores[1]) / 2**0.5)
-    page = markdown(STUDY, "tiny", runs, found, "rmaat reproduce two")
+    page = markdown(STUDY, "tiny", runs, found, "rmaat reproduce two", {})
     assert "4 of 4 runs are done" in page
     assert f"| RMT | {found[0].accuracy:.1f} ± {found[0].spread:.1f} (2) |" in page
     assert "| no model: commonest label |" in page
@@ -137,11 +181,12 @@ def test_the_page_sets_ours_beside_the_papers_and_the_levels(finished, tmp_path)
 @pytest.mark.usefixtures("presets")
 def test_published_figures_stand_in_columns_of_their_own(finished):
     _, runs, _ = finished
-    as_text = [dataclasses.replace(finding, task="text", paper_accuracy=65.0) for finding in findings(runs)]
-    page = markdown(STUDY, "tiny", runs, as_text, "")
+    as_text = [dataclasses.replace(finding, task="text") for finding in findings(runs)]
+    page = markdown(STUDY, "tiny", runs, as_text, "", {"retrieval": "get the files"})
     assert "| model | Text | *paper* |" in page
     assert "| *65* |" in page
     assert "| *65.9* |" in page
+    assert "- Retrieval: left out; get the files" in page
 
 
 @pytest.mark.usefixtures("presets")

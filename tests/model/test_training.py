@@ -19,7 +19,7 @@ from torch import nn
 from distill import Tables
 from model.checkpoint import BEST, CHECKPOINT, load_model, load_state, newest
 from model.errors import Interrupted, ModelError, OutOfTime
-from model.evaluation import evaluate, load_run
+from model.evaluation import evaluate, load_run, measure_cost
 from model.parameters import TrainingParameters
 from model.replay import Amrb, Bptt, LayerwiseAmrb, MemoryBudget, Truncated
 from model.run_folder import METRICS, RunFolder
@@ -130,12 +130,13 @@ def test_a_part_of_a_split_is_scored_whatever_the_order_of_its_labels(task, conf
     assert (score.accuracy, score.loss) == pytest.approx((result.accuracy, result.loss), rel=1e-6)
 
 
-def test_an_evaluation_says_what_the_training_cost(task, configuration, tables, tmp_path):
+def test_the_cost_of_a_training_is_its_time_and_a_steps_memory(task, configuration, tables, tmp_path):
     train(configuration, task, tables, tmp_path / "run")
-    result = evaluate(tmp_path / "run", task)
-    assert result.seconds == load_state(newest(tmp_path / "run", CHECKPOINT)).seconds > 0
-    graph = 16 * 20 * configuration.model.width * 4
-    assert graph < result.peak_bytes < 100 * graph
+    cost = measure_cost(tmp_path / "run", task)
+    assert cost == RunFolder(tmp_path / "run").read_cost()
+    assert cost.seconds == load_state(newest(tmp_path / "run", CHECKPOINT)).seconds > 0
+    rows = 16 * 20 * configuration.model.width * 4
+    assert rows < cost.peak_bytes < 100 * rows
 
 
 def test_a_run_folder_holds_what_ordinary_tools_read(task, configuration, tables, tmp_path):
