@@ -145,12 +145,18 @@ def _complete(run: Run, data: Path, deadline: float, stop: Event, reports: Queue
         # Scoring is the rest.
         reports.put((run.name, 0.99 * fraction))
 
+    def end_scoring(fraction: float, note: str = "") -> None:  # noqa: ARG001
+        # What is scored is not kept, and needs no more than a moment to be given up.
+        if stop.is_set():
+            raise OutOfTime("interrupted while scoring; it begins again")
+
     if is_over():
         raise OutOfTime("out of time before the run began; nothing is lost")
     task = load_task(run.preset.task_parameters, None, data)
     configuration = run.preset.configuration(task)
     train(configuration, task, default_tables(), run.place, resume=run.place.exists(), is_over=is_over, progress=report)
-    evaluate(run.place, task, run.preset.training.device, levels=partial(_levels, place=run.place.parents[1]))
+    levels = partial(_levels, place=run.place.parents[1])
+    evaluate(run.place, task, run.preset.training.device, end_scoring, levels)
     measure_cost(run.place, task)
     reports.put((run.name, 1.0))
 

@@ -328,7 +328,7 @@ def test_an_interrupted_training_ends_with_status_130_and_goes_on_to_the_same_we
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert re.search(r"rmaat: interrupted after step \d+; continue the same command with --resume", error)
+    assert re.search(r"rmaat: interrupted after step \d+ of 160; continue the same command with --resume", error)
     assert main(["train", "listops", "--out", "cut", "--resume", *many]) == 0
     assert main(["train", "listops", "--out", "whole", *many]) == 0
     first, second = (newest(Path(name), CHECKPOINT) / "model.safetensors" for name in ("cut", "whole"))
