@@ -31,6 +31,8 @@ class Bar:
             ascii=not on_terminal,
             ncols=None if on_terminal else 80,
             mininterval=0.1 if on_terminal else 5.0,
+            # Otherwise tqdm learns from one long stride to wait for the next.
+            miniters=0,
             bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left{postfix}",
         )
 
