@@ -5,6 +5,7 @@ import dataclasses
 import io
 import json
 import math
+import multiprocessing
 import shutil
 import time
 
@@ -141,6 +142,25 @@ def test_a_damaged_score_is_named_with_what_to_do(tmp_path, text):
     folder.evaluation.write_text(text)
     with pytest.raises(ModelError, match=r"evaluation\.json is damaged .*rmaat evaluate"):
         folder.read_evaluation()
+
+
+def test_a_worker_that_is_killed_ends_the_study_with_what_to_do(finished, tmp_path):
+    out, runs, _ = finished
+    longer = dataclasses.replace(runs[0].preset.training, steps=100_000, validate_every=100_000)
+    preset = dataclasses.replace(runs[0].preset, training=longer)
+    places = [tmp_path / "needle" / name / "seed-0" for name in ("one", "two", "three")]
+    endless = [dataclasses.replace(run, preset=preset, place=place) for run, place in zip(runs, places, strict=False)]
+
+    def workers():
+        return [child for child in multiprocessing.active_children() if "SyncManager" not in child.name]
+
+    def kill_one(fraction, _):
+        if fraction > 0 and (alive := workers()):
+            alive[0].kill()
+
+    with pytest.raises(ModelError, match=r"a worker was killed.*fewer --workers"):
+        carry_out(endless, out / "data", 2, math.inf, kill_one)
+    assert workers() == []
 
 
 @pytest.mark.usefixtures("presets")
