@@ -38,9 +38,10 @@ from astro_sim.geometry import build_geometry
 from astro_sim.parameters import NetworkParameters
 from astro_sim.simulation import prepare
 from benchmarks.outside import OutsideRun, beside_brian2, beside_nest
-from benchmarks.report import RESULTS, processor, write_report
+from benchmarks.report import RESULTS, write_report
 from benchmarks.timing import seconds_of
 from rmaat.text import table
+from rmaat.versions import processor
 
 KINDS: dict[str, tuple[type[KernelCoupling], str, str]] = {
     "line scan": (LineCoupling, "line", "euclidean"),

@@ -14,9 +14,10 @@ import numpy as np
 import xarray as xr
 
 from astro_sim import SimulationParameters, simulate
-from benchmarks.report import RESULTS, processor, write_report
+from benchmarks.report import RESULTS, write_report
 from benchmarks.timing import seconds_of, timed
 from rmaat.text import table
+from rmaat.versions import processor
 
 VARIABLES = (
     "presynaptic_activity",

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 import benchmarks.bare  # noqa: F401 (first, because the rooms below import what it stands in for)
 from astro_sim.simulation import simulate
-from benchmarks.report import RESULTS, processor, write_report
+from benchmarks.report import RESULTS, write_report
 from benchmarks.steps import eager_softmax, gradient, random_batch, relative_error
 from benchmarks.timing import seconds_of
 from distill.distillation import distil
@@ -29,7 +29,7 @@ from distill.parameters import DistillParameters
 from distill.tables import Tables
 from model.network import build_model
 from model.parameters import ModelParameters
-from model.peak import now, peak_memory
+from model.peak import device_name, now, peak_memory
 from model.plan import plan
 from model.replay import Amrb, Bptt, Differentiation
 from rmaat.files import write_text
@@ -126,10 +126,9 @@ def main() -> None:
     text.append(_speed_table(results))
     print("\n\n".join(text))
     content = {"matrix_peak_flops": peak, "scale": asdict(scale), "exactness": exactness, "results": results}
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     command = "python -m benchmarks.gpu" + (" --small" if options.small else "")
-    write_report(options.out.with_suffix(".json"), command, name, ("torch", "numpy"), content)
-    write_text(options.out.with_suffix(".md"), f"{name}, `{command}`\n\n" + "\n\n".join(text) + "\n")
+    write_report(options.out.with_suffix(".json"), command, device_name(device), ("torch", "numpy"), content)
+    write_text(options.out.with_suffix(".md"), f"{device_name(device)}, `{command}`\n\n" + "\n\n".join(text) + "\n")
 
 
 def matrix_peak(device: torch.device, side: int) -> float:

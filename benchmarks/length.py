@@ -21,13 +21,14 @@ import torch
 from torch.nn import functional
 
 from astro_sim import simulate
-from benchmarks.report import RESULTS, processor, write_report
+from benchmarks.report import RESULTS, write_report
 from distill import DistillParameters, distil
 from model.denormals import denormals_flushed
 from model.network import build_model
 from model.parameters import ModelParameters
 from model.replay import Amrb
 from rmaat.text import table
+from rmaat.versions import processor
 
 SEGMENT_LENGTH, SHORTEST, LONGEST = 512, 2**13, 2**20
 SIZE = {"width": 128, "layers": 4, "heads": 4, "feed_forward_width": 512, "memory_tokens": 16, "dropout": 0.1}

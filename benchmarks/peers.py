@@ -32,7 +32,7 @@ from torch.nn import functional
 
 import benchmarks.bare  # noqa: F401 (first, because the rooms below import what it stands in for)
 from benchmarks.peer_models import CLASSES, PEERS, VOCABULARY, Size
-from benchmarks.report import RESULTS, processor, write_report
+from benchmarks.report import RESULTS, write_report
 from benchmarks.steps import eager_softmax
 from benchmarks.timing import seconds_of
 from distill.tables import default_tables
@@ -43,6 +43,7 @@ from model.peak import peak_memory
 from model.plan import plan
 from model.replay import Amrb, Bptt, Differentiation, LayerwiseAmrb
 from rmaat.text import table
+from rmaat.versions import processor
 
 STEPS = 3
 

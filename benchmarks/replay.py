@@ -15,14 +15,14 @@ from typing import Any
 
 import torch
 
-from benchmarks.report import RESULTS, processor, write_report
+from benchmarks.report import RESULTS, write_report
 from benchmarks.steps import gradient, random_batch, relative_error
 from benchmarks.timing import seconds_of
 from distill import default_tables
 from model.measure import compare_steps
 from model.network import SegmentClassifier, build_model
 from model.parameters import ModelParameters
-from model.peak import now
+from model.peak import device_name, now
 from model.replay import Amrb, Bptt, Differentiation, LayerwiseAmrb, MemoryBudget, Truncated
 from model.training import Batch, choose_device
 from rmaat.text import table
@@ -48,7 +48,7 @@ def main() -> None:
     torch.set_num_threads(1)
     device = choose_device("auto")
     exactness, costs = measure_exactness(device), measure_costs(device)
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{processor()}, 1 thread"
+    name = device_name(device) if device.type == "cuda" else f"{device_name(device)}, 1 thread"
     content = {"model": SIZE | {"segment_length": SEGMENT_LENGTH}, "exactness": exactness, "costs": costs}
     write_report(options.out, "python -m benchmarks.replay", name, ("torch", "numpy"), content)
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from rmaat.files import write_text
-from rmaat.versions import processor as processor
 from rmaat.versions import versions
 
 RESULTS = Path("benchmarks/results")

@@ -13,10 +13,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from astro_sim import SimulationParameters, simulate, simulate_batch
 from astro_sim.sweep import InProcess, LocalProcesses, RandomDesign, Workers, parse_axes
-from benchmarks.report import RESULTS, processor, write_report
+from benchmarks.report import RESULTS, write_report
 from benchmarks.timing import seconds_of
 from distill.sweep import POINTS_TOGETHER, Distillation, RateModelMeasure, sweep
 from rmaat.text import table
+from rmaat.versions import processor
 
 AXES = parse_axes(
     [

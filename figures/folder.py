@@ -21,7 +21,7 @@ from figures.errors import FigureError
 from figures.retention import draw_retention
 from figures.save import save_figure
 from figures.sensitivity import draw_sensitivity
-from figures.training import HeldOutScore, draw_training
+from figures.training import draw_training
 from figures.variants import draw_variants
 from model.run_folder import RunFolder
 
@@ -111,13 +111,7 @@ def _schema(path: Path) -> str | None:
 
 
 def _drawn_run(run: RunFolder) -> Figure:
-    configuration, metrics, evaluation = run.read_configuration(), run.read_metrics(), _read_evaluation(run)
+    configuration, metrics = run.read_configuration(), run.read_metrics()
+    evaluation = run.read_evaluation() if run.evaluation.exists() else None
     title = f"Training of {configuration.model.architecture} on {configuration.task}"
     return draw_training(metrics, evaluation, title)
-
-
-def _read_evaluation(run: RunFolder) -> HeldOutScore | None:
-    if not run.evaluation.exists():
-        return None
-    found = run.read_evaluation()
-    return HeldOutScore(found.accuracy, found.standard_error, found.trivial_levels)

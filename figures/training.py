@@ -1,7 +1,6 @@
 """The course of a training."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import cycle
 
 from matplotlib.axes import Axes
@@ -9,23 +8,15 @@ from matplotlib.figure import Figure
 
 from figures.errors import FigureError
 from figures.style import HELD_OUT, REFERENCE, SEEN, axis_label, paper_style
+from model.run_folder import Evaluation
 
 LINES = (":", "-.", (0, (5, 1)), (0, (1, 3)))
 """Styles of the levels that need no model, in the order of the evaluation."""
 
 
-@dataclass(frozen=True)
-class HeldOutScore:
-    """What the figure shows of an evaluation: shares of 1, as `evaluation.json` holds them."""
-
-    accuracy: float
-    standard_error: float
-    trivial_levels: Mapping[str, float]
-
-
 @paper_style()
 def draw_training(
-    metrics: Sequence[Mapping[str, float]], evaluation: HeldOutScore | None = None, title: str = "Training"
+    metrics: Sequence[Mapping[str, float]], evaluation: Evaluation | None = None, title: str = "Training"
 ) -> Figure:
     """Loss in nats and accuracy in % against optimiser steps; the figure is ours.
 
@@ -65,7 +56,7 @@ def draw_training(
     return figure
 
 
-def _draw_levels(axes: Axes, evaluation: HeldOutScore) -> None:
+def _draw_levels(axes: Axes, evaluation: Evaluation) -> None:
     reached, error = evaluation.accuracy, evaluation.standard_error
     axes.axhline(reached, color=HELD_OUT, linestyle="--", linewidth=1.2, label=f"test, {reached:.1%} ± {error:.1%}")
     axes.axhspan(reached - error, reached + error, color=HELD_OUT, alpha=0.12, linewidth=0)

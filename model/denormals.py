@@ -10,7 +10,7 @@ import torch
 def denormals_flushed() -> Iterator[None]:
     """Inside, what would be denormal (below 1.2e-38) is zero, on the CPU threads of torch that are started inside.
 
-    Gradients that fade over many segments get there, and a step then takes a CPU ten times as long.
+    Gradients that fade over many segments get there, and a step then takes a CPU many times as long.
     """
     torch.set_flush_denormal(True)
     try:

@@ -5,19 +5,16 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-import torch
-
 from distill.tables import read_tables
 from model.checkpoint import BEST, CHECKPOINT, load_model, load_state, newest
 from model.denormals import denormals_flushed
 from model.errors import ModelError
 from model.measure import step_memory
 from model.network import SegmentClassifier, build_model
+from model.peak import device_name
 from model.run_folder import Cost, Evaluation, RunFolder
 from model.tasks import TaskData, TrivialLevel, trivial_levels
-from model.training import Progress, choose_device, differentiation, evaluate_split, load_batch, scored_rows
-from rmaat.versions import processor
+from model.training import Progress, choose_device, differentiation, evaluate_split, longest_batch, scored_rows
 
 
 def evaluate(
@@ -69,13 +66,11 @@ def measure_cost(out: Path, task: TaskData) -> Cost:
     settings = folder.read_configuration().training
     device = choose_device(settings.device)
     model = load_run(folder).to(device)
-    longest = np.argsort(task.train.lengths, kind="stable")[-settings.batch_size :]
-    batch = load_batch(task.train, longest, device)
+    batch = longest_batch(task.train, settings, device)
     with denormals_flushed():
         peak = step_memory(model, batch, differentiation(settings), settings.precision)
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     seconds = load_state(newest(out, CHECKPOINT)).seconds
-    cost = Cost(seconds, peak, name, datetime.date.today().isoformat())
+    cost = Cost(seconds, peak, device_name(device), datetime.date.today().isoformat())
     folder.write_cost(cost)
     return cost
 

@@ -97,13 +97,26 @@ def _schedule(steps: int, batch_size: int) -> TrainingParameters:
     )
 
 
-def _two_encodings(documents: str) -> tuple[ModelParameters, TrainingParameters, str]:
-    """Two documents apart, each in 8 segments of 512."""
-    model = dataclasses.replace(_small(256, 2, 8, 512), separator=SEPARATOR)
-    return model, _SMALL_PAIRS, f"two {documents} of up to 4,000 bytes encoded apart, each in 8 segments of 512"
-
-
 _NOT_RUN = "for one GPU; not run by us yet"
+
+
+def _pairs(parameters: TaskParameters, documents: str, paper_steps: int) -> dict[str, Preset]:
+    """Two documents one after the other, or apart."""
+    apart = dataclasses.replace(_small(256, 2, 8, 512), separator=SEPARATOR)
+    both = f"two {documents} of up to 4,000 bytes"
+    return {
+        "small": Preset(
+            parameters,
+            _small(256, 2, 16, 512),
+            _SMALL_PAIRS,
+            f"{both} one after the other, 16 segments of 512: minutes on a CPU core",
+        ),
+        "paper": Preset(
+            parameters, _paper(256, 2, 16, 512), _schedule(paper_steps, 32), f"16 segments of 512, {_NOT_RUN}"
+        ),
+        "two_encodings": Preset(parameters, apart, _SMALL_PAIRS, f"{both} encoded apart, each in 8 segments of 512"),
+    }
+
 
 PRESETS: dict[str, dict[str, Preset]] = {
     "listops": {
@@ -134,30 +147,8 @@ PRESETS: dict[str, dict[str, Preset]] = {
             TextParameters(), _paper(257, 2, 8, 500), _schedule(20_000, 32), f"8 segments of 500, {_NOT_RUN}"
         ),
     },
-    "retrieval": {
-        "small": Preset(
-            RetrievalParameters(),
-            _small(256, 2, 16, 512),
-            _SMALL_PAIRS,
-            "two papers of up to 4,000 bytes one after the other, 16 segments of 512: minutes on a CPU core",
-        ),
-        "paper": Preset(
-            RetrievalParameters(), _paper(256, 2, 16, 512), _schedule(30_000, 32), f"16 segments of 512, {_NOT_RUN}"
-        ),
-        "two_encodings": Preset(RetrievalParameters(), *_two_encodings("papers")),
-    },
-    "same_film": {
-        "small": Preset(
-            SameFilmParameters(),
-            _small(256, 2, 16, 512),
-            _SMALL_PAIRS,
-            "two reviews of up to 4,000 bytes one after the other, 16 segments of 512: minutes on a CPU core",
-        ),
-        "paper": Preset(
-            SameFilmParameters(), _paper(256, 2, 16, 512), _schedule(20_000, 32), f"16 segments of 512, {_NOT_RUN}"
-        ),
-        "two_encodings": Preset(SameFilmParameters(), *_two_encodings("reviews")),
-    },
+    "retrieval": _pairs(RetrievalParameters(), "papers", 30_000),
+    "same_film": _pairs(SameFilmParameters(), "reviews", 20_000),
     "image": {
         "small": Preset(
             ImageParameters(), _small(257, 10, 2, 512), _SMALL, "2 segments of 512 pixels: minutes on a CPU core"

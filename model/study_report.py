@@ -136,7 +136,7 @@ def markdown(
 
     `left_out` gives the reason for each task without data.
     """
-    done = sum(run.is_done() for run in runs)
+    done = sum(len(finding.accuracies) for finding in found)
     made = ", ".join(sorted({word for finding in found for word in finding.made}))
     lines = [
         f"# {study.title}, preset `{preset}`",

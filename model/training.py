@@ -355,6 +355,11 @@ def load_batch(dataset: TokenDataset, indices: np.ndarray, device: torch.device)
     return Batch(*(torch.from_numpy(array).to(device) for array in collate(dataset, indices)))
 
 
+def longest_batch(dataset: TokenDataset, settings: TrainingParameters, device: torch.device) -> Batch:
+    """A batch of the longest sequences on `device`, on which a step costs most."""
+    return load_batch(dataset, np.argsort(dataset.lengths, kind="stable")[-settings.batch_size :], device)
+
+
 def choose_device(name: str) -> torch.device:
     """`auto` is CUDA where there is one, under torchrun that of this process.
 

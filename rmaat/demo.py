@@ -57,13 +57,12 @@ def _costs(out: Path, task: "TaskData") -> dict[str, "StepCost"]:
     from model.measure import compare_steps
     from model.replay import Amrb, Bptt
     from model.run_folder import RunFolder
-    from model.training import choose_device, load_batch
+    from model.training import choose_device, longest_batch
 
     folder = RunFolder(out)
     settings = folder.read_configuration().training
     device = choose_device(settings.device)
-    longest = task.test.lengths.argsort(kind="stable")[-settings.batch_size :]
-    batch = load_batch(task.test, longest, device)
+    batch = longest_batch(task.test, settings, device)
     ways = {"BPTT": Bptt(), "AMRB": Amrb(settings.keep_graphs)}
     return compare_steps(load_run(folder).to(device), batch, ways, settings.precision)
 

@@ -9,9 +9,8 @@ import xarray as xr
 
 from astro_sim import SimulationParameters, simulate, write_traces
 from distill import DistillParameters, Tables, distil, write_tables
-from figures.training import HeldOutScore
 from model.parameters import ModelParameters, TrainingParameters
-from model.run_folder import RunConfiguration, RunFolder
+from model.run_folder import Evaluation, RunConfiguration, RunFolder
 from model.tasks.listops import ListOpsParameters
 from rmaat.files import write_text
 
@@ -89,5 +88,5 @@ def add_run(metrics: list[dict[str, float]], tables: Tables):
 
 
 @pytest.fixture
-def evaluation() -> HeldOutScore:
-    return HeldOutScore(EVALUATION["accuracy"], EVALUATION["standard_error"], EVALUATION["trivial_levels"])
+def evaluation() -> Evaluation:
+    return Evaluation(**EVALUATION)
