@@ -152,7 +152,7 @@ def samples(parameters: ListOpsParameters) -> Iterator[bytes]:
     # `random()` of a seeded `Random` is the one stream that Python promises to keep the same from version to version.
     draw, seen, misses = Random(parameters.data_seed).random, set[bytes](), 0
     while misses < _PATIENCE:
-        tokens = _walk(parameters, draw)
+        tokens = walk(parameters, draw)
         misses += 1
         if parameters.shortest_length < len(tokens) < parameters.longest_length:
             digest = hashlib.blake2b(tokens, digest_size=16).digest()
@@ -178,7 +178,7 @@ class _TooLong(Exception):
     """The walk can no longer be kept."""
 
 
-def _walk(parameters: ListOpsParameters, draw: Callable[[], float]) -> bytearray:
+def walk(parameters: ListOpsParameters, draw: Callable[[], float]) -> bytearray:
     """One expression as token ids; where it reaches the longest length, only its beginning.
 
     Stopping early changes no kept sample: tokens are only ever added, so the walk would have been refused anyhow, and
@@ -232,6 +232,26 @@ def evaluate(tokens: Iterable[int]) -> int:
     if operators or len(open_lists[0]) != 1:
         raise TaskError(f"{len(operators)} brackets left open, {len(open_lists[0])} values; one whole value is wanted")
     return open_lists[0][0]
+
+
+def value_of_top(tokens: Iterable[int], levels: int) -> int | None:
+    """The value of a well-formed expression, lists nested deeper than `levels` passed over; None where nothing is left.
+
+    All of an expression for `levels` at its depth, the root operator on its own digits for 1.
+    """
+    open_lists: list[list[int]] = [[]]
+    operators: list[int] = []
+    for token in map(int, tokens):
+        if FIRST_DIGIT <= token < FIRST_OPERATOR:
+            open_lists[-1].append(token - FIRST_DIGIT)
+        elif FIRST_OPERATOR <= token < CLOSE:
+            operators.append(token - FIRST_OPERATOR)
+            open_lists.append([])
+        elif token == CLOSE:
+            operator, values = operators.pop(), open_lists.pop()
+            if values and len(operators) < levels:
+                open_lists[-1].append(OPERATIONS[operator](values))
+    return open_lists[0][0] if open_lists[0] else None
 
 
 def with_brackets(tokens: bytes) -> bytes:

@@ -12,7 +12,7 @@ import numpy as np
 
 from model.tasks.dataset import TaskData, TokenDataset
 from model.tasks.encoding import PIXEL_SHIFT, split_pair, to_bytes
-from model.tasks.listops import CLOSE, FIRST_DIGIT, FIRST_OPERATOR, OPERATIONS
+from model.tasks.listops import CLOSE, value_of_top
 
 _WORD = re.compile(rb"[a-z0-9']+")
 _RIDGE = 1.0
@@ -64,7 +64,8 @@ def root_digits(train: TokenDataset, test: TokenDataset) -> TrivialLevel:
     Where it has no digit of its own, guess the label that is commonest in `train`.
     """
     fallback = int(np.bincount(train.labels).argmax())
-    guesses = [_root_value(test.sequence(index), fallback) for index in range(len(test))]
+    values = [value_of_top(test.sequence(index), levels=1) for index in range(len(test))]
+    guesses = [fallback if value is None else value for value in values]
     return TrivialLevel("root operator on its own digits", float(np.mean(test.labels == guesses)))
 
 
@@ -136,16 +137,6 @@ def _roots(dataset: TokenDataset) -> np.ndarray:
         sequence = dataset.sequence(int(index))
         roots[index] = next((token for token in sequence if token <= CLOSE), roots[index])
     return roots
-
-
-def _root_value(tokens: np.ndarray, fallback: int) -> int:
-    opens = (tokens >= FIRST_OPERATOR) & (tokens < CLOSE)
-    if not opens.any():
-        return int(tokens[0]) - FIRST_DIGIT
-    depth = np.cumsum(opens.astype(np.int64) - (tokens == CLOSE))
-    own = tokens[(depth == 1) & (tokens < FIRST_OPERATOR)].astype(int) - FIRST_DIGIT
-    root = int(tokens[opens][0]) - FIRST_OPERATOR
-    return OPERATIONS[root](own.tolist()) if len(own) else fallback
 
 
 def _words(dataset: TokenDataset) -> Iterator[list[bytes]]:

@@ -108,7 +108,7 @@ def deviation(share: float, count: int) -> float:
 
 def test_the_official_setting_keeps_one_walk_in_twelve():
     draw, walks = random.Random(1).random, 20_000
-    kept = sum(500 < len(listops._walk(OFFICIAL, draw)) < 2000 for _ in range(walks))
+    kept = sum(500 < len(listops.walk(OFFICIAL, draw)) < 2000 for _ in range(walks))
     assert kept / walks == pytest.approx(0.0836, abs=5 * deviation(0.0836, walks))
 
 
@@ -179,6 +179,12 @@ def test_reading_more_levels_of_the_tree_climbs_the_ladder(official, trees, leve
     assert np.mean(hits) == pytest.approx(accuracy, abs=5 * deviation(accuracy, len(trees)))
 
 
+@pytest.mark.parametrize("levels", [0, 1, 2, 9])
+def test_the_value_of_the_top_passes_over_what_lies_deeper(official, trees, levels):
+    found = [listops.value_of_top(official.test.sequence(index), levels) for index in range(100)]
+    assert found == [value_of_top(tree, levels) for tree in trees[:100]]
+
+
 def test_every_label_is_the_value_of_the_expression_read_from_its_text(official, trees):
     assert [value(tree) for tree in trees] == official.test.labels.tolist()
 
@@ -235,7 +241,7 @@ def test_depth_and_arguments_stay_within_their_limits():
 def test_stopping_a_walk_early_changes_no_kept_sample():
     early = list(islice(samples(SHORT), 300))
     # The twin never stops and is told where the early walk stopped, so that both start each walk at one draw.
-    state, walk = random.Random(SHORT.data_seed), listops._walk
+    state, walk = random.Random(SHORT.data_seed), listops.walk
     kept = []
     while len(kept) < 300:
         twin = random.Random()

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
+from benchmarks.tasks import PATHFINDER
 from model.tasks import pathfinder
 from model.tasks.dataset import TaskError
 from model.tasks.encoding import from_images
@@ -21,14 +22,6 @@ pytest.importorskip("numba")
 
 SMALL = PathfinderParameters(train_size=20, validation_size=6, test_size=6)
 
-# Measured on images of the original generator, with the standard errors of the means: mean grey value, shares of
-# pixels of at least 64 and 200 and above 0.
-FIGURES = {
-    "easy": ((12.77, 0.12), (0.0749, 0.0007), 0.0140, 0.223),
-    "middle": ((15.56, 0.14), (0.0941, 0.0008), 0.0149, 0.267),
-    "hard": ((20.39, 0.11), (0.1271, 0.0007), 0.0160, 0.345),
-}
-
 
 @pytest.fixture(scope="module")
 def hard() -> tuple[np.ndarray, np.ndarray]:
@@ -38,11 +31,11 @@ def hard() -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("difficulty", DIFFICULTIES)
 def test_grey_values_are_those_of_the_original_generator(difficulty, hard):
     images = hard[0] if difficulty == "hard" else draw_images(PathfinderParameters(difficulty=difficulty), 800)[0]
-    (grey, grey_error), (lit, lit_error), bright, any_light = FIGURES[difficulty]
-    assert images.mean() == pytest.approx(grey, abs=3 * grey_error)
-    assert (images >= 64).mean() == pytest.approx(lit, abs=3 * lit_error)
-    assert (images >= 200).mean() == pytest.approx(bright, rel=0.05)
-    assert (images > 0).mean() == pytest.approx(any_light, rel=0.05)
+    original = PATHFINDER[difficulty]
+    assert images.mean() == pytest.approx(original.mean, abs=3 * original.mean_error)
+    assert (images >= 64).mean() == pytest.approx(original.lit, abs=3 * original.lit_error)
+    assert (images >= 200).mean() == pytest.approx(original.bright, rel=0.05)
+    assert (images > 0).mean() == pytest.approx(original.any_light, rel=0.05)
     assert images.min(axis=(1, 2)).max() == 0
     assert images.max(axis=(1, 2)).min() == 255
 
