@@ -52,7 +52,11 @@ class Finding:
     @property
     def paper_accuracy(self) -> float | None:
         """What the paper prints, in %."""
-        return ACCURACY.get(self.contender, {}).get(self.task)
+        return _in_paper(ACCURACY, self.contender, self.task)
+
+
+def _in_paper(figures: Mapping[str, Mapping[str, float]], contender: str, task: str) -> float | None:
+    return figures.get(contender, {}).get(task)
 
 
 def findings(runs: Sequence[Run]) -> list[Finding]:
@@ -143,9 +147,9 @@ def markdown(
         "",
         f"`{command}`: {done} of {len(runs)} runs are done. {made}.",
         "",
-        "Accuracy in % at the best validated step, mean ± standard deviation over seeds (their number). *Paper*: what "
-        "the paper prints, of other sizes and budgets. All models of a task had the same data, steps and batches. "
-        "Levels without a model are of the whole test split.",
+        "Accuracy in % at the best validated step, mean ± standard deviation over seeds (their number). All models of "
+        "a task had the same data, steps and batches. Levels without a model are of the whole test split. What the "
+        "paper prints, of other sizes and budgets, stands in columns of its own.",
         "",
         *_accuracy_table(study, found),
         "",
@@ -171,7 +175,7 @@ def _accuracy_table(study: Study, found: Sequence[Finding]) -> list[str]:
         row = [CONTENDERS[contender].title]
         for task in tasks:
             finding = by_key.get((task, contender))
-            paper = ACCURACY.get(contender, {}).get(task)
+            paper = _in_paper(ACCURACY, contender, task)
             row += ["" if finding is None else _accuracy(finding), "" if paper is None else f"*{paper:g}*"]
         if any(row[1::2]):
             rows.append(row)
@@ -193,8 +197,8 @@ def _cost_table(found: Sequence[Finding]) -> list[str]:
     rows = []
     for finding in found:
         beside = rmt.get(finding.task)
-        speed = SPEED_OF_RMT.get(finding.contender, {}).get(finding.task)
-        peak = PEAK_GIGABYTES.get(finding.contender, {}).get(finding.task)
+        speed = _in_paper(SPEED_OF_RMT, finding.contender, finding.task)
+        peak = _in_paper(PEAK_GIGABYTES, finding.contender, finding.task)
         rows.append(
             [
                 TASKS[finding.task].title,
@@ -232,5 +236,7 @@ def _origins(found: Sequence[Finding]) -> dict[str, str]:
 
 
 def _table(header: list[str], rows: list[list[str]]) -> list[str]:
+    """Without the columns that hold nothing, such as the paper's of a task that it does not have."""
+    filled = [place for place in range(len(header)) if any(row[place] for row in rows)]
     lines = [header, ["---"] * len(header), *rows]
-    return ["| " + " | ".join(line) + " |" for line in lines]
+    return ["| " + " | ".join(line[place] for place in filled) + " |" for line in lines]

@@ -207,6 +207,7 @@ def test_published_figures_stand_in_columns_of_their_own(finished):
     assert "| *65* |" in page
     assert "| *65.9* |" in page
     assert "- Retrieval: left out; get the files" in page
+    assert "*paper" not in markdown(STUDY, "tiny", runs, findings(runs), "", {})
 
 
 @pytest.mark.usefixtures("presets")
