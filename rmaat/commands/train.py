@@ -15,6 +15,7 @@ from rmaat.records import Record, unknown_name
 
 if TYPE_CHECKING:
     from model.presets import Preset
+    from model.tasks import TaskData
 
 SUMMARY = "Train RMAAT or a baseline"
 EXAMPLE = (
@@ -85,7 +86,7 @@ def run(options: argparse.Namespace) -> None:
     if not resume:
         refuse_existing(options.out, "resume it with --resume, or choose another --out")
     task = load_task(preset.task_parameters, options.source, options.data)
-    configuration = preset.configuration(task, options.source)
+    configuration = _fitted(preset, task, options).configuration(task, options.source)
     with Bar("train") as progress:
         best = train(
             configuration,
@@ -128,6 +129,12 @@ def _preset(options: argparse.Namespace) -> "Preset":
         model=model.override(late),
         training=preset.training.override(given_settings(options, _names(preset.training))),
     )
+
+
+def _fitted(preset: "Preset", task: "TaskData", options: argparse.Namespace) -> "Preset":
+    """The preset with as many tokens and labels as `task` has, where they were not given."""
+    sizes = {"vocabulary": task.vocabulary, "classes": task.classes}
+    return dataclasses.replace(preset, model=preset.model.override(sizes | given_settings(options, sizes)))
 
 
 def _names(record: Record) -> set[str]:
