@@ -27,9 +27,10 @@ from benchmarks.timing import seconds_of
 from distill.distillation import distil
 from distill.parameters import DistillParameters
 from distill.tables import Tables
+from model.device import device_name
 from model.network import build_model
 from model.parameters import ModelParameters
-from model.peak import device_name, now, peak_memory
+from model.peak import now, peak_memory
 from model.plan import plan
 from model.replay import Amrb, Bptt, Differentiation
 from rmaat.files import write_text

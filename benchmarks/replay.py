@@ -19,12 +19,12 @@ from benchmarks.report import RESULTS, write_report
 from benchmarks.steps import gradient, random_batch, relative_error
 from benchmarks.timing import seconds_of
 from distill import default_tables
+from model.device import Batch, choose_device, device_name
 from model.measure import compare_steps
 from model.network import SegmentClassifier, build_model
 from model.parameters import ModelParameters
-from model.peak import device_name, now
+from model.peak import now
 from model.replay import Amrb, Bptt, Differentiation, LayerwiseAmrb, MemoryBudget, Truncated
-from model.training import Batch, choose_device
 from rmaat.text import table
 
 SEGMENT_LENGTH, SEGMENTS = 512, (2, 4, 8, 16)

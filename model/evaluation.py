@@ -8,13 +8,15 @@ from pathlib import Path
 from distill.tables import read_tables
 from model.checkpoint import BEST, CHECKPOINT, load_model, load_state, newest
 from model.denormals import denormals_flushed
+from model.device import choose_device, device_name, longest_batch
 from model.errors import ModelError
 from model.measure import step_memory
 from model.network import SegmentClassifier, build_model
-from model.peak import device_name
-from model.run_folder import Cost, Evaluation, RunFolder
+from model.run_folder import Cost, Evaluation, RunConfiguration, RunFolder
+from model.scoring import Progress, accuracy_by_group, evaluate_split, scored_rows
 from model.tasks import TaskData, TrivialLevel, trivial_levels
-from model.training import Progress, choose_device, differentiation, evaluate_split, longest_batch, scored_rows
+from model.tasks.diagnostics import DiagnosticParameters, answer_distances
+from model.training import differentiation
 
 
 def evaluate(
@@ -49,9 +51,23 @@ def evaluate(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         best_step=load_state(newest(out, BEST)).step,
         origin=task.origin,
+        accuracy_by_distance=_accuracy_by_distance(model, task, configuration),
     )
     folder.write_evaluation(evaluation)
     return evaluation
+
+
+def _accuracy_by_distance(
+    model: SegmentClassifier, task: TaskData, configuration: RunConfiguration
+) -> dict[str, float]:
+    parameters = configuration.task_parameters
+    if not isinstance(parameters, DiagnosticParameters):
+        return {}
+    # In steps of the gap, which is a segment of the presets' models.
+    step = parameters.gap or parameters.length
+    groups = answer_distances(parameters, task.test) // step * step
+    found = accuracy_by_group(model, task.test, groups, configuration.training)
+    return {f"{distance} to {distance + step - 1}": accuracy for distance, accuracy in found.items()}
 
 
 def measure_cost(out: Path, task: TaskData) -> Cost:

@@ -7,10 +7,10 @@ from functools import partial
 
 from torch.nn import functional
 
+from model.device import Batch, mixed_precision
 from model.network import SegmentClassifier
 from model.peak import now, peak_memory
 from model.replay import Differentiation
-from model.training import Batch, mixed_precision
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a computation takes of a device: memory and time, and the name of the device. Needs torch alone."""
+"""The most memory that a computation holds at once, and a clock that waits for the device. Needs torch alone."""
 
 import os
 import time
@@ -8,13 +8,6 @@ from typing import Any
 
 import torch
 from torch.autograd.profiler import profile
-
-from rmaat.versions import processor
-
-
-def device_name(device: torch.device) -> str:
-    """For reports: the GPU's name, or the processor's."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
 
 
 def peak_memory(run: Callable[[], None], device: torch.device) -> int:

@@ -13,7 +13,7 @@ cost.json            what the training took; where `rmaat reproduce` trained
 import csv
 import io
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,8 @@ class Evaluation:
     parameters: int
     best_step: int
     origin: str
+    accuracy_by_distance: dict[str, float] = field(default_factory=dict)
+    """of a diagnostic, by the tokens from the answer to the end of the sequence; of other tasks empty"""
 
 
 @dataclass(frozen=True)
@@ -127,10 +129,11 @@ class RunFolder:
         hint = f"score the run again with: rmaat evaluate {self.path}"
         values = _read_fields(self.evaluation, Evaluation, hint)
         try:
-            levels = {str(name): float(level) for name, level in values["trivial_levels"].items()}
+            for mapping in ("trivial_levels", "accuracy_by_distance"):
+                values[mapping] = {str(name): float(share) for name, share in values.get(mapping, {}).items()}
         except (AttributeError, TypeError, ValueError) as error:
             raise ModelError(f"{self.evaluation} is damaged ({error}); {hint}") from error
-        return Evaluation(**{**values, "trivial_levels": levels})
+        return Evaluation(**values)
 
     def write_cost(self, cost: Cost) -> None:
         """Write what the training took; raises `FileError`."""
@@ -195,11 +198,15 @@ class RunFolder:
 
 
 def _read_fields(path: Path, kind: type, hint: str) -> dict[str, Any]:
-    """The values of a dataclass from a JSON file, numbers as numbers and texts as texts."""
+    """The values of a dataclass from a JSON file, numbers as numbers and texts as texts; defaults may be missing."""
     plain: dict[Any, Any] = {float: float, int: int, str: str}
     try:
         values = json.loads(read_text(path))
-        return {entry.name: plain.get(entry.type, lambda value: value)(values[entry.name]) for entry in fields(kind)}
+        return {
+            entry.name: plain.get(entry.type, lambda value: value)(values[entry.name])
+            for entry in fields(kind)
+            if entry.default_factory is MISSING or entry.name in values
+        }
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path} is damaged ({error!r}); {hint}") from error
 

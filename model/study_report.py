@@ -35,6 +35,8 @@ class Finding:
     """of a training step, the highest of all seeds"""
     levels: dict[str, float]
     """what guesses without a model reach on the whole test split, in %, by name"""
+    by_distance: dict[str, float]
+    """of a diagnostic: mean accuracy in % by the tokens from the answer to the end of the sequence"""
     origin: str
     made: tuple[str, ...]
     """devices, versions and dates of the trainings"""
@@ -98,6 +100,11 @@ def _finding(runs: list[Run]) -> Finding:
         {seed: cost.seconds for seed, cost in costs.items()},
         max(cost.peak_bytes for cost in costs.values()) / 1e6,
         {name: 100 * level for name, level in first.trivial_levels.items()},
+        {
+            distance: 100 * statistics.mean(score.accuracy_by_distance[distance] for score in scores.values())
+            for distance in first.accuracy_by_distance
+            if all(distance in score.accuracy_by_distance for score in scores.values())
+        },
         first.origin,
         tuple(sorted(made)),
     )
@@ -153,6 +160,7 @@ def markdown(
         "",
         *_accuracy_table(study, found),
         "",
+        *_distance_tables(found),
         "Times are of steps and validations, as long as they took beside what else the machine did; memory is the peak "
         "of a step above parameters, gradients and moments.",
         "",
@@ -186,6 +194,21 @@ def _accuracy_table(study: Study, found: Sequence[Finding]) -> list[str]:
             row += [f"{levels[task][name]:.1f}" if name in levels[task] else "", ""]
         rows.append(row)
     return _table(header, rows)
+
+
+def _distance_tables(found: Sequence[Finding]) -> list[str]:
+    """For each diagnostic whose answers lie at several distances, the mean accuracy at each."""
+    lines: list[str] = []
+    for task in dict.fromkeys(finding.task for finding in found if len(finding.by_distance) > 1):
+        of_task = [finding for finding in found if finding.task == task]
+        distances = list(of_task[0].by_distance)
+        rows = [
+            [CONTENDERS[finding.contender].title, *(f"{finding.by_distance[distance]:.1f}" for distance in distances)]
+            for finding in of_task
+        ]
+        lines += [f"{TASKS[task].title}, by the tokens from the answer to the end of the sequence:", ""]
+        lines += [*_table(["model", *distances], rows), ""]
+    return lines
 
 
 def _cost_table(found: Sequence[Finding]) -> list[str]:

@@ -19,10 +19,11 @@ import torch
 from distill.tables import default_tables
 from model.errors import Interrupted, ModelError, OutOfTime
 from model.evaluation import evaluate, measure_cost
+from model.scoring import Progress
 from model.study import Run
 from model.tasks import TaskData, TaskError, TrivialLevel, trivial_levels
 from model.tasks.library import load_task
-from model.training import Progress, train
+from model.training import train
 from rmaat.errors import RmaatError
 from rmaat.files import read_text, write_text
 

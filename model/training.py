@@ -5,21 +5,19 @@ bit on the same hardware, and what several processes began, another number of th
 """
 
 import math
-import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 from torch.utils.tensorboard import SummaryWriter
 
@@ -35,39 +33,17 @@ from model.checkpoint import (
     save_checkpoint,
 )
 from model.denormals import denormals_flushed
+from model.device import Batch, choose_device, load_batch, mixed_precision
 from model.distributed import Processes, joined_processes, replicated, sharded, whole, without_averaging
 from model.errors import Interrupted, ModelError, OutOfTime
 from model.network import SegmentClassifier, build_model
 from model.parameters import TrainingParameters
 from model.replay import Amrb, Bptt, Differentiation, LayerwiseAmrb, MemoryBudget, Truncated
 from model.run_folder import RunConfiguration, RunFolder
-from model.tasks import BatchPlan, TaskData, TokenDataset, collate
+from model.scoring import Progress, Score, evaluate_split
+from model.tasks import BatchPlan, TaskData
 from model.tasks.pairs import longest_document
 from rmaat.files import atomic_folder, refuse_existing
-
-
-class Progress(Protocol):
-    """Told the fraction done and a short note."""
-
-    def __call__(self, fraction: float, note: str = "") -> None:
-        """`fraction` is 0 to 1."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Sequences on the device of the model."""
-
-    tokens: Int[Tensor, "batch token"]
-    lengths: Int[Tensor, " batch"]
-    labels: Int[Tensor, " batch"]
-
-
-@dataclass(frozen=True)
-class Score:
-    """Mean loss and accuracy over a split."""
-
-    loss: float
-    accuracy: float
 
 
 def train(
@@ -289,41 +265,6 @@ class _Run:
         return Score(best["validation_loss"], best["validation_accuracy"])
 
 
-def evaluate_split(
-    model: nn.Module,
-    dataset: TokenDataset,
-    settings: TrainingParameters,
-    progress: Progress = lambda fraction, note="": None,  # noqa: ARG005
-    processes: Processes = Processes(),  # noqa: B008 (frozen)
-) -> Score:
-    """Loss and accuracy over the sequences of `dataset`, each once; `processes` share the work and get the same."""
-    model.eval()
-    device = next(model.parameters()).device
-    loss = correct = 0.0
-    rows = scored_rows(len(dataset), settings.most_scored)
-    plan = BatchPlan(dataset.lengths[rows], settings.batch_size)
-    with torch.no_grad(), mixed_precision(settings.precision, device):
-        for count, indices in enumerate(plan.epoch(0), start=1):
-            progress(count / plan.batch_count)
-            own, weight = processes.share(rows[indices])
-            batch = load_batch(dataset, own, device)
-            logits = model(batch.tokens, batch.lengths)
-            loss += weight * functional.cross_entropy(logits, batch.labels, reduction="sum").item()
-            correct += weight * (logits.argmax(dim=1) == batch.labels).sum().item()
-    loss, correct = processes.sum([loss, correct], device)
-    return Score(loss / len(rows), correct / len(rows))
-
-
-def scored_rows(count: int, most: int) -> np.ndarray:
-    """The rows of a split of `count` that are scored, rising: all (`most` is 0), or `most` of them, always the same.
-
-    Drawn, because rows at equal distances would meet the labels of a task that alternates.
-    """
-    if most == 0 or most >= count:
-        return np.arange(count)
-    return np.sort(np.random.default_rng(0).permutation(count)[:most])
-
-
 def step_seed(seed: int, step: int, rank: int) -> int:
     """The seed of the random numbers that a process draws in a step: no two processes or steps share one."""
     return int(np.random.SeedSequence((seed, step, rank)).generate_state(1, np.uint64)[0] >> np.uint64(1))
@@ -348,39 +289,6 @@ def differentiation(settings: TrainingParameters) -> Differentiation:
         "truncated": Truncated(settings.truncate_after, settings.keep_graphs),
     }
     return ways[settings.differentiation]
-
-
-def load_batch(dataset: TokenDataset, indices: np.ndarray, device: torch.device) -> Batch:
-    """The sequences at `indices` on `device`."""
-    return Batch(*(torch.from_numpy(array).to(device) for array in collate(dataset, indices)))
-
-
-def longest_batch(dataset: TokenDataset, settings: TrainingParameters, device: torch.device) -> Batch:
-    """A batch of the longest sequences on `device`, on which a step costs most."""
-    return load_batch(dataset, np.argsort(dataset.lengths, kind="stable")[-settings.batch_size :], device)
-
-
-def choose_device(name: str) -> torch.device:
-    """`auto` is CUDA where there is one, under torchrun that of this process.
-
-    Raises
-    ------
-    ModelError
-        CUDA is asked for and missing.
-    """
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ModelError("device is cuda, but torch finds no CUDA device; use device auto or cpu")
-    if name == "cpu" or not torch.cuda.is_available():
-        return torch.device("cpu")
-    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-    torch.cuda.set_device(device)
-    return device
-
-
-def mixed_precision(precision: str, device: torch.device) -> torch.autocast:
-    """bfloat16 autocast where asked for, or on CUDA by default. float16 is not offered: the key sums overflow it."""
-    enabled = precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
-    return torch.autocast(device.type, torch.bfloat16, enabled)
 
 
 def _check_fit(configuration: RunConfiguration, task: TaskData) -> None:

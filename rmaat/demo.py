@@ -53,11 +53,11 @@ def run(out: Path, data: Path) -> None:
 
 def _costs(out: Path, task: "TaskData") -> dict[str, "StepCost"]:
     """A training step of the trained model on the longest test sequences, differentiated both ways."""
+    from model.device import choose_device, longest_batch
     from model.evaluation import load_run
     from model.measure import compare_steps
     from model.replay import Amrb, Bptt
     from model.run_folder import RunFolder
-    from model.training import choose_device, longest_batch
 
     folder = RunFolder(out)
     settings = folder.read_configuration().training

@@ -118,6 +118,19 @@ def generate(parameters: DiagnosticParameters, progress: Callable[[float], None]
     )
 
 
+def answer_distances(parameters: DiagnosticParameters, dataset: TokenDataset) -> np.ndarray:
+    """Tokens from the answer to the end of each sequence of a task of `parameters`; shape (sequence,)."""
+    tokens = dataset.tokens.reshape(len(dataset), parameters.length)
+    if parameters.kind == "needle":
+        places = (tokens == _MARK).argmax(axis=1) + 1
+    elif parameters.kind == "recall":
+        keys = tokens[:, 0 : parameters.items_length : 2]
+        places = 2 * (keys == tokens[:, -1:]).argmax(axis=1) + 1
+    else:
+        places = tokens[:, -1].astype(np.int64) - _FIRST - parameters.values
+    return parameters.length - 1 - places
+
+
 def _symbols(parameters: DiagnosticParameters) -> tuple[str, ...]:
     noise = [f"noise {number}" for number in range(_NOISES)]
     values = [f"value {number}" for number in range(parameters.values)]

@@ -33,6 +33,10 @@ def run(options: argparse.Namespace) -> None:
         table(
             [
                 (configuration.model.architecture, f"{result.accuracy:.1%} +- {result.standard_error:.1%}"),
+                *(
+                    (f"answers {distance} tokens back", f"{accuracy:.1%}")
+                    for distance, accuracy in result.accuracy_by_distance.items()
+                ),
                 *((name, f"{level:.1%}") for name, level in result.trivial_levels.items()),
             ],
             ("guess by", "test accuracy"),

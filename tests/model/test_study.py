@@ -9,6 +9,7 @@ import multiprocessing
 import shutil
 import time
 
+import numpy as np
 import pytest
 
 from model.checkpoint import CHECKPOINT, load_state, newest
@@ -19,7 +20,8 @@ from model.run_folder import RunFolder
 from model.study import Study, runs_of
 from model.study_report import findings, markdown, write_csv
 from model.study_runner import carry_out, without_data
-from model.tasks.diagnostics import NeedleParameters
+from model.tasks.diagnostics import NeedleParameters, answer_distances
+from model.tasks.library import load_task
 
 STUDY = Study("Two models", ("needle", "text"), ("rmt", "rmaat"))
 
@@ -196,6 +198,34 @@ def test_the_page_sets_ours_beside_the_papers_and_the_levels(finished, tmp_path)
     rows = list(csv.DictReader(io.StringIO((tmp_path / "two.csv").read_text())))
     assert [row["contender"] for row in rows] == ["rmt", "rmaat"]
     assert float(rows[1]["accuracy"]) == found[1].accuracy
+
+
+def test_a_diagnostic_is_scored_by_how_far_back_the_answers_lie(finished):
+    out, runs, _ = finished
+    task = load_task(runs[0].preset.task_parameters, None, out / "data")
+    distances = answer_distances(runs[0].preset.task_parameters, task.test)
+    score = RunFolder(runs[0].place).read_evaluation()
+    assert list(score.accuracy_by_distance) == ["5 to 9", "10 to 14", "15 to 19"]
+    shares = np.bincount(distances // 5, minlength=4)[1:] / len(distances)
+    assert score.accuracy == pytest.approx(np.dot(shares, list(score.accuracy_by_distance.values())))
+    found = findings(runs)
+    page = markdown(STUDY, "tiny", runs, found, "rmaat reproduce two", {})
+    assert "Needle, by the tokens from the answer to the end of the sequence:" in page
+    assert "| model | 5 to 9 | 10 to 14 | 15 to 19 |" in page
+    means = " | ".join(f"{accuracy:.1f}" for accuracy in found[0].by_distance.values())
+    assert f"| RMT | {means} |" in page
+
+
+def test_a_score_of_before_distances_were_kept_is_read(finished):
+    _, runs, _ = finished
+    folder = RunFolder(runs[0].place)
+    text = folder.evaluation.read_text()
+    values = json.loads(text)
+    del values["accuracy_by_distance"]
+    folder.evaluation.write_text(json.dumps(values))
+    assert folder.read_evaluation().accuracy_by_distance == {}
+    assert findings(runs)[0].by_distance == {}
+    folder.evaluation.write_text(text)
 
 
 @pytest.mark.usefixtures("presets")

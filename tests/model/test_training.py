@@ -9,7 +9,6 @@ import threading
 from dataclasses import replace
 from itertools import pairwise
 
-import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -18,13 +17,14 @@ from torch import nn
 
 from distill import Tables
 from model.checkpoint import BEST, CHECKPOINT, load_model, load_state, newest
+from model.device import choose_device
 from model.errors import Interrupted, ModelError, OutOfTime
 from model.evaluation import evaluate, load_run, measure_cost
 from model.parameters import TrainingParameters
 from model.replay import Amrb, Bptt, LayerwiseAmrb, MemoryBudget, Truncated
 from model.run_folder import METRICS, RunFolder
-from model.tasks import TokenDataset
-from model.training import choose_device, differentiation, evaluate_split, learning_rate, scored_rows, train
+from model.scoring import evaluate_split
+from model.training import differentiation, learning_rate, train
 from rmaat.files import FileError
 
 
@@ -107,27 +107,6 @@ def test_numbers_below_the_normal_range_are_zero_in_training_and_not_after(task,
     assert seen == {0.0}
     smallest()
     assert max(seen) > 0
-
-
-def test_a_part_of_a_split_is_scored_whatever_the_order_of_its_labels(task, configuration, tables, tmp_path):
-    assert (
-        scored_rows(10, 0).tolist() == scored_rows(10, 10).tolist() == scored_rows(10, 99).tolist() == list(range(10))
-    )
-    assert len(set(scored_rows(10, 4).tolist())) == 4
-    alternating = np.arange(4000) % 2
-    for most in (1000, 2500):
-        assert alternating[scored_rows(4000, most)].mean() == pytest.approx(0.5, abs=0.03)
-    few = replace(configuration, training=replace(configuration.training, most_scored=7))
-    train(few, task, tables, tmp_path / "run")
-    result = evaluate(tmp_path / "run", task)
-    assert result.samples == 7
-    rows = task.test.tokens, task.test.offsets
-    part = TokenDataset.from_sequences(
-        [rows[0][rows[1][i] : rows[1][i + 1]].tobytes() for i in scored_rows(40, 7)],
-        task.test.labels[scored_rows(40, 7)].tolist(),
-    )
-    score = evaluate_split(load_run(RunFolder(tmp_path / "run")), part, configuration.training)
-    assert (score.accuracy, score.loss) == pytest.approx((result.accuracy, result.loss), rel=1e-6)
 
 
 def test_the_cost_of_a_training_is_its_time_and_a_steps_memory(task, configuration, tables, tmp_path):

@@ -4,7 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from model.tasks.diagnostics import CopyParameters, DiagnosticParameters, NeedleParameters, RecallParameters, generate
+from model.tasks.diagnostics import (
+    CopyParameters,
+    DiagnosticParameters,
+    NeedleParameters,
+    RecallParameters,
+    answer_distances,
+    generate,
+)
 from model.tasks.trivial import trivial_levels
 from rmaat.records import ParameterError
 
@@ -28,11 +35,13 @@ def test_labels_are_what_the_sequences_say_beyond_the_gap(parameters):
     task = generate(parameters)
     for split in task.splits.values():
         assert set(split.lengths) == {64}
+        distances = answer_distances(parameters, split)
         for row in range(len(split)):
             words = [task.symbols[token] for token in split.sequence(row)]
             found, place = answer(parameters.kind, words)
             assert found == f"value {split.labels[row]}"
             assert words.index("?") - place > parameters.gap
+            assert distances[row] == 63 - place
 
 
 @pytest.mark.parametrize("parameters", TASKS, ids=lambda parameters: parameters.kind)
