@@ -24,6 +24,7 @@ from model.parameters import TrainingParameters
 from model.replay import Amrb, Bptt, LayerwiseAmrb, MemoryBudget, Truncated
 from model.run_folder import METRICS, RunFolder
 from model.scoring import evaluate_split
+from model.tasks import TokenDataset
 from model.training import differentiation, learning_rate, train
 from rmaat.files import FileError
 
