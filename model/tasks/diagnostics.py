@@ -20,7 +20,7 @@ from rmaat.records import ParameterError, parameter
 
 _QUESTION, _MARK, _NOISE = 1, 2, 3
 _NOISES = 8
-_FIRST = _NOISE + _NOISES
+FIRST_VALUE = _NOISE + _NOISES
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,9 @@ class DiagnosticParameters(TaskParameters):
     ParameterError
         As `Record`, or the sequence is too short for its items, its gap and its question.
     """
+
+    levels: ClassVar[tuple[str, ...]] = ("commonest_label",)
+    """names of the guesses that an accuracy is set against"""
 
     length: int = parameter(512, "tokens of every sequence", unit="token", low=4, high=2**24)
     gap: int = parameter(128, "least tokens between an item and the question", unit="token", low=0, high=2**24)
@@ -69,6 +72,7 @@ class CopyParameters(DiagnosticParameters):
     """Which sequences to copy from."""
 
     kind: ClassVar[str] = "copy"
+    levels: ClassVar[tuple[str, ...]] = ("commonest_label", "shown_values")
 
     items: int = parameter(8, "values at the beginning", low=1, high=100)
 
@@ -83,6 +87,7 @@ class RecallParameters(DiagnosticParameters):
     """Which keys and values to recall."""
 
     kind: ClassVar[str] = "recall"
+    levels: ClassVar[tuple[str, ...]] = ("commonest_label", "shown_values")
 
     items: int = parameter(8, "pairs of key and value at the beginning; no key comes twice", low=1, high=100)
 
@@ -114,7 +119,12 @@ def generate(parameters: DiagnosticParameters, progress: Callable[[float], None]
             progress((number + 1) / len(SPLITS))
     settings = ", ".join(f"{name} {value}" for name, value in parameters.to_dict().items() if name != "kind")
     return TaskData(
-        parameters.kind.capitalize(), f"generated: {settings}", _symbols(parameters), parameters.values, **splits
+        parameters.kind.capitalize(),
+        f"generated: {settings}",
+        _symbols(parameters),
+        parameters.values,
+        **splits,
+        levels=parameters.levels,
     )
 
 
@@ -127,7 +137,7 @@ def answer_distances(parameters: DiagnosticParameters, dataset: TokenDataset) ->
         keys = tokens[:, 0 : parameters.items_length : 2]
         places = 2 * (keys == tokens[:, -1:]).argmax(axis=1) + 1
     else:
-        places = tokens[:, -1].astype(np.int64) - _FIRST - parameters.values
+        places = tokens[:, -1].astype(np.int64) - FIRST_VALUE - parameters.values
     return parameters.length - 1 - places
 
 
@@ -139,7 +149,7 @@ def _symbols(parameters: DiagnosticParameters) -> tuple[str, ...]:
 
 
 def _draw(parameters: DiagnosticParameters, size: int, random: np.random.Generator) -> TokenDataset:
-    tokens = random.integers(_NOISE, _FIRST, (size, parameters.length), dtype=np.uint8)
+    tokens = random.integers(_NOISE, FIRST_VALUE, (size, parameters.length), dtype=np.uint8)
     tokens[:, -parameters.question_length] = _QUESTION
     write: Callable[..., np.ndarray] = {"copy": _copy, "recall": _recall, "needle": _needle}[parameters.kind]
     labels = write(parameters, tokens, random)
@@ -150,8 +160,8 @@ def _draw(parameters: DiagnosticParameters, size: int, random: np.random.Generat
 def _copy(parameters: CopyParameters, tokens: np.ndarray, random: np.random.Generator) -> np.ndarray:
     values = random.integers(parameters.values, size=(len(tokens), parameters.items))
     asked = random.integers(parameters.items, size=len(tokens))
-    tokens[:, : parameters.items] = _FIRST + values
-    tokens[:, -1] = _FIRST + parameters.values + asked
+    tokens[:, : parameters.items] = FIRST_VALUE + values
+    tokens[:, -1] = FIRST_VALUE + parameters.values + asked
     return values[np.arange(len(tokens)), asked]
 
 
@@ -160,14 +170,14 @@ def _recall(parameters: RecallParameters, tokens: np.ndarray, random: np.random.
     values = random.integers(parameters.values, size=(len(tokens), parameters.items))
     keys = random.permuted(np.tile(np.arange(parameters.items), (len(tokens), 1)), axis=1)
     asked = random.integers(parameters.items, size=len(tokens))
-    tokens[:, 0 : 2 * parameters.items : 2] = _FIRST + parameters.values + keys
-    tokens[:, 1 : 2 * parameters.items : 2] = _FIRST + values
-    tokens[:, -1] = _FIRST + parameters.values + keys[rows, asked]
+    tokens[:, 0 : 2 * parameters.items : 2] = FIRST_VALUE + parameters.values + keys
+    tokens[:, 1 : 2 * parameters.items : 2] = FIRST_VALUE + values
+    tokens[:, -1] = FIRST_VALUE + parameters.values + keys[rows, asked]
     return values[rows, asked]
 
 
 def _needle(parameters: NeedleParameters, tokens: np.ndarray, random: np.random.Generator) -> np.ndarray:
     rows, places = np.arange(len(tokens)), random.integers(parameters.room - 1, size=len(tokens))
     values = random.integers(parameters.values, size=len(tokens))
-    tokens[rows, places], tokens[rows, places + 1] = _MARK, _FIRST + values
+    tokens[rows, places], tokens[rows, places + 1] = _MARK, FIRST_VALUE + values
     return values

@@ -61,8 +61,8 @@ TASKS: dict[str, Task] = {
             pathfinder.read_official,
             "the folder pathfinder32 (64, 128) of LRA's lra_release.gz (github.com/google-research/long-range-arena)",
         ),
-        Task("Copy", diagnostics.CopyParameters(), 1, diagnostics.generate),
-        Task("Recall", diagnostics.RecallParameters(), 1, diagnostics.generate),
+        Task("Copy", diagnostics.CopyParameters(), 2, diagnostics.generate),
+        Task("Recall", diagnostics.RecallParameters(), 2, diagnostics.generate),
         Task("Needle", diagnostics.NeedleParameters(), 1, diagnostics.generate),
     )
 }

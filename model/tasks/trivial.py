@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.tasks.dataset import TaskData, TokenDataset
+from model.tasks.diagnostics import FIRST_VALUE
 from model.tasks.encoding import PIXEL_SHIFT, split_pair, to_bytes
 from model.tasks.listops import CLOSE, value_of_top
 
@@ -123,9 +124,17 @@ def shared_words(train: TokenDataset, test: TokenDataset) -> TrivialLevel:
     return TrivialLevel("shared rare words", float(np.mean((overlaps(test) >= threshold) == (test.labels == 1))))
 
 
+def shown_values(train: TokenDataset, test: TokenDataset) -> TrivialLevel:
+    """Copy and recall: guess the value that stands most often in the sequence, wherever; scored on `test`."""
+    classes = int(max(train.labels.max(), test.labels.max())) + 1
+    values = [test.sequence(index).astype(int) - FIRST_VALUE for index in range(len(test))]
+    guesses = [np.bincount(value[(value >= 0) & (value < classes)]).argmax() for value in values]
+    return TrivialLevel("commonest of the values shown", float(np.mean(test.labels == guesses)))
+
+
 LEVELS: dict[str, Callable[[TokenDataset, TokenDataset], TrivialLevel]] = {
     level.__name__: level
-    for level in (commonest_label, root_operator, root_digits, naive_bayes, linear_probe, shared_words)
+    for level in (commonest_label, root_operator, root_digits, naive_bayes, linear_probe, shared_words, shown_values)
 }
 """What a task may name as its levels."""
 

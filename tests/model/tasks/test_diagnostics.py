@@ -1,5 +1,7 @@
 """Copy, recall and needle: the label is what a plain reading of the sequence finds, far from the question."""
 
+import itertools
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -49,8 +51,18 @@ def test_splits_depend_on_the_seed_and_not_on_each_others_size(parameters):
     first, second = generate(parameters), generate(replace(parameters, train_size=5))
     assert first.test.tokens.tolist() == second.test.tokens.tolist()
     assert generate(replace(parameters, data_seed=1)).test.tokens.tolist() != first.test.tokens.tolist()
-    (level,) = trivial_levels(first)
-    assert level.accuracy < 0.2
+    assert trivial_levels(first)[0].accuracy < 0.2
+
+
+@pytest.mark.parametrize("kind", [CopyParameters, RecallParameters])
+def test_the_commonest_of_the_values_shown_is_as_good_a_guess_as_chance_says(kind):
+    # Of four values out of ten, the commonest is asked for in one of four, two of four ... of the sequences.
+    counts = [max(Counter(values).values()) for values in itertools.product(range(10), repeat=4)]
+    expected = sum(counts) / len(counts) / 4
+    task = generate(replace(kind(**SIZES), items=4, test_size=4000))
+    level = trivial_levels(task)[1]
+    assert level.name == "commonest of the values shown"
+    assert level.accuracy == pytest.approx(expected, abs=5 * (expected * (1 - expected) / 4000) ** 0.5)
 
 
 def test_a_needle_lies_anywhere_that_leaves_the_gap():
