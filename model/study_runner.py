@@ -9,10 +9,13 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Event
 from pathlib import Path
-from queue import Empty, Queue
-from threading import Event
+from queue import Empty
+from typing import ClassVar, TypeAlias
 
 import torch
 
@@ -24,8 +27,11 @@ from model.study import Run
 from model.tasks import TaskData, TaskError, TrivialLevel, trivial_levels
 from model.tasks.library import load_task
 from model.training import train
-from rmaat.errors import RmaatError
+from rmaat.errors import RmaatError, UsageError
 from rmaat.files import read_text, write_text
+
+Reports: TypeAlias = "Queue[tuple[str, float]]"
+"""Names of runs and the share of each that is done."""
 
 
 def without_data(runs: Sequence[Run], data: Path, progress: Progress) -> dict[str, str]:
@@ -35,7 +41,7 @@ def without_data(runs: Sequence[Run], data: Path, progress: Progress) -> dict[st
     for count, (task, parameters) in enumerate(tasks.items()):
         try:
             load_task(parameters, None, data, lambda share, count=count: progress((count + share) / len(tasks)))
-        except TaskError as error:
+        except (TaskError, UsageError) as error:
             missing[task] = str(error)
     return missing
 
@@ -62,23 +68,22 @@ def carry_out(runs: Sequence[Run], data: Path, workers: int, deadline: float, pr
         return
     # Fresh processes: a fork of one that has used torch's threads may hang.
     context = multiprocessing.get_context("spawn")
-    threads = max(1, _cores() // workers)
-    with context.Manager() as manager, ProcessPoolExecutor(workers, context, _prepare_worker, (threads,)) as pool:
-        stop, reports = manager.Event(), manager.Queue()
+    threads, channel = max(1, _cores() // workers), _Channel(context.Event(), context.Queue())
+    with ProcessPoolExecutor(workers, context, _prepare_worker, (threads, channel)) as pool:
         try:
             with _terminated_as_interrupted():
-                futures = {pool.submit(_complete, run, data, deadline, stop, reports): run for run in due}
-                _watch(futures, reports, len(runs), progress)
+                futures = {pool.submit(_complete, run, data, deadline): run for run in due}
+                _watch(futures, channel.reports, len(runs), progress)
         except KeyboardInterrupt:
             raise Interrupted("interrupted; the same command goes on where it stopped") from None
         finally:
             # Whoever still trains ends its step and leaves a checkpoint.
-            stop.set()
+            channel.stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
     _raise_first({run: error for future, run in futures.items() if (error := future.exception())})
 
 
-def _watch(futures: dict[Future[None], Run], reports: Queue, count: int, progress: Progress) -> None:
+def _watch(futures: dict[Future[None], Run], reports: Reports, count: int, progress: Progress) -> None:
     """Show progress until all `futures` are done."""
     earlier = count - len(futures)
     done = dict.fromkeys((run.name for run in futures.values()), 0.0)
@@ -108,10 +113,25 @@ def _raise_first(errors: dict[Run, BaseException]) -> None:
         raise OutOfTime(f"out of time with {len(errors)} runs to go; the same command goes on")
 
 
-def _prepare_worker(threads: int) -> None:
+@dataclass(frozen=True)
+class _Channel:
+    """What the first process and its workers share. It reaches a worker only as that starts, and lives there here."""
+
+    stop: Event
+    reports: Reports
+
+    here: ClassVar["_Channel"]
+    """of this worker"""
+
+
+def _prepare_worker(threads: int, channel: _Channel) -> None:
     torch.set_num_threads(threads)
-    # Ctrl-C reaches every process of a terminal: the first one tells the others to end their step.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C and `timeout` reach every process of a group: the first one tells the others to end their step.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    # A worker that ends does not wait until its reports are read.
+    channel.reports.cancel_join_thread()
+    _Channel.here = channel
 
 
 @contextmanager
@@ -124,7 +144,7 @@ def _terminated_as_interrupted() -> Iterator[None]:
         signal.signal(signal.SIGTERM, earlier)
 
 
-def _reported(reports: Queue) -> dict[str, float]:
+def _reported(reports: Reports) -> dict[str, float]:
     """The newest share done of each run that has said something."""
     newest: dict[str, float] = {}
     while True:
@@ -135,9 +155,9 @@ def _reported(reports: Queue) -> dict[str, float]:
         newest[name] = share
 
 
-def _complete(run: Run, data: Path, deadline: float, stop: Event, reports: Queue) -> None:
+def _complete(run: Run, data: Path, deadline: float) -> None:
     """Train what is left of a run, score it and measure its cost."""
-    parent = multiprocessing.parent_process()
+    parent, stop, reports = multiprocessing.parent_process(), _Channel.here.stop, _Channel.here.reports
 
     def is_over() -> bool:
         return time.time() >= deadline or (parent is not None and not parent.is_alive()) or stop.is_set()

@@ -513,7 +513,8 @@ def test_a_study_stops_on_time_goes_on_and_writes_its_table(capsys):
     assert (place / "copy" / "rmaat" / "seed-0" / "evaluation.json").exists()
 
 
-def test_control_c_ends_a_study_with_checkpoints_of_what_was_under_way():
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_its_processes_ends_a_study_with_checkpoints_of_what_was_under_way(number):
     process = command(
         "reproduce", "diagnostics", "--tasks", "needle", "--seeds", "1", "--workers", "2", start_new_session=True
     )  # fmt: skip
@@ -523,8 +524,8 @@ def test_control_c_ends_a_study_with_checkpoints_of_what_was_under_way():
         assert process.poll() is None
         time.sleep(0.1)
     time.sleep(1.0)
-    # As a terminal does: to every process.
-    os.killpg(process.pid, signal.SIGINT)
+    # As a terminal does, or `timeout`: to every process.
+    os.killpg(process.pid, number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert errors.strip().endswith("rmaat: interrupted; the same command goes on where it stopped")
