@@ -11,7 +11,7 @@ from model.tasks import diagnostics, image, listops, pairs, pathfinder, text
 from model.tasks.dataset import TaskData, TaskError
 from model.tasks.settings import TaskParameters
 from model.tasks.store import MANIFEST, read_manifest, read_task, write_task
-from rmaat.files import refuse_existing
+from rmaat.files import FileError, refuse_existing
 
 Progress = Callable[[float], None]
 
@@ -74,24 +74,37 @@ def load_task(
     """The data that `parameters` describe.
 
     They come from `source` where it is given: a user's files, or a folder that `prepare_task` made. Otherwise they are
-    looked for in `data_folder`, and generated into it where they are not there and can be.
+    looked for in `data_folder`, those prepared from files first, and generated into it where they are not there and
+    can be.
 
     Raises
     ------
     TaskError
-        Files are missing or damaged, or the data can neither be found nor generated.
+        Files are missing or damaged, or of another task or other settings, or the data can neither be found nor
+        generated.
     """
     task = TASKS[parameters.kind]
     if source is not None:
-        return read_task(source) if (source / MANIFEST).exists() else _read_files(task, parameters, source, progress)
-    place = data_place(parameters, data_folder, from_files=task.generate is None)
+        if not (source / MANIFEST).exists():
+            return _read_files(task, parameters, source, progress)
+        _check_settings(source, parameters)
+        return read_task(source)
+    prepared, place = (data_place(parameters, data_folder, from_files=choice) for choice in (True, False))
+    if prepared.exists():
+        return read_task(prepared)
+    if task.generate is None:
+        raise TaskError(
+            f"{data_folder} holds no data of {task.name} with these settings; get {task.sources}, then: "
+            f"rmaat data prepare {task.name} --source PATH"
+        )
     if not place.exists():
-        if task.generate is None:
-            raise TaskError(
-                f"{data_folder} holds no data of {task.name} with these settings; get {task.sources}, then: "
-                f"rmaat data prepare {task.name} --source PATH"
-            )
-        write_task(task.generate(parameters, progress), place)
+        data = task.generate(parameters, progress)
+        try:
+            write_task(data, place, _settings(parameters, from_files=False))
+        except FileError:
+            # Another process was faster, one that torchrun started, say; equal settings give equal data.
+            if not place.exists():
+                raise
     return read_task(place)
 
 
@@ -118,7 +131,7 @@ def prepare_task(
         data = task.generate(parameters, progress)
     else:
         raise TaskError(f"{task.name} cannot be generated; get {task.sources} and add --source PATH")
-    write_task(data, place)
+    write_task(data, place, _settings(parameters, from_files=source is not None))
     read_task(place)
     return place
 
@@ -128,6 +141,23 @@ def data_place(parameters: TaskParameters, data_folder: Path, *, from_files: boo
     identity = {"version": TASKS[parameters.kind].version, **parameters.to_dict()}
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
     return data_folder / "-".join([parameters.kind, *(["files"] if from_files else []), digest])
+
+
+def _settings(parameters: TaskParameters, *, from_files: bool) -> dict[str, Any]:
+    return {**parameters.to_dict(), "from_files": from_files}
+
+
+def _check_settings(folder: Path, parameters: TaskParameters) -> None:
+    """Refuse a prepared folder of another task, or made with other settings than are asked for."""
+    made = read_manifest(folder).get("settings")
+    if not isinstance(made, dict):
+        raise TaskError(f"{folder} does not say what it was prepared with; prepare it anew")
+    asked = _settings(parameters, from_files=bool(made.get("from_files")))
+    # What is read from files of a task that can be generated is as the files have it, not as the generator is told.
+    free = made.get("from_files") and TASKS[parameters.kind].generate is not None
+    compared = ("kind",) if free else tuple(asked)
+    if other := [f"{name} {made.get(name)}, not {asked[name]}" for name in compared if made.get(name) != asked[name]]:
+        raise TaskError(f"{folder} was prepared with {'; '.join(other)}; give the same settings, or prepare it anew")
 
 
 def _read_files(task: Task, parameters: TaskParameters, source: Path, progress: Progress | None) -> TaskData:

@@ -1,6 +1,6 @@
 """A task in a folder: one `.npy` file an array, mapped into memory when read, and a manifest that vouches for them.
 
-manifest.json    name, origin, symbols, classes, separator, levels; of each split its counts and each file's SHA-256
+manifest.json    name, origin, settings, symbols, classes, separator, levels; counts of each split, SHA-256 of each file
 train_tokens.npy, train_offsets.npy, train_labels.npy, and so for validation and test
 """
 
@@ -19,16 +19,17 @@ FILE_VERSION = 2
 MANIFEST = "manifest.json"
 
 
-def write_task(task: TaskData, path: Path) -> None:
+def write_task(task: TaskData, path: Path, settings: Mapping[str, Any]) -> None:
     """Write `task` as the folder `path`, which must be free, whole or not at all; equal data give equal files.
 
-    Raises `FileError`.
+    `settings` say what it was made with. Raises `FileError`.
     """
     with atomic_folder(path) as folder:
         manifest = {
             "version": FILE_VERSION,
             "name": task.name,
             "origin": task.origin,
+            "settings": settings,
             "symbols": task.symbols,
             "classes": task.classes,
             "separator": task.separator,

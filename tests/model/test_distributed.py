@@ -43,7 +43,7 @@ def test_no_two_steps_or_processes_draw_the_same_numbers():
 def runs(tmp_path_factory, task, configuration, tables):
     """The run folders that two processes left, and `one`, which one process trained alike."""
     folder = tmp_path_factory.mktemp("runs")
-    write_task(task, folder / "task")
+    write_task(task, folder / "task", {})
     RunFolder(folder).write_configuration(configuration)
     workers = []
     with contextlib.ExitStack() as stack:

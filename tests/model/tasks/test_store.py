@@ -30,7 +30,7 @@ def task(**changes) -> TaskData:
 
 @pytest.fixture
 def stored(tmp_path) -> Path:
-    write_task(task(), tmp_path / "letters")
+    write_task(task(), tmp_path / "letters", {})
     return tmp_path / "letters"
 
 
@@ -58,12 +58,12 @@ def test_tokens_are_mapped_into_memory_and_not_read(stored):
 
 def test_two_byte_tokens_survive(tmp_path):
     pixels = TokenDataset(np.array([256, 1], dtype=np.uint16), np.array([0, 2]), np.array([9], dtype=np.uint8))
-    write_task(TaskData("pixels", "made here", ("", *map(str, range(256))), 10, *[pixels] * 3), tmp_path / "pixels")
+    write_task(TaskData("pixels", "made here", ("", *map(str, range(256))), 10, *[pixels] * 3), tmp_path / "pixels", {})
     assert read_task(tmp_path / "pixels").train.sequence(0).tolist() == [256, 1]
 
 
 def test_equal_data_give_equal_files(stored, tmp_path):
-    write_task(task(), tmp_path / "again")
+    write_task(task(), tmp_path / "again", {})
     files = sorted(path.name for path in stored.iterdir())
     assert len(files) == 10
     assert all((tmp_path / "again" / name).read_bytes() == (stored / name).read_bytes() for name in files)
@@ -80,7 +80,7 @@ def test_any_tool_that_reads_npy_reads_the_arrays(stored):
 
 def test_a_folder_that_is_there_is_not_replaced(stored):
     with pytest.raises(FileError, match="letters"):
-        write_task(task(origin="elsewhere"), stored)
+        write_task(task(origin="elsewhere"), stored, {})
     assert read_task(stored).origin == "made here"
     assert [path.name for path in stored.parent.iterdir()] == ["letters"]
 
