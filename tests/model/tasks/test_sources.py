@@ -255,8 +255,8 @@ def test_the_real_pictures_reach_the_level_of_a_linear_probe():
 
 
 @needs_real_data
-def test_the_real_stand_in_gives_nothing_away_by_shared_words_alone():
+def test_shared_words_alone_give_away_a_part_of_the_real_stand_in():
     parameters = SameFilmParameters(train_size=2000, validation_size=200, test_size=1000)
     found = pairs.read_same_film(parameters, REAL / "imdb")
     assert [len(split) for split in found.splits.values()] == [2000, 200, 1000]
-    assert shared_words(found.train, found.test).accuracy < 0.8
+    assert shared_words(found.train, found.test).accuracy == pytest.approx(0.68, abs=0.05)
