@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from model.presets import Preset
+from rmaat.records import ParameterError
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,12 @@ class Contender:
         ParameterError
             The preset's model cannot be changed so.
         """
-        joined = min(self.joined_segments, preset.model.segments)
+        joined = self.joined_segments
+        if preset.model.segments < joined:
+            raise ParameterError(
+                f"{self.title}: the preset has {preset.model.segments} segments, and {joined} are to be one; "
+                "choose another contender"
+            )
         longer = dataclasses.replace(
             preset.model,
             segments=-(-preset.model.segments // joined),

@@ -10,7 +10,7 @@ from model.checkpoint import BEST, CHECKPOINT, load_model, load_state, newest
 from model.denormals import denormals_flushed
 from model.device import choose_device, device_name, longest_batch
 from model.errors import ModelError
-from model.measure import step_memory
+from model.measure import compare_steps
 from model.network import SegmentClassifier, build_model
 from model.run_folder import Cost, Evaluation, RunConfiguration, RunFolder
 from model.scoring import Progress, accuracy_by_group, evaluate_split, scored_rows
@@ -71,7 +71,7 @@ def _accuracy_by_distance(
 
 
 def measure_cost(out: Path, task: TaskData) -> Cost:
-    """What the training of the run at `out` on `task` took, with a step's memory measured here; writes `cost.json`.
+    """What the training of the run at `out` on `task` took, with a step measured here; writes `cost.json`.
 
     Raises
     ------
@@ -82,11 +82,14 @@ def measure_cost(out: Path, task: TaskData) -> Cost:
     settings = folder.read_configuration().training
     device = choose_device(settings.device)
     model = load_run(folder).to(device)
-    batch = longest_batch(task.train, settings, device)
+    if settings.compile:
+        model.compile_cell()
+    batch, way = longest_batch(task.train, settings, device), differentiation(settings)
     with denormals_flushed():
-        peak = step_memory(model, batch, differentiation(settings), settings.precision)
+        step = compare_steps(model, batch, {"": way}, settings.precision, repeats=3)[""]
     seconds = load_state(newest(out, CHECKPOINT)).seconds
-    cost = Cost(seconds, peak, device_name(device), datetime.date.today().isoformat())
+    date = datetime.date.today().isoformat()
+    cost = Cost(seconds, step.least_seconds, step.peak_bytes, device_name(device), date)
     folder.write_cost(cost)
     return cost
 

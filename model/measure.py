@@ -19,6 +19,8 @@ class StepCost:
 
     seconds: float
     """median over the repetitions"""
+    least_seconds: float
+    """of the fastest repetition, which other work on the machine disturbed least"""
     peak_bytes: int
     """largest sum of tensors alive at once, above what was there before"""
 
@@ -42,21 +44,11 @@ def compare_steps(
             run()
             times[name].append(now(batch.tokens.device) - started)
     costs = {
-        name: StepCost(statistics.median(times[name]), peak_memory(run, batch.tokens.device))
+        name: StepCost(statistics.median(times[name]), min(times[name]), peak_memory(run, batch.tokens.device))
         for name, run in steps.items()
     }
     model.zero_grad()
     return costs
-
-
-def step_memory(model: SegmentClassifier, batch: Batch, way: Differentiation, precision: str = "float32") -> int:
-    """The `peak_bytes` of a `StepCost` alone."""
-    model.train()
-    step = partial(_step, model, batch, precision, way)
-    step()
-    peak = peak_memory(step, batch.tokens.device)
-    model.zero_grad()
-    return peak
 
 
 def _step(model: SegmentClassifier, batch: Batch, precision: str, way: Differentiation) -> None:

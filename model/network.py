@@ -68,6 +68,10 @@ class Block(nn.Module):
         return self.feed_forward_norm(rows + self.dropout(self.feed_forward(rows)))
 
 
+COMPILED_LENGTHS = 8
+"""Lengths that a compiled model of one segment pads to."""
+
+
 class PassedSegment(NamedTuple):
     """A segment whose summary does not reach the loss: only its memory goes on, and only that is computed."""
 
@@ -186,7 +190,10 @@ class SegmentClassifier(nn.Module):
         record = self.parameters_record
         counts = (lengths + record.segment_length - 1) // record.segment_length
         if self._is_compiled:
-            tokens = functional.pad(tokens, (0, -tokens.shape[1] % record.segment_length))
+            # A whole sequence in one segment would be padded to the longest that there can be.
+            block = record.segment_length if record.segments > 1 else -(-record.segment_length // COMPILED_LENGTHS)
+            room = record.longest_sequence - tokens.shape[1]
+            tokens = functional.pad(tokens, (0, min(-tokens.shape[1] % block, room)))
         segments = self._mark_passed(split_segments(tokens, lengths, record.segment_length), counts)
         # Rows (segment, batch); where a sample has ended the factor is not used.
         retention = list(self.retention(len(segments), counts))
@@ -198,6 +205,7 @@ class SegmentClassifier(nn.Module):
     def compile_cell(self, backend: str = "inductor") -> None:
         """Compile the segment cell with `torch.compile`: segments have one shape, so one training graph serves all.
 
+        Where the whole sequence is one segment, there are up to `COMPILED_LENGTHS` shapes, and as many graphs.
         Where the readout leaves segments out there is a second one for these; passes without a graph have their own.
         Weights keep their names. Replay and BPTT, both compiled, agree to the bit; with the plain model, to rounding.
         """

@@ -179,7 +179,7 @@ class TrainingParameters(Record):
     batch_size: int = parameter(64, "sequences of a batch", unit="sequences", low=1, high=2**20)
     accumulation: int = parameter(1, "batches whose gradients make one step", unit="batches", low=1, high=2**16)
     learning_rate: float = parameter(2e-3, "peak of the schedule: warm-up, then cosine to zero", low=1e-9, high=10)
-    warmup_steps: int = parameter(100, "steps of linear warm-up", unit="steps", low=0, high=10**9)
+    warmup_steps: int = parameter(100, "steps of linear warm-up, at most half of all", unit="steps", low=0, high=10**9)
     weight_decay: float = parameter(0.01, "decoupled weight decay of AdamW", low=0, high=10)
     gradient_clip: float = parameter(1.0, "largest norm of the gradient", low=1e-9, high=1e9)
     differentiation: str = parameter(

@@ -75,8 +75,10 @@ class Cost:
 
     seconds: float
     """steps and validations"""
+    step_seconds: float
+    """of one step on the longest sequences, the least of several"""
     peak_bytes: int
-    """of one step on the longest sequences, above parameters, gradients and moments"""
+    """of that step, above parameters, gradients and moments"""
     device: str
     date: str
 
@@ -192,6 +194,8 @@ class RunFolder:
             return []
         try:
             rows = csv.DictReader(io.StringIO(read_text(self.metrics)))
+            if missing := set(METRICS).difference(rows.fieldnames or ()):
+                raise ValueError(f"no column {', '.join(sorted(missing))}")
             return [{name: (int if name in WHOLE_NUMBERS else float)(row[name]) for name in METRICS} for row in rows]
         except (ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{self.metrics} is damaged ({error}); delete it or train again") from error

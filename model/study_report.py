@@ -31,6 +31,8 @@ class Finding:
     """that were scored"""
     seconds: dict[int, float]
     """of steps and validations, by seed"""
+    step_seconds: float
+    """of a training step, the least of all seeds"""
     peak_megabytes: float
     """of a training step, the highest of all seeds"""
     levels: dict[str, float]
@@ -98,6 +100,7 @@ def _finding(runs: list[Run]) -> Finding:
         training.batch_size * training.accumulation,
         first.samples,
         {seed: cost.seconds for seed, cost in costs.items()},
+        min(cost.step_seconds for cost in costs.values()),
         max(cost.peak_bytes for cost in costs.values()) / 1e6,
         {name: 100 * level for name, level in first.trivial_levels.items()},
         {
@@ -133,6 +136,7 @@ def _csv_row(finding: Finding) -> dict[str, object]:
         "batch_size": finding.batch_size,
         "test_sequences": finding.test_sequences,
         "seconds": statistics.mean(finding.seconds.values()),
+        "step_seconds": finding.step_seconds,
         "peak_megabytes": finding.peak_megabytes,
         "accuracies": " ".join(f"{accuracy:.2f}" for accuracy in finding.accuracies.values()),
         "levels": "; ".join(f"{name}: {level:.1f}" for name, level in finding.levels.items()),
@@ -161,8 +165,10 @@ def markdown(
         *_accuracy_table(study, found),
         "",
         *_distance_tables(found),
-        "Times are of steps and validations, as long as they took beside what else the machine did; memory is the peak "
-        "of a step above parameters, gradients and moments.",
+        "Seconds are those of all steps and validations, as long as they took beside what else the machine did. A step "
+        "is one on the longest sequences, the fastest of several and of all seeds; memory is its peak above "
+        "parameters, gradients and moments. Baselines differentiate by BPTT, as they were published, RMAAT and its "
+        "ablations by AMRB, unless the name says otherwise: it is AMRB that saves the memory.",
         "",
         *_cost_table(found),
         "",
@@ -214,8 +220,8 @@ def _distance_tables(found: Sequence[Finding]) -> list[str]:
 def _cost_table(found: Sequence[Finding]) -> list[str]:
     rmt = {finding.task: finding for finding in found if finding.contender == "rmt"}
     header = [
-        "task", "model", "parameters", "steps x batch", "seconds", "peak MB", "speed / RMT's", "memory / RMT's",
-        "*paper: speed / RMT's*", "*paper: GB*",
+        "task", "model", "parameters", "steps x batch", "seconds", "ms a step", "peak MB", "speed / RMT's",
+        "memory / RMT's", "*paper: speed / RMT's*", "*paper: GB*",
     ]  # fmt: skip
     rows = []
     for finding in found:
@@ -229,8 +235,9 @@ def _cost_table(found: Sequence[Finding]) -> list[str]:
                 f"{finding.parameters:,}",
                 f"{finding.steps:,} x {finding.batch_size}",
                 f"{statistics.mean(finding.seconds.values()):.0f}",
+                f"{1000 * finding.step_seconds:.0f}",
                 f"{finding.peak_megabytes:.1f}",
-                "" if beside is None else _speed(finding, beside),
+                "" if beside is None else f"{beside.step_seconds / finding.step_seconds:.2f}",
                 "" if beside is None else f"1/{beside.peak_megabytes / finding.peak_megabytes:.1f}",
                 "" if speed is None else f"*{speed:g}*",
                 "" if peak is None else f"*{peak:g}*",
@@ -242,14 +249,6 @@ def _cost_table(found: Sequence[Finding]) -> list[str]:
 def _accuracy(finding: Finding) -> str:
     spread = "" if finding.spread is None else f" ± {finding.spread:.1f}"
     return f"{finding.accuracy:.1f}{spread} ({len(finding.accuracies)})"
-
-
-def _speed(finding: Finding, beside: Finding) -> str:
-    """In units of the speed of `beside`, over the seeds that both have."""
-    seeds = finding.seconds.keys() & beside.seconds.keys()
-    if not seeds:
-        return ""
-    return f"{sum(beside.seconds[seed] for seed in seeds) / sum(finding.seconds[seed] for seed in seeds):.2f}"
 
 
 def _origins(found: Sequence[Finding]) -> dict[str, str]:

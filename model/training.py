@@ -261,8 +261,10 @@ class _Run:
         return f"loss {losses[-1]:.3f}{best}{skipped}"
 
     def _best(self) -> Score:
-        best = max(self.rows, key=lambda row: row["validation_accuracy"])
-        return Score(best["validation_loss"], best["validation_accuracy"])
+        accuracy = self.state.best_accuracy
+        # A user may have removed the rows of earlier validations; the state remembers the best.
+        losses = [row["validation_loss"] for row in self.rows if row["validation_accuracy"] == accuracy]
+        return Score(losses[0] if losses else math.nan, accuracy)
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:
@@ -271,10 +273,14 @@ def step_seed(seed: int, step: int, rank: int) -> int:
 
 
 def learning_rate(step: int, settings: TrainingParameters) -> float:
-    """Linear warm-up to the peak, then half a cosine that ends at zero after the last step; `step` counts from 0."""
-    if step < settings.warmup_steps:
-        return settings.learning_rate * (step + 1) / settings.warmup_steps
-    done = (step - settings.warmup_steps) / max(1, settings.steps - settings.warmup_steps)
+    """Linear warm-up to the peak, then half a cosine that ends at zero after the last step; `step` counts from 0.
+
+    The warm-up takes no more than half of the steps.
+    """
+    warmup = min(settings.warmup_steps, settings.steps // 2)
+    if step < warmup:
+        return settings.learning_rate * (step + 1) / warmup
+    done = (step - warmup) / (settings.steps - warmup)
     return settings.learning_rate * (1 + math.cos(math.pi * done)) / 2
 
 

@@ -3,7 +3,7 @@
 import argparse
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,10 +72,12 @@ def load_task(parameters: "TaskParameters", source: Path | None, data: Path) -> 
         return library.load_task(parameters, source, data, progress)
 
 
-def add_settings(parser: argparse.ArgumentParser, title: str, records: Sequence[Record]) -> None:
-    """Add an option for every parameter of any of `records`, once; the help shows the default of the first with it."""
+def add_settings(
+    parser: argparse.ArgumentParser, title: str, records: Sequence[Record], but: Collection[str] = ()
+) -> None:
+    """Add an option for every parameter of any of `records` `but` some; the help shows the first default of each."""
     group = parser.add_argument_group(title)
-    added: set[str] = set()
+    added = set(but)
     for record in records:
         for path, value, quantity in record.parameters():
             if path[-1] in added:

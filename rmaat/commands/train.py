@@ -26,6 +26,9 @@ EXAMPLE = (
     "  torchrun --nproc-per-node=2 -m rmaat train listops --out runs/two"
 )
 
+SETTLED = ("vocabulary", "classes")
+"""Settings of the model that the task decides."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `rmaat train`."""
@@ -67,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_settings(
         parser, "the task, in place of the preset's (defaults shown)", [task.parameters for task in TASKS.values()]
     )
-    add_settings(parser, "the model, in place of the preset's (shown: listops short)", [example.model])
+    add_settings(parser, "the model, in place of the preset's (shown: listops short)", [example.model], SETTLED)
     add_settings(parser, "the training, in place of the preset's (shown: listops short)", [example.training])
 
 
@@ -86,7 +89,7 @@ def run(options: argparse.Namespace) -> None:
     if not resume:
         refuse_existing(options.out, "resume it with --resume, or choose another --out")
     task = load_task(preset.task_parameters, options.source, options.data)
-    configuration = _fitted(preset, task, options).configuration(task, options.source)
+    configuration = _fitted(preset, task).configuration(task, options.source)
     with Bar("train") as progress:
         best = train(
             configuration,
@@ -117,7 +120,7 @@ def _preset(options: argparse.Namespace) -> "Preset":
         if options.architecture is not None:
             raise UsageError(f"--contender {options.contender} is an architecture already; leave --architecture out")
         preset = CONTENDERS[options.contender].change(preset)
-    given = given_settings(options, _names(preset.model) - {"architecture"})
+    given = given_settings(options, _names(preset.model) - {"architecture", *SETTLED})
     # What the preset's architecture lacks may be a setting of the one that is asked for.
     late = {name: given.pop(name) for name in foreign_settings(preset.model.architecture) if name in given}
     model = preset.model.override(given)
@@ -131,10 +134,10 @@ def _preset(options: argparse.Namespace) -> "Preset":
     )
 
 
-def _fitted(preset: "Preset", task: "TaskData", options: argparse.Namespace) -> "Preset":
-    """The preset with as many tokens and labels as `task` has, where they were not given."""
-    sizes = {"vocabulary": task.vocabulary, "classes": task.classes}
-    return dataclasses.replace(preset, model=preset.model.override(sizes | given_settings(options, sizes)))
+def _fitted(preset: "Preset", task: "TaskData") -> "Preset":
+    """The preset with as many tokens and labels as `task` has."""
+    sizes = {name: getattr(task, name) for name in SETTLED}
+    return dataclasses.replace(preset, model=preset.model.override(sizes))
 
 
 def _names(record: Record) -> set[str]:

@@ -9,8 +9,8 @@ from model.study_report import Finding
 
 FINDING = Finding(
     task="text", contender="rmaat", accuracies={0: 60.0, 1: 62.0}, parameters=1000, steps=10, batch_size=4,
-    test_sequences=50, seconds={0: 3.0, 1: 4.0}, peak_megabytes=2.0, levels={"commonest label": 50.0, "words": 82.7},
-    by_distance={}, origin="official", made=(),
+    test_sequences=50, seconds={0: 3.0, 1: 4.0}, step_seconds=0.1, peak_megabytes=2.0,
+    levels={"commonest label": 50.0, "words": 82.7}, by_distance={}, origin="official", made=(),
 )  # fmt: skip
 OTHER = dataclasses.replace(FINDING, contender="no_memory", accuracies={0: 55.0})
 

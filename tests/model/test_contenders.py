@@ -14,6 +14,7 @@ from model.published import ACCURACY, PEAK_GIGABYTES, SPEED_OF_RMT
 from model.study import STUDIES
 from model.tasks.library import TASKS
 from model.training import differentiation
+from rmaat.records import ParameterError
 
 SMALL = PRESETS["retrieval"]["small"]
 
@@ -86,5 +87,7 @@ def test_names_in_studies_and_published_figures_exist():
         assert all(set(by_task) <= set(TASKS) - {"same_film"} for by_task in figures.values())
 
 
-def test_a_contender_of_few_segments_keeps_one():
-    assert Contender("one", joined_segments=64).change(SMALL).model.segments == 1
+def test_more_segments_than_there_are_cannot_be_joined():
+    assert Contender("one", joined_segments=16).change(SMALL).model.segments == 1
+    with pytest.raises(ParameterError, match="the preset has 2 segments, and 4 are to be one"):
+        CONTENDERS["quarter_segments"].change(PRESETS["image"]["small"])

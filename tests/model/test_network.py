@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from model.errors import ModelError
-from model.network import PassedSegment, split_segments
+from model.network import PassedSegment, SegmentClassifier, split_segments
 from model.parameters import ARCHITECTURES, ModelParameters
 from model.replay import Amrb, Bptt, LayerwiseAmrb, Truncated
 from rmaat.records import ParameterError
@@ -284,7 +284,7 @@ import torch
 from torch._dynamo.utils import counters
 from torch.nn import functional
 from distill import default_tables
-from model.network import build_model
+from model.network import SegmentClassifier, build_model
 from model.parameters import ModelParameters
 from model.replay import Amrb, Bptt
 
@@ -338,6 +338,18 @@ def test_truncation_computes_no_segment_again_that_the_readout_leaves_out(make_a
     model.cell.register_forward_pre_hook(lambda *_: runs.append(torch.is_grad_enabled()))
     model(torch.ones(2, 20, dtype=torch.int64), torch.tensor([20, 17]), Truncated(1)).sum().backward()
     assert runs == [False, False, False, True]
+
+
+def test_a_compiled_model_of_one_segment_pads_to_an_eighth_of_its_length_and_gives_the_same(make_any, monkeypatch):
+    model = make_any("transformer", segment_length=40).eval()
+    seen = []
+    model.cell.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0][0].shape[1]))
+    tokens, lengths = torch.randint(1, 16, (2, 12)), torch.tensor([12, 7])
+    plain = model(tokens, lengths)
+    # Not compiled in fact: the checks of shapes that tests run with cannot be.
+    monkeypatch.setattr(SegmentClassifier, "_is_compiled", True)
+    torch.testing.assert_close(model(tokens, lengths), plain)
+    assert seen == [12, 15]
 
 
 def test_a_compiled_cell_is_not_replayed_layer_by_layer(make_any, ragged_batch):

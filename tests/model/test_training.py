@@ -137,6 +137,25 @@ def test_the_best_weights_give_the_best_validation_score(task, configuration, ta
     assert score.accuracy == max(row["validation_accuracy"] for row in RunFolder(tmp_path / "run").read_metrics())
 
 
+def test_a_warm_up_takes_no_more_than_half_of_the_steps():
+    settings = TrainingParameters(steps=10, warmup_steps=100, learning_rate=1.0)
+    assert [learning_rate(step, settings) for step in range(5)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert learning_rate(5, settings) == 1.0
+    assert learning_rate(10, settings) == pytest.approx(0, abs=1e-12)
+
+
+def test_a_finished_run_keeps_its_best_score_where_its_metrics_are_gone(task, configuration, tables, tmp_path):
+    best = train(configuration, task, tables, tmp_path / "run")
+    metrics = RunFolder(tmp_path / "run").metrics
+    metrics.write_text("step,epoch\n")
+    with pytest.raises(ModelError, match=r"metrics\.csv is damaged \(no column"):
+        train(configuration, task, tables, tmp_path / "run", resume=True)
+    metrics.unlink()
+    again = train(configuration, task, tables, tmp_path / "run", resume=True)
+    assert again.accuracy == best.accuracy
+    assert math.isnan(again.loss)
+
+
 def test_the_learning_rate_warms_up_and_ends_at_zero():
     settings = TrainingParameters(steps=100, warmup_steps=10, learning_rate=1.0)
     rates = [learning_rate(step, settings) for step in range(101)]

@@ -473,15 +473,13 @@ def test_every_task_is_prepared_listed_trained_and_scored(capsys, task, preset):
     assert re.search(r"commonest label +\d+\.\d%", capsys.readouterr().out)
 
 
-def test_a_model_has_as_many_tokens_and_labels_as_its_task_asks_for(capsys):
+def test_a_model_has_as_many_tokens_and_labels_as_its_task():
     tiny = ["--steps", "1", "--validate-every", "1", "--width", "8", "--heads", "2", "--layers", "1"]
     task = [*SMALLER["copy"], "--items", "3", "--values", "5"]
     assert main(["train", "copy", "--out", "run", *task, *tiny]) == 0
     model = json.loads(Path("run/configuration.json").read_text())["model"]
     # Padding, question, mark, eight kinds of noise, five values and three keys.
     assert (model["vocabulary"], model["classes"]) == (19, 5)
-    status, line = failure(capsys, "train", "copy", "--out", "other", *task, *tiny, "--classes", "6")
-    assert (status, "the task has 19 and 5" in line) == (1, True)
 
 
 @pytest.fixture
