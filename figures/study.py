@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from figures.errors import FigureError
 from figures.style import HELD_OUT, REFERENCE, SEEN, axis_label, paper_style
@@ -44,6 +45,16 @@ def draw_study(findings: Sequence[Finding], title: str) -> Figure:
     for axes in grid[:, 0]:
         axes.set_yticks(range(len(contenders)), [CONTENDERS[contender].title for contender in contenders])
     figure.suptitle(title)
+    marks = [
+        Line2D([], [], marker="o", color=SEEN, markersize=3, linestyle="", label="a seed"),
+        Line2D([], [], marker="|", color=HELD_OUT, markersize=9, markeredgewidth=1.6, linestyle="", label="mean"),
+    ]
+    if any(finding.paper_accuracy is not None for finding in findings):
+        words = "the paper's, of other sizes and budgets"
+        marks.append(
+            Line2D([], [], marker="D", markerfacecolor="none", color=REFERENCE, markersize=4, linestyle="", label=words)
+        )
+    figure.legend(handles=marks, loc="outside lower center", ncols=len(marks), fontsize=7, frameon=False)
     return figure
 
 

@@ -22,6 +22,7 @@ import torch
 from distill.tables import default_tables
 from model.errors import Interrupted, ModelError, OutOfTime
 from model.evaluation import evaluate, measure_cost
+from model.run_folder import RunFolder
 from model.scoring import Progress
 from model.study import Run
 from model.tasks import TaskData, TaskError, TrivialLevel, trivial_levels
@@ -35,14 +36,30 @@ Reports: TypeAlias = "Queue[tuple[str, float]]"
 
 
 def without_data(runs: Sequence[Run], data: Path, progress: Progress) -> dict[str, str]:
-    """The tasks of `runs` whose data are not in the folder `data`, and what to do about each; some are generated."""
+    """The tasks of `runs` whose data are not in the folder `data`, and what to do about each; some are generated.
+
+    Raises
+    ------
+    ModelError
+        A run's folder holds a training on other data than these.
+    """
     missing: dict[str, str] = {}
-    tasks = {run.task: run.preset.task_parameters for run in runs}
-    for count, (task, parameters) in enumerate(tasks.items()):
+    by_task: dict[str, list[Run]] = {}
+    for run in runs:
+        by_task.setdefault(run.task, []).append(run)
+    for count, (task, of_task) in enumerate(by_task.items()):
+        parameters = of_task[0].preset.task_parameters
         try:
-            load_task(parameters, None, data, lambda share, count=count: progress((count + share) / len(tasks)))
+            found = load_task(
+                parameters, None, data, lambda share, count=count: progress((count + share) / len(by_task))
+            )
         except (TaskError, UsageError) as error:
             missing[task] = str(error)
+            continue
+        digest = found.sha256()
+        for folder in (RunFolder(run.place) for run in of_task):
+            if folder.configuration.exists() and folder.read_configuration().data_sha256 != digest:
+                raise ModelError(f"{folder.path} was trained on other data than {data} holds; delete it and run again")
     return missing
 
 

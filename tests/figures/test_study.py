@@ -28,6 +28,14 @@ def test_dots_are_seeds_bars_their_mean_and_diamonds_the_papers():
     assert [list(line.get_xdata()) for line in lines(axes, "D")] == [[65.9]]
 
 
+def test_the_legend_says_what_marks_mean_and_names_the_paper_only_where_it_has_a_figure():
+    def legend(*findings):
+        return [text.get_text() for text in draw_study(findings, "two").legends[0].get_texts()]
+
+    assert legend(FINDING, OTHER) == ["a seed", "mean", "the paper's, of other sizes and budgets"]
+    assert legend(OTHER) == ["a seed", "mean"]
+
+
 def test_levels_without_a_model_are_lines_with_their_names():
     axes = draw_study([FINDING], "one").axes[0]
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["commonest label", "words"]

@@ -284,7 +284,7 @@ import torch
 from torch._dynamo.utils import counters
 from torch.nn import functional
 from distill import default_tables
-from model.network import SegmentClassifier, build_model
+from model.network import build_model
 from model.parameters import ModelParameters
 from model.replay import Amrb, Bptt
 

@@ -118,6 +118,17 @@ def test_runs_of_different_data_make_no_table(finished, tmp_path):
         findings([runs[0], copied])
 
 
+def test_runs_on_other_data_are_refused_before_anything_is_trained(finished, tmp_path):
+    out, runs, _ = finished
+    copied = dataclasses.replace(runs[0], place=tmp_path / "copy")
+    shutil.copytree(runs[0].place, copied.place)
+    assert without_data([copied], out / "data", ignore) == {}
+    path = RunFolder(copied.place).configuration
+    path.write_text(path.read_text().replace(RunFolder(copied.place).read_configuration().data_sha256, "0" * 64))
+    with pytest.raises(ModelError, match=r"copy was trained on other data than .*data holds; delete it"):
+        without_data([copied], out / "data", ignore)
+
+
 @pytest.mark.usefixtures("presets")
 def test_a_run_that_fails_is_named_after_the_others_are_finished(finished, tmp_path):
     out, _, _ = finished
