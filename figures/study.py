@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.transforms import ScaledTranslation
 
 from figures.errors import FigureError
 from figures.style import HELD_OUT, REFERENCE, SEEN, axis_label, paper_style
@@ -68,4 +69,6 @@ def _draw_task(axes: Axes, findings: Sequence[Finding], contenders: list[str]) -
             axes.plot([finding.paper_accuracy], [height], "D", markerfacecolor="none", color=REFERENCE, markersize=4)
     for (name, level), line in zip(findings[0].levels.items(), LINES, strict=False):
         axes.axvline(level, color=REFERENCE, linestyle=line, linewidth=1, label=name)
-    axes.legend(fontsize=6, loc="upper center", bbox_to_anchor=(0.5, -0.25), frameon=False)
+    # Below the ticks and the label, whatever the height of the panel.
+    below = axes.transAxes + ScaledTranslation(0, -0.38, axes.figure.dpi_scale_trans)
+    axes.legend(fontsize=6, loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=below, frameon=False)
