@@ -30,7 +30,9 @@ def is_hub(source: Path) -> bool:
 
 def origin(source: Path) -> str:
     """Where a task's data come from, for reports."""
-    return "Hugging Face files" if is_hub(source) else "official files"
+    if is_hub(source):
+        return "Hugging Face files"
+    return "official data, repacked as .xz" if any(source.glob("train*.xz")) else "official files"
 
 
 def full_name(source: Path) -> str:

@@ -70,8 +70,11 @@ def test_reviews_are_the_same_from_folder_archive_and_tables(reviews, tmp_path):
     assert found.test.labels.tolist() == [0] * 6 + [1] * 6
     assert (found.vocabulary, found.classes) == (257, 2)
     assert found.train.tokens.dtype == np.uint8
-    for other in (archive(reviews, "aclImdb", tmp_path / "a.tar.gz"), as_tables(reviews, tmp_path / "tables")):
-        assert text.read(TEXT, other).sha256() == found.sha256()
+    packed = text.read(TEXT, archive(reviews, "aclImdb", tmp_path / "a.tar.gz"))
+    tables = text.read(TEXT, as_tables(reviews, tmp_path / "tables"))
+    assert packed.sha256() == tables.sha256() == found.sha256()
+    origins = [task.origin.split(",")[0] for task in (found, packed, tables)]
+    assert origins == ["official files", "official files", "official data"]
 
 
 def test_what_is_held_out_comes_from_training_and_is_not_trained_on(reviews):
