@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
+from ctypes import c_bool
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.queues import Queue
-from multiprocessing.synchronize import Event
 from pathlib import Path
 from queue import Empty
 from typing import ClassVar, TypeAlias
@@ -85,7 +85,7 @@ def carry_out(runs: Sequence[Run], data: Path, workers: int, deadline: float, pr
         return
     # Fresh processes: a fork of one that has used torch's threads may hang.
     context = multiprocessing.get_context("spawn")
-    threads, channel = max(1, _cores() // workers), _Channel(context.Event(), context.Queue())
+    threads, channel = max(1, _cores() // workers), _Channel(context.RawValue(c_bool, False), context.Queue())
     with ProcessPoolExecutor(workers, context, _prepare_worker, (threads, channel)) as pool:
         try:
             with _terminated_as_interrupted():
@@ -95,7 +95,7 @@ def carry_out(runs: Sequence[Run], data: Path, workers: int, deadline: float, pr
             raise Interrupted("interrupted; the same command goes on where it stopped") from None
         finally:
             # Whoever still trains ends its step and leaves a checkpoint.
-            channel.stop.set()
+            channel.stop.value = True
             pool.shutdown(wait=True, cancel_futures=True)
     _raise_first({run: error for future, run in futures.items() if (error := future.exception())})
 
@@ -134,7 +134,8 @@ def _raise_first(errors: dict[Run, BaseException]) -> None:
 class _Channel:
     """What the first process and its workers share. It reaches a worker only as that starts, and lives there here."""
 
-    stop: Event
+    stop: c_bool
+    """without a lock, which a worker that is killed could take along"""
     reports: Reports
 
     here: ClassVar["_Channel"]
@@ -177,7 +178,7 @@ def _complete(run: Run, data: Path, deadline: float) -> None:
     parent, stop, reports = multiprocessing.parent_process(), _Channel.here.stop, _Channel.here.reports
 
     def is_over() -> bool:
-        return time.time() >= deadline or (parent is not None and not parent.is_alive()) or stop.is_set()
+        return time.time() >= deadline or (parent is not None and not parent.is_alive()) or stop.value
 
     def report(fraction: float, note: str = "") -> None:  # noqa: ARG001
         # Scoring is the rest.
@@ -185,7 +186,7 @@ def _complete(run: Run, data: Path, deadline: float) -> None:
 
     def end_scoring(fraction: float, note: str = "") -> None:  # noqa: ARG001
         # What is scored is not kept, and needs no more than a moment to be given up.
-        if stop.is_set():
+        if stop.value:
             raise OutOfTime("interrupted while scoring; it begins again")
 
     if is_over():
