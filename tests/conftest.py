@@ -9,6 +9,7 @@ import threading
 # One thread per worker: tests run side by side, and sums do not depend on the number of cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
@@ -22,6 +23,13 @@ settings.load_profile("seeded")
 # What a script starts in the background is deaf to Ctrl-C, and so would be the programs that tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def _python_handles_interrupts():
+    """Brian2 takes Ctrl-C over as it is imported, for all tests of the same process after it."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config):

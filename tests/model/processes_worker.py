@@ -1,6 +1,5 @@
 """What each of two processes does for `test_distributed`: python processes_worker.py RANK FOLDER."""
 
-import os
 import signal
 import sys
 from dataclasses import replace
@@ -36,7 +35,7 @@ def main(rank: int, folder: Path) -> None:
 
     def interrupt_first(fraction: float, note: str = "") -> None:  # noqa: ARG001
         if rank == 0 and abs(fraction - 2 / 6) < 1e-9:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     for name, configuration in (("cut", even), ("cut with dropout", replace(even, model=base.model))):
         try:

@@ -3,7 +3,6 @@
 import csv
 import json
 import math
-import os
 import signal
 import threading
 from dataclasses import replace
@@ -48,7 +47,8 @@ class InterruptAfter:
 
     def __call__(self, fraction, note=""):  # noqa: ARG002
         if math.isclose(fraction, self.fraction):
-            os.kill(os.getpid(), signal.SIGINT)
+            # To this thread, and handled before the call returns.
+            signal.raise_signal(signal.SIGINT)
 
 
 def test_training_learns_to_carry_the_first_token_through_memory(task, configuration, tables, tmp_path):
