@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from astro_sim.arrays import Array
+from rmaat.base.arrays import Array
 
 
 def exact(seconds: float) -> Fraction:

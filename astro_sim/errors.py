@@ -1,6 +1,6 @@
 """The one error of this package that is not a mistake in what the user asked for."""
 
-from rmaat.errors import RmaatError
+from rmaat.base.errors import RmaatError
 
 
 class SimulationError(RmaatError):

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from astro_sim.durations import divides
+from astro_sim.equations.rate_model import RateModelForm
 from astro_sim.protocol import ProtocolParameters
-from astro_sim.rate_model import RateModelForm
 from astro_sim.stimuli import StpCycles
-from rmaat.records import ParameterError, Quantity, Record, Source, parameter, texts, unknown_name
+from rmaat.base.records import ParameterError, Quantity, Record, Source, parameter, texts, unknown_name
 
 GIVEN = "given here, in place of the default"
 
@@ -82,7 +82,7 @@ class NetworkParameters(Record):
 
 @dataclass(frozen=True)
 class RateModelParameters(Record):
-    """Constants of the four equations of `astro_sim.rate_model`; the names stand in the equations."""
+    """Constants of the four equations of `astro_sim.equations.rate_model`; the names stand in the equations."""
 
     neuron_time_constant: float = parameter(
         0.5, "time constant of neuronal activity", unit="s", low=0.01, high=20, symbol="τ_n"

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from astro_sim.arrays import Array
 from astro_sim.durations import divides, exact
-from rmaat.records import OneOf, ParameterError, Source, parameter
+from rmaat.base.arrays import Array
+from rmaat.base.records import OneOf, ParameterError, Source, parameter
 
 if TYPE_CHECKING:
     from astro_sim.parameters import NetworkParameters

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from astro_sim.errors import SimulationError
-from rmaat.files import read_text
-from rmaat.records import unknown_name
+from rmaat.base.files import read_text
+from rmaat.base.records import unknown_name
 
 
 @dataclass(frozen=True)

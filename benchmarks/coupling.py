@@ -23,8 +23,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 from astro_sim import SimulationParameters, simulate
-from astro_sim.arrays import Array
-from astro_sim.coupling import (
+from astro_sim.engines import integrate
+from astro_sim.engines.job import Solution
+from astro_sim.network.coupling import (
     CityBlockCoupling,
     Coupling,
     DenseCoupling,
@@ -32,16 +33,15 @@ from astro_sim.coupling import (
     KernelCoupling,
     LineCoupling,
 )
-from astro_sim.engines import integrate
-from astro_sim.engines.job import Solution
-from astro_sim.geometry import build_geometry
+from astro_sim.network.geometry import build_geometry
 from astro_sim.parameters import NetworkParameters
-from astro_sim.simulation import prepare
+from astro_sim.runs.simulate import prepare
 from benchmarks.outside import OutsideRun, beside_brian2, beside_nest
 from benchmarks.report import RESULTS, write_report
 from benchmarks.timing import seconds_of
-from rmaat.text import table
-from rmaat.versions import processor
+from rmaat.base.arrays import Array
+from rmaat.base.text import table
+from rmaat.base.versions import processor
 
 KINDS: dict[str, tuple[type[KernelCoupling], str, str]] = {
     "line scan": (LineCoupling, "line", "euclidean"),

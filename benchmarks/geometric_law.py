@@ -18,15 +18,15 @@ import numpy as np
 import xarray as xr
 
 from astro_sim import SimulationParameters, load_preset, simulate
-from astro_sim.biophysics.spiking import simulate_biophysical
-from astro_sim.biophysics.spiking_parameters import BiophysicalParameters
+from astro_sim.biophysics.spiking.parameters import BiophysicalParameters
+from astro_sim.biophysics.spiking.simulation import simulate_biophysical
 from distill import DistillError, distil
 from distill.law_fit import Rate, fit_rate
 from distill.retention import fit_curve
 from figures import draw_laws, save_figure
-from rmaat.errors import UsageError
-from rmaat.files import read_text, write_bytes, write_text
-from rmaat.text import table
+from rmaat.base.errors import UsageError
+from rmaat.base.files import read_text, write_bytes, write_text
+from rmaat.base.text import table
 
 Parameters = SimulationParameters | BiophysicalParameters
 DEFAULT = SimulationParameters().override({"run_duration": 600.0})

@@ -20,21 +20,21 @@ import torch
 from torch.nn import functional
 
 import benchmarks.bare  # noqa: F401 (first, because the rooms below import what it stands in for)
-from astro_sim.simulation import simulate
+from astro_sim.runs.simulate import simulate
 from benchmarks.report import RESULTS, write_report
 from benchmarks.steps import eager_softmax, gradient, random_batch, relative_error
 from benchmarks.timing import seconds_of
 from distill.distillation import distil
 from distill.parameters import DistillParameters
 from distill.tables import Tables
-from model.device import device_name
-from model.network import build_model
-from model.parameters import ModelParameters
-from model.peak import now, peak_memory
-from model.plan import plan
-from model.replay import Amrb, Bptt, Differentiation
-from rmaat.files import write_text
-from rmaat.text import table
+from model.memory.replay import Amrb, Bptt, Differentiation
+from model.networks.classifier import build_model
+from model.networks.parameters import ModelParameters
+from model.training.device import device_name
+from model.training.peak import now, peak_memory
+from model.training.plan import plan
+from rmaat.base.files import write_text
+from rmaat.base.text import table
 
 
 @dataclass(frozen=True)

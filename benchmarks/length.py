@@ -23,12 +23,12 @@ from torch.nn import functional
 from astro_sim import simulate
 from benchmarks.report import RESULTS, write_report
 from distill import DistillParameters, distil
-from model.denormals import denormals_flushed
-from model.network import build_model
-from model.parameters import ModelParameters
-from model.replay import Amrb
-from rmaat.text import table
-from rmaat.versions import processor
+from model.memory.replay import Amrb
+from model.networks.classifier import build_model
+from model.networks.parameters import ModelParameters
+from model.training.denormals import denormals_flushed
+from rmaat.base.text import table
+from rmaat.base.versions import processor
 
 SEGMENT_LENGTH, SHORTEST, LONGEST = 512, 2**13, 2**20
 SIZE = {"width": 128, "layers": 4, "heads": 4, "feed_forward_width": 512, "memory_tokens": 16, "dropout": 0.1}

@@ -4,7 +4,8 @@ python -m benchmarks.peers [--length 8192] [--segment-length 512] [--width 128] 
 
 Peak memory is what tensors take above parameters, gradients and moments, by the allocator's events; resident is the
 process's own growth over its first steps, which holds the allocator's waste too. For our models a step's products of
-matrices are counted (`model.plan`), and set against the rate that this processor reaches in nothing but such products.
+matrices are counted (`model.training.plan`), and set against the rate that this processor reaches in such products
+alone.
 
 A second table has RMAAT beside RMT at its best over lengths of a segment, with the bound of their ratio: a layer of
 RMAAT takes 12 d^2 + 2 d d_h multiplications a row, one of RMT 12 d^2 + 2 d n, with n rows, width d and d_h features a
@@ -36,14 +37,14 @@ from benchmarks.report import RESULTS, write_report
 from benchmarks.steps import eager_softmax
 from benchmarks.timing import seconds_of
 from distill.tables import default_tables
-from model.denormals import denormals_flushed
-from model.network import build_model
-from model.parameters import ModelParameters
-from model.peak import peak_memory
-from model.plan import plan
-from model.replay import Amrb, Bptt, Differentiation, LayerwiseAmrb
-from rmaat.text import table
-from rmaat.versions import processor
+from model.memory.replay import Amrb, Bptt, Differentiation, LayerwiseAmrb
+from model.networks.classifier import build_model
+from model.networks.parameters import ModelParameters
+from model.training.denormals import denormals_flushed
+from model.training.peak import peak_memory
+from model.training.plan import plan
+from rmaat.base.text import table
+from rmaat.base.versions import processor
 
 STEPS = 3
 

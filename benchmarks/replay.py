@@ -19,13 +19,13 @@ from benchmarks.report import RESULTS, write_report
 from benchmarks.steps import gradient, random_batch, relative_error
 from benchmarks.timing import seconds_of
 from distill import default_tables
-from model.device import Batch, choose_device, device_name
-from model.measure import compare_steps
-from model.network import SegmentClassifier, build_model
-from model.parameters import ModelParameters
-from model.peak import now
-from model.replay import Amrb, Bptt, Differentiation, LayerwiseAmrb, MemoryBudget, Truncated
-from rmaat.text import table
+from model.memory.replay import Amrb, Bptt, Differentiation, LayerwiseAmrb, MemoryBudget, Truncated
+from model.networks.classifier import SegmentClassifier, build_model
+from model.networks.parameters import ModelParameters
+from model.training.device import Batch, choose_device, device_name
+from model.training.measure import compare_steps
+from model.training.peak import now
+from rmaat.base.text import table
 
 SEGMENT_LENGTH, SEGMENTS = 512, (2, 4, 8, 16)
 # Segments, sequences of a batch, readout. With one sequence the sums of the parameters' gradients weigh most; where the

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from rmaat.files import write_text
-from rmaat.versions import versions
+from rmaat.base.files import write_text
+from rmaat.base.versions import versions
 
 RESULTS = Path("benchmarks/results")
 

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from model.network import SegmentClassifier
-from model.replay import Differentiation
+from model.memory.replay import Differentiation
+from model.networks.classifier import SegmentClassifier
 
 
 def random_batch(lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -15,9 +15,9 @@ from astro_sim import SimulationParameters, simulate, simulate_batch
 from astro_sim.sweep import InProcess, LocalProcesses, RandomDesign, Workers, parse_axes
 from benchmarks.report import RESULTS, write_report
 from benchmarks.timing import seconds_of
-from distill.sweep import POINTS_TOGETHER, Distillation, RateModelMeasure, sweep
-from rmaat.text import table
-from rmaat.versions import processor
+from distill.inverse.sweep import POINTS_TOGETHER, Distillation, RateModelMeasure, sweep
+from rmaat.base.text import table
+from rmaat.base.versions import processor
 
 AXES = parse_axes(
     [

@@ -20,17 +20,17 @@ import numpy as np
 from benchmarks.report import RESULTS, write_report
 from benchmarks.timing import timed
 from model.tasks import TaskError, trivial_levels
-from model.tasks.encoding import from_images
+from model.tasks.baselines import linear_probe
+from model.tasks.data.encoding import from_images
+from model.tasks.data.settings import TaskParameters
 from model.tasks.image import ImageParameters
 from model.tasks.library import TASKS, load_task
 from model.tasks.listops import OFFICIAL, evaluate, samples, value_of_top, walk
 from model.tasks.pairs import SameFilmParameters
-from model.tasks.pathfinder import DIFFICULTIES, PathfinderParameters, draw_images
-from model.tasks.settings import TaskParameters
+from model.tasks.pathfinder.task import DIFFICULTIES, PathfinderParameters, draw_images
 from model.tasks.text import TextParameters
-from model.tasks.trivial import linear_probe
-from rmaat.text import table
-from rmaat.versions import processor
+from rmaat.base.text import table
+from rmaat.base.versions import processor
 
 LADDER = {1: 0.485, 2: 0.673, 3: 0.800}
 """Share of ListOps that is right where only so many levels of lists are read; measured on LRA's grammar."""

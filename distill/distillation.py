@@ -16,15 +16,15 @@ from distill.readings import draws_random_numbers, first_stimulus, long_term_cur
 from distill.retention import LongTermCurve, fit_curve, retention_parts, shuffled_order
 from distill.schema import FORMS, SCHEMA, SCHEMA_VERSION, VARIABLES, VARIANTS, sealed
 from distill.tables import Tables
-from rmaat.digest import content_digest
-from rmaat.versions import versions
+from rmaat.base.digest import content_digest
+from rmaat.base.versions import versions
 
 
 def distil(traces: xr.Dataset, parameters: DistillParameters = DistillParameters()) -> Tables:  # noqa: B008 (frozen)
-    """Retention factors, coupling decay and presynaptic exponent from `traces` (see `astro_sim.traces`).
+    """Retention factors, coupling decay and presynaptic exponent from `traces` (see `astro_sim.runs.traces`).
 
     Nothing is simulated again, whatever the number of segments. Where traces hold several trials, along the axis
-    `trial`, the tables are those of their mean. Traces of `astro_sim.traces.open_traces` are read piece by piece and
+    `trial`, the tables are those of their mean. Traces of `astro_sim.runs.traces.open_traces` are read in pieces and
     may be larger than memory.
 
     Raises

@@ -1,6 +1,6 @@
 """What a user of `distill` can cause."""
 
-from rmaat.errors import RmaatError
+from rmaat.base.errors import RmaatError
 
 
 class DistillError(RmaatError):

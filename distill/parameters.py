@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from rmaat.records import Record, parameter
+from rmaat.base.records import Record, parameter
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """What a distillation reads from traces, as arrays: the long-term curves, the pairs of synapses, the first stimulus.
 
 `distil` and every point of a sweep begin here, so that they give the same numbers to the bit. There is no arithmetic of
-xarray's, a call of which costs as much as a whole fit. Of traces that lie in a file (`astro_sim.traces.open_traces`),
-only what is wanted is read, in pieces.
+xarray's, a call of which costs as much as a whole fit. Traces in a file (`astro_sim.runs.traces.open_traces`) are read
+in pieces, and only the variables that are needed.
 """
 
 import json
@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from astro_sim.traces import mean_over_synapses
+from astro_sim.runs.traces import mean_over_synapses
 from distill.law import Array
 
 _SYNAPSE = ("post", "pre")

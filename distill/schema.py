@@ -11,8 +11,8 @@ import xarray as xr
 
 from distill.errors import TableError
 from distill.law import Array, Law
-from rmaat.digest import content_digest
-from rmaat.records import unknown_name
+from rmaat.base.digest import content_digest
+from rmaat.base.records import unknown_name
 
 SCHEMA = "rmaat-tables"
 SCHEMA_VERSION = 2

@@ -7,7 +7,7 @@ import numpy as np
 
 from distill.schema import FORMS
 from distill.tables import Tables
-from rmaat.text import table
+from rmaat.base.text import table
 
 PARENT_EXPONENT = 0.25
 """The parent paper's alpha (AT, arXiv 2312.10925), to compare with."""

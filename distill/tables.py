@@ -28,8 +28,8 @@ from distill.errors import TableError
 from distill.law import Array
 from distill.schema import FORMS, SCHEMA, SCHEMA_VERSION, SEPARABLE, SLOWED, check, check_digest, law_of, sealed
 from distill.streaming import StreamingRetention
-from rmaat.files import FileError, write_bytes
-from rmaat.records import unknown_name
+from rmaat.base.files import FileError, write_bytes
+from rmaat.base.records import unknown_name
 
 __all__ = ["SCHEMA", "SCHEMA_VERSION", "Tables", "default_tables", "read_tables", "write_tables"]
 
@@ -158,7 +158,7 @@ class Tables:
 
 
 def write_tables(tables: Tables, path: Path) -> None:
-    """Write `tables` to `path`, whole or not at all; raises `rmaat.files.FileError`."""
+    """Write `tables` to `path`, whole or not at all; raises `rmaat.base.files.FileError`."""
     write_bytes(path, _to_bytes(sealed(tables.dataset)))
 
 

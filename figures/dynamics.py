@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from astro_sim.traces import TRIAL
+from astro_sim.runs.traces import TRIAL
 from figures.style import (
     FACILITATION,
     LONG_TERM,
@@ -24,7 +24,7 @@ from figures.style import (
     paper_style,
     units_of,
 )
-from rmaat.digest import blocks
+from rmaat.base.digest import blocks
 
 PANELS = {
     "presynaptic_activity": ("presynaptic\nactivity", "x_j", PRESYNAPTIC),
@@ -51,7 +51,7 @@ def draw_dynamics(traces: xr.Dataset) -> Figure:
     Parameters
     ----------
     traces
-        As `astro_sim.read_traces` returns them, or as `astro_sim.traces.open_traces` yields them: of a large file only
+        As `astro_sim.read_traces` returns them, or as `astro_sim.open_traces` yields them: of a large file only
         what is drawn stays in memory.
     """
     figure = Figure(figsize=(7, 7.2))

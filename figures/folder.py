@@ -8,11 +8,11 @@ from pathlib import Path
 import netCDF4
 from matplotlib.figure import Figure
 
-from astro_sim.traces import SCHEMA as TRACES
-from astro_sim.traces import open_traces
+from astro_sim.runs.traces import SCHEMA as TRACES
+from astro_sim.runs.traces import open_traces
 from distill import Tables, read_tables
-from distill.sweep import SCHEMA as SWEEP
-from distill.sweep import read_sweep
+from distill.inverse.sweep import SCHEMA as SWEEP
+from distill.inverse.sweep import read_sweep
 from distill.tables import SCHEMA as TABLES
 from figures import laws, linear_response
 from figures.coupling import draw_coupling
@@ -23,7 +23,7 @@ from figures.save import save_figure
 from figures.sensitivity import draw_sensitivity
 from figures.training import draw_training
 from figures.variants import draw_variants
-from model.run_folder import RunFolder
+from model.training.run_folder import RunFolder
 
 
 def draw_all(runs: Path, out: Path) -> list[Path]:

@@ -8,12 +8,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from astro_sim import SimulationParameters
-from astro_sim.coupling import LARGEST_DENSE, as_matrix, dense_coupling
-from astro_sim.geometry import build_geometry
+from astro_sim.network.coupling import LARGEST_DENSE, as_matrix, dense_coupling
+from astro_sim.network.geometry import build_geometry
 from distill import Tables
 from distill.coupling import fit_kernel, linear_response
 from figures.style import REFERENCE, SHORT_TERM, axis_label, paper_style
-from rmaat.records import ParameterError
+from rmaat.base.records import ParameterError
 
 
 @paper_style()

@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from figures.style import paper_style
-from rmaat.files import write_bytes
+from rmaat.base.files import write_bytes
 
 # What Matplotlib would write by itself and would differ between days or versions.
 UNSTATED = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from distill.sweep import rank_correlations, summary, varied
+from distill.inverse.sweep import rank_correlations, summary, varied
 from figures.style import LONG_TERM, PRESYNAPTIC, REFERENCE, SHORT_TERM, axis_label, paper_style, units_of
 
 COLOURS = (LONG_TERM, LONG_TERM, SHORT_TERM, PRESYNAPTIC)
@@ -33,7 +33,7 @@ def draw_sensitivity(dataset: xr.Dataset) -> Figure:
     Parameters
     ----------
     dataset
-        As `distill.sweep.read_sweep` returns it.
+        As `distill.inverse.sweep.read_sweep` returns it.
     """
     names, quantities, correlations = varied(dataset), summary(dataset), rank_correlations(dataset)
     figure = Figure(figsize=(max(4.0, 1.2 + WIDTH * len(names)), 0.8 + HEIGHT * max(1, len(quantities))))

@@ -10,8 +10,8 @@ from matplotlib.transforms import ScaledTranslation
 from figures.errors import FigureError
 from figures.style import HELD_OUT, REFERENCE, SEEN, axis_label, paper_style
 from figures.training import LINES
-from model.contenders import CONTENDERS
-from model.study_report import Finding
+from model.studies.contenders import CONTENDERS
+from model.studies.report import Finding
 from model.tasks.library import TASKS
 
 COLUMNS = 3

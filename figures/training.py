@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from figures.errors import FigureError
 from figures.style import HELD_OUT, REFERENCE, SEEN, axis_label, paper_style
-from model.run_folder import Evaluation
+from model.training.run_folder import Evaluation
 
 LINES = (":", "-.", (0, (5, 1)), (0, (1, 3)))
 """Styles of the levels that need no model, in the order of the evaluation."""
@@ -26,7 +26,7 @@ def draw_training(
     Parameters
     ----------
     metrics
-        A row a validation, as `model.run_folder.RunFolder.read_metrics` returns them.
+        A row a validation, as `model.training.run_folder.RunFolder.read_metrics` returns them.
     evaluation
         The score on the test split, where there is one.
 

@@ -1,6 +1,6 @@
 """What a user of `model` can cause."""
 
-from rmaat.errors import RmaatError
+from rmaat.base.errors import RmaatError
 
 
 class ModelError(RmaatError):

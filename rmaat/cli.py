@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from rmaat.errors import RmaatError
+from rmaat.base.errors import RmaatError
 
 DESCRIPTION = """\
 From simulated astrocyte dynamics to long-context sequence models.

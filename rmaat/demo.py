@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rmaat.errors import RmaatError, UsageError
-from rmaat.progress import Bar
-from rmaat.text import table
+from rmaat.base.errors import RmaatError, UsageError
+from rmaat.base.progress import Bar
+from rmaat.base.text import table
 
 if TYPE_CHECKING:
-    from model.evaluation import Evaluation
-    from model.measure import StepCost
     from model.tasks import TaskData
+    from model.training.evaluation import Evaluation
+    from model.training.measure import StepCost
 
 
 def run(out: Path, data: Path) -> None:
@@ -24,10 +24,10 @@ def run(out: Path, data: Path) -> None:
     from astro_sim import simulate, write_traces
     from distill import distil, write_tables
     from figures import draw_all
-    from model.evaluation import evaluate
-    from model.presets import PRESETS
+    from model.studies.presets import PRESETS
     from model.tasks.library import load_task
-    from model.training import train
+    from model.training.evaluation import evaluate
+    from model.training.loop import train
 
     out = _free_name(out)
     with Bar("simulate") as progress:
@@ -53,11 +53,11 @@ def run(out: Path, data: Path) -> None:
 
 def _costs(out: Path, task: "TaskData") -> dict[str, "StepCost"]:
     """A training step of the trained model on the longest test sequences, differentiated both ways."""
-    from model.device import choose_device, longest_batch
-    from model.evaluation import load_run
-    from model.measure import compare_steps
-    from model.replay import Amrb, Bptt
-    from model.run_folder import RunFolder
+    from model.memory.replay import Amrb, Bptt
+    from model.training.device import choose_device, longest_batch
+    from model.training.evaluation import load_run
+    from model.training.measure import compare_steps
+    from model.training.run_folder import RunFolder
 
     folder = RunFolder(out)
     settings = folder.read_configuration().training

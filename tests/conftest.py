@@ -44,5 +44,6 @@ def pytest_unconfigure(config):
 
 
 _HOOK = install_import_hook(
-    ["model.attention", "model.network", "model.positions", "model.state_space"], "beartype.beartype"
+    ["model.layers.attention", "model.networks.classifier", "model.layers.positions", "model.layers.state_space"],
+    "beartype.beartype",
 )

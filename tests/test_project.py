@@ -51,7 +51,7 @@ def test_versions_agree():
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [
-        ("import model.training, model.evaluation", {"astro_sim", "brian2", "matplotlib"}),
+        ("import model.training.loop, model.training.evaluation", {"astro_sim", "brian2", "matplotlib"}),
         ("import astro_sim", {"torch", "brian2", "matplotlib"}),
         ("from distill import distil", {"torch", "brian2", "matplotlib"}),
         ("from distill import default_tables; default_tables()", {"torch", "brian2", "astro_sim"}),

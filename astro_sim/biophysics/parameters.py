@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from astro_sim.biophysics.sources import Paper
-from rmaat.records import Record, parameter
+from rmaat.base.records import Record, parameter
 
 MICROMOLAR, FLUX, RATE, BINDING = "umol/L", "umol/L/s", "1/s", "L/umol/s"
 

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
-from astro_sim.arrays import Array
 from astro_sim.biophysics.parameters import restated
 from astro_sim.biophysics.sources import Paper
-from rmaat.records import ParameterError, Record, parameter
+from rmaat.base.arrays import Array
+from rmaat.base.records import ParameterError, Record, parameter
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ Tsodyks, Pawelzik and Markram 1998, doi:10.1162/089976698300017502.
 
 import numpy as np
 
-from astro_sim.arrays import Array
 from astro_sim.biophysics.parameters import ReleaseParameters
+from rmaat.base.arrays import Array
 
 
 def mean_release(parameters: ReleaseParameters, rate: Array | float) -> Array | float:

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from astro_sim.arrays import Array
 from astro_sim.biophysics.calcium import LI_RINZEL, PROCESS, flow_of_ip3
 from astro_sim.biophysics.parameters import ExchangeParameters, ExcitableCalciumParameters, ExcitableIp3Parameters
 from astro_sim.biophysics.runge_kutta import step_on
 from astro_sim.biophysics.sources import Paper
 from astro_sim.biophysics.system import System, constants_of
-from rmaat.records import Record, parameter
+from rmaat.base.arrays import Array
+from rmaat.base.records import Record, parameter
 
 RING = System(
     definitions={

@@ -4,8 +4,8 @@ A solver that chooses its steps would creep where a rate jumps at every sign cha
 spike of every cell; steps that are short beside all time constants go on.
 """
 
-from astro_sim.arrays import Array
 from astro_sim.biophysics.system import Rate
+from rmaat.base.arrays import Array
 
 
 def step_on(rate: Rate, state: Array, step: float) -> Array:

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from astro_sim.arrays import Array
 from astro_sim.biophysics.system import System
 from astro_sim.errors import SimulationError
+from rmaat.base.arrays import Array
 
 RELATIVE_TOLERANCE = 1e-9
 ABSOLUTE_TOLERANCE = 1e-12

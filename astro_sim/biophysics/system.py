@@ -1,6 +1,7 @@
 """Equations of a point in space, written once as strings: SciPy compiles them, and Brian2 reads the same.
 
-Unlike `astro_sim.equations.Model`, a `System` knows no neurons and no places, but it names intermediate quantities.
+Unlike `astro_sim.equations.model.Model`, a `System` has no neurons and no places, but it names intermediate
+quantities.
 """
 
 import ast
@@ -10,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from astro_sim.arrays import Array
-from astro_sim.equations import FUNCTIONS
-from rmaat.errors import UsageError
-from rmaat.records import Record, unknown_name
+from astro_sim.equations.model import FUNCTIONS
+from rmaat.base.arrays import Array
+from rmaat.base.errors import UsageError
+from rmaat.base.records import Record, unknown_name
 
 Rate = Callable[[Array], Array]
 """From a state (variable, ...) to its time derivative."""

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from astro_sim.arrays import Array
 from astro_sim.biophysics.calcium import G_CHI
 from astro_sim.biophysics.parameters import (
     ExchangeParameters,
@@ -28,9 +27,10 @@ from astro_sim.biophysics.parameters import (
 )
 from astro_sim.biophysics.runge_kutta import step_on
 from astro_sim.biophysics.sources import Paper
-from astro_sim.biophysics.spiking_parameters import GliotransmissionParameters, SpikingTransmitterParameters
+from astro_sim.biophysics.spiking.parameters import GliotransmissionParameters, SpikingTransmitterParameters
 from astro_sim.biophysics.system import System, constants_of
-from rmaat.records import Record
+from rmaat.base.arrays import Array
+from rmaat.base.records import Record
 
 TRIPARTITE = System(
     definitions=G_CHI.definitions,

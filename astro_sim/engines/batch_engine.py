@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from astro_sim.arrays import Array
-from astro_sim.coupling import Coupling, as_matrix
 from astro_sim.engines.job import Job, Solution
 from astro_sim.engines.scipy_engine import LARGEST, make_solver, quiet, release, right_hand_side, settings
+from astro_sim.equations.right_hand_side import RightHandSide
 from astro_sim.errors import SimulationError
+from astro_sim.network.coupling import Coupling, as_matrix
 from astro_sim.protocol import Interval
-from astro_sim.right_hand_side import RightHandSide
+from rmaat.base.arrays import Array
 
 
 class BatchCoupling(Coupling):

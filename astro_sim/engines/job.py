@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from astro_sim.arrays import Array
-from astro_sim.coupling import Coupling
-from astro_sim.equations import Model
+from astro_sim.equations.model import Model
+from astro_sim.network.coupling import Coupling
 from astro_sim.parameters import SolverParameters
 from astro_sim.protocol import Interval
-from rmaat.records import Record
+from rmaat.base.arrays import Array
+from rmaat.base.records import Record
 
 Progress = Callable[[float], None]
 """Told the fraction done, in [0, 1]."""

@@ -6,10 +6,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from astro_sim.arrays import Array
 from astro_sim.durations import divides, exact
 from astro_sim.protocol import ProtocolParameters, Step
-from rmaat.records import ParameterError, parameter
+from rmaat.base.arrays import Array
+from rmaat.base.records import ParameterError, parameter
 
 THETA = "theta-burst stimulation: Larson, Wong and Lynch 1986, PubMed 3697730"
 

@@ -13,12 +13,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from astro_sim.arrays import Array
 from astro_sim.durations import divides, exact
 from astro_sim.protocol import ProtocolParameters, Step
 from astro_sim.text_tables import Row, read_csv
-from rmaat.files import write_text
-from rmaat.records import ParameterError, parameter
+from rmaat.base.arrays import Array
+from rmaat.base.files import write_text
+from rmaat.base.records import ParameterError, parameter
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from typing import Any
 from scipy.stats import qmc
 
 from astro_sim.durations import exact
-from rmaat.errors import UsageError
-from rmaat.records import ParameterError, Quantity, Record, unknown_name
+from rmaat.base.errors import UsageError
+from rmaat.base.records import ParameterError, Quantity, Record, unknown_name
 
 DIGITS = 6
 LARGEST_GRID = 10**6

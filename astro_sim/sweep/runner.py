@@ -20,10 +20,10 @@ import xarray as xr
 from astro_sim.errors import SimulationError
 from astro_sim.sweep.design import Design
 from astro_sim.sweep.workers import InProcess, Workers
-from rmaat.errors import RmaatError
-from rmaat.files import read_text, write_bytes, write_text
-from rmaat.records import Record
-from rmaat.versions import versions
+from rmaat.base.errors import RmaatError
+from rmaat.base.files import read_text, write_bytes, write_text
+from rmaat.base.records import Record
+from rmaat.base.versions import versions
 
 Result = TypeVar("Result")
 Outcome = xr.Dataset | Exception

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from astro_sim.errors import SimulationError
-from rmaat.errors import UsageError
+from rmaat.base.errors import UsageError
 
 Results = Generator[tuple[int, Any], None, None]
 """Numbers of the items, from 0, and what the function made of them, in the order in which they are done."""

@@ -5,7 +5,6 @@ from functools import cache, partial
 import numpy as np
 from scipy.signal import find_peaks
 
-from astro_sim.arrays import Array
 from astro_sim.biophysics import (
     G_CHI,
     LI_RINZEL,
@@ -16,6 +15,7 @@ from astro_sim.biophysics import (
     solve,
 )
 from astro_sim.validation.check import Check
+from rmaat.base.arrays import Array
 
 AMPLITUDE, FREQUENCY = CalciumParameters(), FrequencyCalciumParameters()
 PROTOTYPE = "independent SciPy prototype"

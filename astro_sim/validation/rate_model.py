@@ -6,15 +6,15 @@ from functools import cache, partial
 import numpy as np
 import xarray as xr
 
-from astro_sim.arrays import Array
-from astro_sim.coupling import build_coupling
-from astro_sim.geometry import build_geometry
-from astro_sim.influence import measure_influence
+from astro_sim.equations.influence import measure_influence
+from astro_sim.equations.rate_model import RATE_MODEL
+from astro_sim.network.coupling import build_coupling
+from astro_sim.network.geometry import build_geometry
 from astro_sim.parameters import NetworkParameters, RateModelParameters, SimulationParameters, load_preset
-from astro_sim.rate_model import RATE_MODEL
-from astro_sim.simulation import simulate
+from astro_sim.runs.simulate import simulate
 from astro_sim.validation.check import Check
-from rmaat.records import ParameterError
+from rmaat.base.arrays import Array
+from rmaat.base.records import ParameterError
 
 CLOSED_FORM = "closed form, see docs/science.md"
 KINETICS = "De Pittà et al. 2012, PMC3528083, table 2"

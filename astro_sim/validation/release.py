@@ -5,10 +5,10 @@ from functools import cache, partial
 
 import numpy as np
 
-from astro_sim.arrays import Array
 from astro_sim.biophysics import ReleaseParameters, mean_release, release_at
 from astro_sim.biophysics.tripartite import CLOSED_LOOP, OPEN_LOOP, WITHOUT, run_tripartite
 from astro_sim.validation.check import Check
+from rmaat.base.arrays import Array
 
 RATES = {0.1: 0.587, 1.0: 0.485, 5.0: 0.259, 10.0: 0.160, 50.0: 0.038}
 SYNAPSES, SPIKES, FIRST, SEED = 2000, 300, 100, 1

@@ -8,10 +8,10 @@ import numpy as np
 import xarray as xr
 from scipy.optimize import curve_fit
 
-from astro_sim.arrays import Array
-from astro_sim.biophysics.spiking import simulate_biophysical
-from astro_sim.biophysics.spiking_parameters import BiophysicalParameters
+from astro_sim.biophysics.spiking.parameters import BiophysicalParameters
+from astro_sim.biophysics.spiking.simulation import simulate_biophysical
 from astro_sim.validation.check import Check
+from rmaat.base.arrays import Array
 
 PROTOTYPE = "independent Brian2 prototype"
 FIVE_SEEDS = "independent Brian2 prototype, five seeds; background of 700, 600 and 500 Hz, here 600"

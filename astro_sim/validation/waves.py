@@ -4,9 +4,9 @@ from functools import cache
 
 import numpy as np
 
-from astro_sim.arrays import Array
 from astro_sim.biophysics.ring import RingParameters, arrival_times, run_ring
 from astro_sim.validation.check import Check
+from rmaat.base.arrays import Array
 
 FIGURE = "Stimberg et al. 2019, figure 5, run in Brian2; doi:10.1101/198366"
 DURATION, LEVEL = 180.0, 0.3

@@ -14,9 +14,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from model.tasks.dataset import SPLITS, TaskData, TokenDataset
-from model.tasks.settings import TaskParameters
-from rmaat.records import ParameterError, parameter
+from model.tasks.data.dataset import SPLITS, TaskData, TokenDataset
+from model.tasks.data.settings import TaskParameters
+from rmaat.base.records import ParameterError, parameter
 
 _QUESTION, _MARK, _NOISE = 1, 2, 3
 _NOISES = 8

@@ -15,14 +15,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from model.tasks import hub
-from model.tasks.dataset import TaskData, TaskError
-from model.tasks.encoding import PIXEL_SYMBOLS, from_images
-from model.tasks.extras import require
-from model.tasks.settings import TaskParameters
-from model.tasks.sources import read_file, read_members
+from model.tasks.data import hub
+from model.tasks.data.dataset import TaskData, TaskError
+from model.tasks.data.encoding import PIXEL_SYMBOLS, from_images
+from model.tasks.data.extras import require
+from model.tasks.data.settings import TaskParameters
+from model.tasks.data.sources import read_file, read_members
 from model.tasks.text import held_out_rows
-from rmaat.records import Source, parameter
+from rmaat.base.records import Source, parameter
 
 CLASSES = 10
 LEVELS = ("commonest_label", "linear_probe")

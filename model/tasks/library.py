@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.tasks import diagnostics, image, listops, pairs, pathfinder, text
-from model.tasks.dataset import TaskData, TaskError
-from model.tasks.settings import TaskParameters
-from model.tasks.store import MANIFEST, read_manifest, read_task, write_task
-from rmaat.files import FileError, refuse_existing
+from model.tasks import diagnostics, image, listops, pairs, text
+from model.tasks.data.dataset import TaskData, TaskError
+from model.tasks.data.settings import TaskParameters
+from model.tasks.data.store import MANIFEST, read_manifest, read_task, write_task
+from model.tasks.pathfinder import task as pathfinder
+from rmaat.base.files import FileError, refuse_existing
 
 Progress = Callable[[float], None]
 

@@ -22,9 +22,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from model.tasks.dataset import PADDING, TaskData, TaskError, TokenDataset
-from model.tasks.settings import TaskParameters
-from rmaat.records import ParameterError, Source, parameter
+from model.tasks.data.dataset import PADDING, TaskData, TaskError, TokenDataset
+from model.tasks.data.settings import TaskParameters
+from rmaat.base.records import ParameterError, Source, parameter
 
 CLASSES = 10
 FEWEST_ARGUMENTS = 2

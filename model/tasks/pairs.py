@@ -11,12 +11,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from model.tasks.dataset import TaskData, TaskError, TokenDataset
-from model.tasks.encoding import PAIR_SYMBOLS, SEPARATOR, from_bytes, join_pair, split_pair
-from model.tasks.settings import TaskParameters
-from model.tasks.sources import read_file
+from model.tasks.data.dataset import TaskData, TaskError, TokenDataset
+from model.tasks.data.encoding import PAIR_SYMBOLS, SEPARATOR, from_bytes, join_pair, split_pair
+from model.tasks.data.settings import TaskParameters
+from model.tasks.data.sources import read_file
 from model.tasks.text import Review, read_reviews
-from rmaat.records import Source, parameter
+from rmaat.base.records import Source, parameter
 
 CLASSES = 2
 LEVELS = ("commonest_label", "shared_words")

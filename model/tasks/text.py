@@ -13,12 +13,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from model.tasks import hub
-from model.tasks.dataset import TaskData, TaskError, TokenDataset
-from model.tasks.encoding import BYTE_SYMBOLS, from_bytes
-from model.tasks.settings import TaskParameters
-from model.tasks.sources import read_file, read_members
-from rmaat.records import Source, parameter
+from model.tasks.data import hub
+from model.tasks.data.dataset import TaskData, TaskError, TokenDataset
+from model.tasks.data.encoding import BYTE_SYMBOLS, from_bytes
+from model.tasks.data.settings import TaskParameters
+from model.tasks.data.sources import read_file, read_members
+from rmaat.base.records import Source, parameter
 
 CLASSES = 2
 LEVELS = ("commonest_label", "naive_bayes")

@@ -2,8 +2,8 @@
 
 import argparse
 
+from rmaat.base.text import table
 from rmaat.commands.shared import add_data
-from rmaat.text import table
 
 SUMMARY = "Say which data are there, which are missing and where to get them"
 EXAMPLE = "  rmaat data list --data runs/data"

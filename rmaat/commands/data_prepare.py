@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
+from rmaat.base.progress import Bar
 from rmaat.commands.shared import add_data, add_settings, task_settings
-from rmaat.progress import Bar
 
 SUMMARY = "Convert a task's files, or generate its data, once and for all"
 EXAMPLE = (
@@ -30,9 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Prepare the data of a task."""
+    from model.tasks.baselines import trivial_levels
+    from model.tasks.data.store import read_task
     from model.tasks.library import TASKS, prepare_task
-    from model.tasks.store import read_task
-    from model.tasks.trivial import trivial_levels
 
     parameters = task_settings(options, TASKS[options.task].parameters)
     with Bar("prepare") as progress:

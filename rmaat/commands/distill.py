@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
+from rmaat.base.errors import UsageError
 from rmaat.commands.shared import add_out, new_file
-from rmaat.errors import UsageError
 
 SUMMARY = "Turn traces into retention factors, coupling decay and exponent"
 EXAMPLE = """\

@@ -6,17 +6,17 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rmaat.base.errors import UsageError
+from rmaat.base.progress import Bar
+from rmaat.base.text import table
 from rmaat.commands.shared import add_out, assignment, new_file
-from rmaat.errors import UsageError
-from rmaat.progress import Bar
-from rmaat.text import table
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from astro_sim.sweep import Design, Workers
-    from distill.sweep import RateModelMeasure, SpikingModelMeasure
+    from distill.inverse.sweep import RateModelMeasure, SpikingModelMeasure
 
 SUMMARY = "Vary parameters of the simulation and distil every point"
 EXAMPLE = (
@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run the sweep and write its dataset."""
-    from distill.sweep import rank_correlations, summary, sweep, varied, write_sweep
+    from distill.inverse.sweep import rank_correlations, summary, sweep, varied, write_sweep
 
     base, measure = _measured(options)
     design, workers = _design(options), _workers(options)
@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> None:
 def _measured(options: argparse.Namespace) -> "tuple[Any, RateModelMeasure | SpikingModelMeasure]":
     """The parameters around which others vary, and what simulates and distils them."""
     from distill import DistillParameters
-    from distill.sweep import Distillation, RateModelMeasure, SpikingModelMeasure
+    from distill.inverse.sweep import Distillation, RateModelMeasure, SpikingModelMeasure
 
     parameters = DistillParameters(exponent_range_start=options.exponent_range_start)
     distillation = Distillation(tuple(sorted(set(options.lengths))), parameters)
@@ -96,7 +96,7 @@ def _measured(options: argparse.Namespace) -> "tuple[Any, RateModelMeasure | Spi
 
         base, measure = load_preset(options.preset or "paper_default"), RateModelMeasure(distillation)
     else:
-        from astro_sim.biophysics.spiking_parameters import BiophysicalParameters
+        from astro_sim.biophysics.spiking.parameters import BiophysicalParameters
 
         if options.preset:
             raise UsageError(

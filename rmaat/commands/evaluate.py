@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
+from rmaat.base.progress import Bar
+from rmaat.base.text import table
 from rmaat.commands.shared import add_data, load_task
-from rmaat.progress import Bar
-from rmaat.text import table
 
 SUMMARY = "Score a trained run on its test split, beside the trivial levels"
 EXAMPLE = "  rmaat evaluate runs/listops"
@@ -20,8 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Score a run."""
-    from model.evaluation import evaluate
-    from model.run_folder import RunFolder
+    from model.training.evaluation import evaluate
+    from model.training.run_folder import RunFolder
 
     configuration = RunFolder(options.run_folder).read_configuration()
     source = Path(configuration.source) if configuration.source else None

@@ -5,12 +5,12 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rmaat.base.progress import Bar
+from rmaat.base.text import counted, table
 from rmaat.commands.shared import add_out, assignment, new_file
-from rmaat.progress import Bar
-from rmaat.text import counted, table
 
 if TYPE_CHECKING:
-    from astro_sim.fit import Fit
+    from distill.inverse.fit import Fit
 
 SUMMARY = "Fit parameters of the rate model to a long-term curve or to retention factors"
 EXAMPLE = (
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Fit, write the parameters and print what was found."""
     from astro_sim import load_preset
-    from astro_sim.fit import fit, read_data
+    from distill.inverse.fit import fit, read_data
 
     parameters = load_preset(options.preset or "paper_default")
     if options.parameters:

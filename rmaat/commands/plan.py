@@ -3,11 +3,11 @@
 import argparse
 from typing import TYPE_CHECKING
 
+from rmaat.base.text import table
 from rmaat.commands.shared import bounds, given_settings, plain
-from rmaat.text import table
 
 if TYPE_CHECKING:
-    from model.parameters import ModelParameters
+    from model.networks.parameters import ModelParameters
 
 SUMMARY = "Say what training would cost: parameters, memory and arithmetic of every model and way to differentiate"
 EXAMPLE = "  rmaat plan --length 1000000 --width 1024 --layers 12 --segment-length 512"
@@ -17,7 +17,7 @@ SETTLED = ("architecture", "segments", "retention")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `rmaat plan`."""
-    from model.parameters import ModelParameters
+    from model.networks.parameters import ModelParameters
 
     parser.add_argument("--length", type=int, default=8192, help="tokens of a sequence [default: 8192]")
     parser.add_argument("--batch-size", type=int, default=1, help="sequences of a batch [default: 1]")
@@ -33,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the plan of every architecture and way."""
-    from model.parameters import ARCHITECTURES, foreign_settings
-    from model.plan import WAYS, document_length, plan
+    from model.networks.parameters import ARCHITECTURES, foreign_settings
+    from model.training.plan import WAYS, document_length, plan
 
     model, late = _model(options)
     rows = []
@@ -65,8 +65,8 @@ def run(options: argparse.Namespace) -> None:
 
 def _model(options: argparse.Namespace) -> tuple["ModelParameters", dict[str, str]]:
     """The model of the first architecture, and the settings given that it lacks and others may have."""
-    from model.parameters import ModelParameters, foreign_settings
-    from model.plan import document_length
+    from model.networks.parameters import ModelParameters, foreign_settings
+    from model.training.plan import document_length
 
     model = ModelParameters()
     given = given_settings(options, {path[-1] for path, _, _ in model.parameters()} - set(SETTLED))

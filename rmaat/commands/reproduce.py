@@ -7,13 +7,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rmaat.base.errors import UsageError
+from rmaat.base.files import discard, unfinished_folder, write_text
+from rmaat.base.progress import Bar
 from rmaat.commands.shared import add_data
-from rmaat.errors import UsageError
-from rmaat.files import discard, unfinished_folder, write_text
-from rmaat.progress import Bar
 
 if TYPE_CHECKING:
-    from model.study import Run
+    from model.studies.study import Run
 
 SUMMARY = "Train RMAAT and its baselines or ablations on several tasks, and write one table"
 EXAMPLE = (
@@ -26,7 +26,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `rmaat reproduce`."""
-    from model.study import STUDIES
+    from model.studies.study import STUDIES
 
     studies = "; ".join(f"{name}: {study.title} ({', '.join(study.tasks)})" for name, study in STUDIES.items())
     parser.add_argument("study", choices=tuple(STUDIES), help=studies)
@@ -52,8 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Train what is missing and write the table."""
-    from model.study import STUDIES, runs_of
-    from model.study_runner import carry_out, default_workers, without_data
+    from model.studies.runner import carry_out, default_workers, without_data
+    from model.studies.study import STUDIES, runs_of
 
     deadline = time.time() + (parse_duration(options.budget) if options.budget else math.inf)
     workers = default_workers() if options.workers is None else options.workers
@@ -82,8 +82,8 @@ def run(options: argparse.Namespace) -> None:
 def _write_report(stem: Path, options: argparse.Namespace, runs: list["Run"], missing: dict[str, str]) -> str:
     """Write the table in all its forms; returns it in Markdown."""
     from figures import draw_study, save_figure
-    from model.study import STUDIES
-    from model.study_report import findings, markdown, write_csv
+    from model.studies.report import findings, markdown, write_csv
+    from model.studies.study import STUDIES
 
     found = findings(runs)
     if not found:

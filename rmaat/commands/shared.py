@@ -7,11 +7,11 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rmaat.errors import UsageError
-from rmaat.files import refuse_existing
-from rmaat.progress import Bar
-from rmaat.records import Quantity, Record
-from rmaat.text import table
+from rmaat.base.errors import UsageError
+from rmaat.base.files import refuse_existing
+from rmaat.base.progress import Bar
+from rmaat.base.records import Quantity, Record
+from rmaat.base.text import table
 
 if TYPE_CHECKING:
     from model.tasks import TaskData, TaskParameters

@@ -7,15 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rmaat.base.errors import UsageError
+from rmaat.base.files import FileError, discard
+from rmaat.base.progress import Bar
 from rmaat.commands.shared import add_out, assignment, describe, new_file
-from rmaat.errors import UsageError
-from rmaat.files import FileError, discard
-from rmaat.progress import Bar
 
 if TYPE_CHECKING:
     from xarray import Dataset
 
-    from astro_sim.biophysics.spiking_parameters import BiophysicalParameters
+    from astro_sim.biophysics.spiking.parameters import BiophysicalParameters
     from astro_sim.engines.job import Progress
 
 Simulator = Callable[[Any, Path, "Progress"], None]
@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> None:
     import numpy as np
 
     from astro_sim import open_traces
-    from astro_sim.traces import mean_over_synapses
+    from astro_sim.runs.traces import mean_over_synapses
 
     parameters, simulate, engine = _simulator(options)
     if options.parameters:
@@ -137,13 +137,13 @@ def _simulator(options: argparse.Namespace) -> tuple[Any, Simulator, str]:
         raise UsageError(f"preset {options.preset} is of the rate model; leave --preset out for the biophysical model")
     if engine != "brian2":
         raise UsageError(f"the biophysical model runs on engine brian2 only, not {engine}; leave --engine out")
-    from astro_sim.biophysics.spiking_parameters import BiophysicalParameters
+    from astro_sim.biophysics.spiking.parameters import BiophysicalParameters
 
     return BiophysicalParameters(), _written(partial(_simulate_spiking, options.trials or 1)), engine
 
 
 def _simulate_spiking(trials: int, parameters: "BiophysicalParameters", progress: "Progress") -> "Dataset":
-    from astro_sim.biophysics.spiking import simulate_biophysical, simulate_trials
+    from astro_sim.biophysics.spiking.simulation import simulate_biophysical, simulate_trials
 
     if trials == 1:
         return simulate_biophysical(parameters, None, progress)

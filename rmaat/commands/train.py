@@ -7,14 +7,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rmaat.base.errors import UsageError
+from rmaat.base.files import refuse_existing
+from rmaat.base.progress import Bar, is_first_process
+from rmaat.base.records import Record, unknown_name
 from rmaat.commands.shared import add_data, add_settings, given_settings, load_task, task_settings
-from rmaat.errors import UsageError
-from rmaat.files import refuse_existing
-from rmaat.progress import Bar, is_first_process
-from rmaat.records import Record, unknown_name
 
 if TYPE_CHECKING:
-    from model.presets import Preset
+    from model.studies.presets import Preset
     from model.tasks import TaskData
 
 SUMMARY = "Train RMAAT or a baseline"
@@ -32,8 +32,8 @@ SETTLED = ("vocabulary", "classes")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `rmaat train`."""
-    from model.contenders import CONTENDERS
-    from model.presets import PRESETS
+    from model.studies.contenders import CONTENDERS
+    from model.studies.presets import PRESETS
     from model.tasks.library import TASKS
 
     first = {task: next(iter(presets.values())) for task, presets in PRESETS.items()}
@@ -77,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Train a model."""
     from distill import default_tables, read_tables
-    from model.training import train
+    from model.training.loop import train
 
     started = time.monotonic()
     minutes = math.inf if options.minutes is None else options.minutes
@@ -107,9 +107,9 @@ def run(options: argparse.Namespace) -> None:
 
 def _preset(options: argparse.Namespace) -> "Preset":
     """The chosen preset, with the options that were given in its place."""
-    from model.contenders import CONTENDERS
-    from model.parameters import foreign_settings
-    from model.presets import PRESETS
+    from model.networks.parameters import foreign_settings
+    from model.studies.contenders import CONTENDERS
+    from model.studies.presets import PRESETS
 
     presets = PRESETS[options.task]
     name = options.preset or next(iter(presets))

@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
+from rmaat.base.progress import Bar
+from rmaat.base.text import table
 from rmaat.commands.shared import new_file
-from rmaat.progress import Bar
-from rmaat.text import table
 
 SUMMARY = "Check the simulator against published numbers"
 EXAMPLE = "  rmaat validate --with brian2 --out docs/validation.md --overwrite"
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> None:
     """Check the models."""
     from astro_sim import SimulationError
     from astro_sim.validation import CHECKS, HEADER, as_markdown, checks_with, validate
-    from rmaat.files import write_text
+    from rmaat.base.files import write_text
 
     out = new_file(options.out, options) if options.out else None
     with Bar("validate") as progress:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from astro_sim import SimulationParameters
-from rmaat.records import ParameterError, Source
+from rmaat.base.records import ParameterError, Source
 
 DEFAULT = SimulationParameters()
 

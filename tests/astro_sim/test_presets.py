@@ -5,9 +5,9 @@ import pytest
 import xarray as xr
 
 from astro_sim import PRESETS, SimulationParameters, load_preset, simulate
-from astro_sim.coupling import build_coupling
-from astro_sim.geometry import build_geometry
-from rmaat.records import ParameterError, Source
+from astro_sim.network.coupling import build_coupling
+from astro_sim.network.geometry import build_geometry
+from rmaat.base.records import ParameterError, Source
 
 DEFAULT, BIOLOGICAL = (load_preset(name) for name in ("paper_default", "biological"))
 

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 from benchmarks.geometric_law import CASES, END, HEADER, START, row, synaptic_growth, with_table
-from rmaat.errors import UsageError
+from rmaat.base.errors import UsageError
 
 PAGE = Path(__file__).parents[2] / "docs" / "distillation.md"
 

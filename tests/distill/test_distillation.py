@@ -11,7 +11,7 @@ import xarray as xr
 
 from astro_sim import SimulationParameters, content_digest, load_preset, read_traces, simulate, write_traces
 from distill import DistillParameters, distil, read_tables, write_tables
-from rmaat.records import ParameterError
+from rmaat.base.records import ParameterError
 
 
 def refuse(*_, **__):
@@ -23,12 +23,12 @@ def test_64_segments_from_stored_traces_take_no_simulation(traces, tables, tmp_p
     monkeypatch.setattr("scipy.integrate.solve_ivp", refuse)
     monkeypatch.setattr("astro_sim.simulate", refuse)
     for module, name in (
-        ("astro_sim.simulation", "simulate"),
-        ("astro_sim.simulation", "integrate"),
-        ("astro_sim.simulation", "measure_influence"),
+        ("astro_sim.runs.simulate", "simulate"),
+        ("astro_sim.runs.simulate", "integrate"),
+        ("astro_sim.runs.simulate", "measure_influence"),
         ("astro_sim.engines", "integrate"),
         ("astro_sim.engines.scipy_engine", "integrate"),
-        ("astro_sim.engines.brian2_engine", "integrate"),
+        ("astro_sim.engines.brian2.engine", "integrate"),
     ):
         monkeypatch.setattr(sys.modules[module], name, refuse)
     from_file = distil(read_traces(tmp_path / "traces.nc"))

@@ -9,7 +9,7 @@ import xarray as xr
 
 from distill import DistillParameters, TableError, Tables, distil, read_tables, write_tables
 from distill.schema import INTERVALS, PROVENANCE, VARIABLES, VARIANTS
-from rmaat.files import FileError
+from rmaat.base.files import FileError
 
 NAMES = sorted(VARIABLES)
 REQUIRED = [name for name in NAMES if VARIABLES[name].required]

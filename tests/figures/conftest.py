@@ -9,10 +9,10 @@ import xarray as xr
 
 from astro_sim import SimulationParameters, simulate, write_traces
 from distill import DistillParameters, Tables, distil, write_tables
-from model.parameters import ModelParameters, TrainingParameters
-from model.run_folder import Evaluation, RunConfiguration, RunFolder
+from model.networks.parameters import ModelParameters, TrainingParameters
 from model.tasks.listops import ListOpsParameters
-from rmaat.files import write_text
+from model.training.run_folder import Evaluation, RunConfiguration, RunFolder
+from rmaat.base.files import write_text
 
 EVALUATION = {
     "accuracy": 0.6,

@@ -11,7 +11,7 @@ from astro_sim import SimulationError, SimulationParameters, simulate, write_tra
 from distill import TableError, Tables, distil, write_tables
 from figures import FigureError, draw_all, laws, linear_response
 from model.errors import ModelError
-from rmaat.errors import RmaatError
+from rmaat.base.errors import RmaatError
 
 EVERYTHING = {"sim-dynamics", "tables-retention", "tables-variants", "tables-coupling", "listops-training"}
 

@@ -5,7 +5,7 @@ from astro_sim import SimulationParameters, simulate
 from distill import distil
 from figures import draw_linear_response
 from figures.linear_response import critical_strength, predicted_scales
-from rmaat.errors import UsageError
+from rmaat.base.errors import UsageError
 
 STRENGTHS = (0.001, 0.01, 0.05)
 

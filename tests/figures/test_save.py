@@ -8,7 +8,7 @@ import pytest
 from matplotlib.image import imread
 
 from figures import draw_coupling, draw_dynamics, draw_retention, draw_training, save_figure
-from rmaat.files import FileError
+from rmaat.base.files import FileError
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from figures import FigureError, draw_study
-from model.study_report import Finding
+from model.studies.report import Finding
 
 FINDING = Finding(
     task="text", contender="rmaat", accuracies={0: 60.0, 1: 62.0}, parameters=1000, steps=10, batch_size=4,

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from distill import default_tables
-from model.network import SegmentClassifier, build_model
-from model.parameters import ModelParameters, TrainingParameters
-from model.run_folder import RunConfiguration
+from model.networks.classifier import SegmentClassifier, build_model
+from model.networks.parameters import ModelParameters, TrainingParameters
 from model.tasks import SHORT, TaskData, TokenDataset
+from model.training.run_folder import RunConfiguration
 
 SEGMENT_LENGTH, SEGMENTS = 10, 5
 

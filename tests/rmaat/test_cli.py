@@ -19,10 +19,10 @@ import xarray as xr
 
 from astro_sim import SimulationParameters, simulate, write_traces
 from distill import read_tables
-from model.checkpoint import CHECKPOINT, newest
-from model.parameters import ARCHITECTURES
-from model.plan import WAYS
-from model.run_folder import RunFolder
+from model.networks.parameters import ARCHITECTURES
+from model.training.checkpoint import CHECKPOINT, newest
+from model.training.plan import WAYS
+from model.training.run_folder import RunFolder
 from rmaat.cli import COMMANDS, main
 
 # A model and data so small that a training takes a second.
@@ -377,9 +377,9 @@ def test_a_simulation_cut_short_is_not_thrown_away_unasked_and_goes_on_with_resu
             raise KeyboardInterrupt
 
     arguments = ["simulate", "--cycles", "3", "--out", "cut.nc"]
-    monkeypatch.setattr("astro_sim.streaming.CHECKPOINT_EVERY", 0.0)
+    monkeypatch.setattr("astro_sim.runs.to_file.CHECKPOINT_EVERY", 0.0)
     with monkeypatch.context() as patch:
-        patch.setattr("rmaat.progress.Bar.__call__", cut)
+        patch.setattr("rmaat.base.progress.Bar.__call__", cut)
         status, line = failure(capsys, *arguments)
     assert (status, line) == (130, "rmaat: interrupted; continue the same command with --resume")
     _, line = failure(capsys, *arguments)
@@ -485,8 +485,8 @@ def test_a_model_has_as_many_tokens_and_labels_as_its_task():
 @pytest.fixture
 def tiny_copy(monkeypatch):
     """A preset of the copy task that trains in no time, and a study of two models."""
-    from model.presets import PRESETS
-    from model.study import STUDIES, Study
+    from model.studies.presets import PRESETS
+    from model.studies.study import STUDIES, Study
 
     small = PRESETS["copy"]["small"]
     task = dataclasses.replace(small.task_parameters, train_size=30, validation_size=10, test_size=10)

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import distill.sweep as module
-from distill.sweep import read_sweep
+import distill.inverse.sweep as module
+from distill.inverse.sweep import read_sweep
 from rmaat.cli import main
 
 SHORT = ["--set", "run_duration=150", "--set", "relative_tolerance=1e-5", "--workers", "0"]
@@ -40,7 +40,7 @@ def test_a_grid_is_swept_written_and_summed_up(capsys, tmp_path):
 
 def test_an_interrupted_sweep_goes_on_with_the_same_command(capsys, tmp_path, monkeypatch):
     command = ["--random", "6", "--seed", "2", "--vary", "cycle_duration=40:80", "--out", "sweep.nc"]
-    monkeypatch.setattr("distill.sweep.POINTS_TOGETHER", 2)
+    monkeypatch.setattr("distill.inverse.sweep.POINTS_TOGETHER", 2)
     assert sweep(*command) == 0
     whole = (tmp_path / "sweep.nc").read_bytes()
     (tmp_path / "sweep.nc").unlink()
@@ -53,7 +53,7 @@ def test_an_interrupted_sweep_goes_on_with_the_same_command(capsys, tmp_path, mo
             raise KeyboardInterrupt
         return simulate_batch(points)
 
-    monkeypatch.setattr("distill.sweep.simulate_batch", stopping)
+    monkeypatch.setattr("distill.inverse.sweep.simulate_batch", stopping)
     assert sweep(*command) == 130
     assert len(list((tmp_path / ".sweep.nc.parts").glob("batch-*"))) == 2
     assert not (tmp_path / "sweep.nc").exists()
@@ -67,11 +67,11 @@ def test_an_interrupted_sweep_goes_on_with_the_same_command(capsys, tmp_path, mo
 def test_control_c_ends_dask_s_workers_too_and_the_same_command_goes_on_to_the_same_bytes(monkeypatch):
     pytest.importorskip("distributed")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setattr("distill.sweep.POINTS_TOGETHER", 4)
+    monkeypatch.setattr("distill.inverse.sweep.POINTS_TOGETHER", 4)
     command = ["--set", "relative_tolerance=1e-3", "--random", "40", "--vary", "cycle_duration=40:80", "--out"]
     program = (
-        "import sys, distill.sweep, rmaat.cli\n"
-        "distill.sweep.POINTS_TOGETHER = 4\n"
+        "import sys, distill.inverse.sweep, rmaat.cli\n"
+        "distill.inverse.sweep.POINTS_TOGETHER = 4\n"
         "sys.exit(rmaat.cli.main(sys.argv[1:]))"
     )
     words = ["distill", "sweep", *SHORT, "--workers", "2", *command, "cut.nc"]
@@ -94,7 +94,9 @@ def test_control_c_ends_dask_s_workers_too_and_the_same_command_goes_on_to_the_s
     assert 0 < done < 10
     assert not Path("cut.nc").exists()
     calls, simulate_batch = [], module.simulate_batch
-    monkeypatch.setattr("distill.sweep.simulate_batch", lambda points: calls.append(1) or simulate_batch(points))
+    monkeypatch.setattr(
+        "distill.inverse.sweep.simulate_batch", lambda points: calls.append(1) or simulate_batch(points)
+    )
     assert sweep(*command, "cut.nc") == 0
     assert len(calls) == 10 - done
     assert sweep(*command, "whole.nc") == 0

@@ -41,7 +41,7 @@ def test_an_interrupted_fit_leaves_no_file(capsys, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("astro_sim.fit.least_squares", interrupted)
+    monkeypatch.setattr("distill.inverse.fit.least_squares", interrupted)
     assert main(["fit", "target.csv", "--vary", "long_term_decay", "--out", "fitted.yaml", *FAST]) == 130
     assert "interrupted" in capsys.readouterr().err
     assert not Path("fitted.yaml").exists()

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from astro_sim.arrays import Array
 from astro_sim.biophysics.plasticity import CalciumPlasticityParameters, time_above
+from rmaat.base.arrays import Array
 
 
 @pytest.fixture

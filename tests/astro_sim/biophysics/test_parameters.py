@@ -1,7 +1,7 @@
 import pytest
 
 from astro_sim.biophysics import AstrocyteParameters, CalciumParameters, FrequencyCalciumParameters, ReleaseParameters
-from rmaat.records import ParameterError, Record
+from rmaat.base.records import ParameterError, Record
 
 
 @pytest.mark.parametrize("record", [AstrocyteParameters(), CalciumParameters(), ReleaseParameters()])

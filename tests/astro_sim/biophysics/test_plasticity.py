@@ -9,7 +9,7 @@ from astro_sim.biophysics.plasticity import (
     drift_under_pairs,
     time_above,
 )
-from rmaat.records import ParameterError
+from rmaat.base.records import ParameterError
 
 PAIRING = PairingPlasticityParameters()
 PAIRS = 60

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from astro_sim.biophysics import AstrocyteParameters, System, constants_of
-from rmaat.errors import UsageError
+from rmaat.base.errors import UsageError
 
 
 def test_definitions_may_use_earlier_ones_and_states_may_be_arrays():

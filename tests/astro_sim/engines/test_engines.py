@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 
 from astro_sim import SimulationError, SimulationParameters, simulate
-from astro_sim.coupling import DenseCoupling
 from astro_sim.engines import ENGINES, integrate
 from astro_sim.engines.job import Job, Solution
-from astro_sim.equations import Model, Place, Variable
+from astro_sim.equations.model import Model, Place, Variable
+from astro_sim.network.coupling import DenseCoupling
 from astro_sim.parameters import RateModelParameters, SolverParameters
 from astro_sim.protocol import Interval
-from rmaat.errors import UsageError
-from rmaat.records import ParameterError
+from rmaat.base.errors import UsageError
+from rmaat.base.records import ParameterError
 
 
 def one_variable_job(rate: str) -> Job:

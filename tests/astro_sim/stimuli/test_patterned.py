@@ -6,7 +6,7 @@ import pytest
 from astro_sim.parameters import NetworkParameters
 from astro_sim.protocol import Interval, ProtocolParameters, build_intervals
 from astro_sim.stimuli import StpCycles, ThetaBursts
-from rmaat.records import ParameterError
+from rmaat.base.records import ParameterError
 
 NETWORK = NetworkParameters(postsynaptic_neurons=2)
 

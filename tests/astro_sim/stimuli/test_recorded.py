@@ -9,9 +9,9 @@ from astro_sim import SimulationError, SimulationParameters, simulate
 from astro_sim.parameters import NetworkParameters
 from astro_sim.protocol import build_intervals, presynaptic_drive
 from astro_sim.stimuli import DriveFile, SpikeFile, StpCycles, write_drive
-from rmaat.errors import RmaatError
-from rmaat.files import FileError
-from rmaat.records import ParameterError
+from rmaat.base.errors import RmaatError
+from rmaat.base.files import FileError
+from rmaat.base.records import ParameterError
 
 NETWORK = NetworkParameters()
 

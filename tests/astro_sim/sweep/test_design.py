@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from astro_sim import SimulationParameters
-from astro_sim.biophysics.spiking_parameters import BiophysicalParameters
+from astro_sim.biophysics.spiking.parameters import BiophysicalParameters
 from astro_sim.durations import divides
 from astro_sim.sweep import GridDesign, Listed, RandomDesign, Span, parse_axes
-from rmaat.errors import UsageError
+from rmaat.base.errors import UsageError
 
 BASE = SimulationParameters()
 

@@ -6,7 +6,7 @@ import xarray as xr
 
 from astro_sim import SimulationError, SimulationParameters
 from astro_sim.sweep import Each, GridDesign, InProcess, Listed, Span, run_sweep
-from rmaat.records import ParameterError
+from rmaat.base.records import ParameterError
 
 BASE = SimulationParameters()
 DESIGN = GridDesign({"coupling_strength": Span(0.0, 0.9, count=10), "layout": Listed(("line", "equal"))})

@@ -4,7 +4,7 @@ import pytest
 
 from astro_sim import SimulationError, SimulationParameters
 from astro_sim.sweep import Cluster, Each, GridDesign, InProcess, LocalProcesses, Span, run_sweep
-from rmaat.errors import UsageError
+from rmaat.base.errors import UsageError
 
 distributed = pytest.importorskip("distributed")
 

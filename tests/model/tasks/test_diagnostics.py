@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from model.tasks.baselines import trivial_levels
 from model.tasks.diagnostics import (
     CopyParameters,
     DiagnosticParameters,
@@ -14,8 +15,7 @@ from model.tasks.diagnostics import (
     answer_distances,
     generate,
 )
-from model.tasks.trivial import trivial_levels
-from rmaat.records import ParameterError
+from rmaat.base.records import ParameterError
 
 SIZES = {"length": 64, "gap": 30, "train_size": 300, "validation_size": 20, "test_size": 200}
 TASKS: list[DiagnosticParameters] = [CopyParameters(**SIZES), RecallParameters(**SIZES), NeedleParameters(**SIZES)]

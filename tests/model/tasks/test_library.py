@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from model.tasks import library
-from model.tasks.dataset import TaskData, TaskError
+from model.tasks.data.dataset import TaskData, TaskError
 from model.tasks.diagnostics import CopyParameters, NeedleParameters
 from model.tasks.library import TASKS, data_place, load_task, prepare_task
 from model.tasks.listops import OFFICIAL_FILES, ListOpsParameters, generate, to_text

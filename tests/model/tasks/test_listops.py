@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare, ks_2samp
 
 from model.tasks import listops
-from model.tasks.batches import BatchPlan, collate
-from model.tasks.dataset import TaskData, TaskError
+from model.tasks.baselines import commonest_label, root_operator, trivial_levels
+from model.tasks.data.batches import BatchPlan, collate
+from model.tasks.data.dataset import TaskData, TaskError
 from model.tasks.listops import (
     OFFICIAL,
     SHORT,
@@ -25,8 +26,7 @@ from model.tasks.listops import (
     to_text,
     with_brackets,
 )
-from model.tasks.trivial import commonest_label, root_operator, trivial_levels
-from rmaat.records import ParameterError
+from rmaat.base.records import ParameterError
 
 SMALL = ListOpsParameters(
     shortest_length=5, longest_length=40, max_depth=4, train_size=60, validation_size=10, test_size=10

@@ -1,0 +1,224 @@
+"""The spiking network in Brian2, as `engines/brian2/worker.py` wants it described.
+
+Numbers are in umol/L, s and mV; only time has a unit here. Poisson spikes follow from seed, neuron and step alone, so
+that they are the same whatever Brian2 makes of the network.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import brian2
+import numpy as np
+
+SENDER = """
+dactivity/dt = -activity / rate_window : Hz
+dspike_trace/dt = -spike_trace / coincidence_window : 1
+rate : Hz
+noise_seed : integer (shared, constant)
+"""
+BACKGROUND = """
+rate : Hz
+noise_seed : integer (shared, constant)
+"""
+ON_SPIKE = """
+activity += 1 / rate_window
+spike_trace += 1
+"""
+RECEIVER = """
+dpotential/dt = (leak_potential - potential - excitation * potential) / membrane_time : 1 (unless refractory)
+dexcitation/dt = -excitation / excitation_time : 1
+dactivity/dt = -activity / rate_window : Hz
+dspike_trace/dt = -spike_trace / coincidence_window : 1
+"""
+SYNAPSE = """
+dused_share/dt = -facilitation_rate * used_share : 1 (event-driven)
+dresources/dt = recovery_rate * (1 - resources) : 1 (event-driven)
+dtransmitter/dt = -transmitter_clearance * transmitter : 1 (clock-driven)
+dpresynaptic_receptors/dt = presynaptic_binding * gliotransmitter * (1 - presynaptic_receptors)
+    - presynaptic_unbinding * presynaptic_receptors : 1 (clock-driven)
+dsynaptic_facilitation/dt = (-synaptic_facilitation + receptor_gain * presynaptic_receptors)
+    / facilitation_time : 1 (clock-driven)
+gliotransmitter : 1
+"""
+PLASTICITY = {
+    "hill": """
+dlong_term_process/dt = (-long_term_process + synaptic_facilitation**steepness
+    / (half_facilitation**steepness + synaptic_facilitation**steepness)) / long_term_time_constant : 1 (clock-driven)
+""",
+    "graupner_brunel": """
+dspine_calcium/dt = -spine_calcium / spine_calcium_time : 1 (clock-driven)
+defficacy/dt = (potentiation_rate * (1 - efficacy) * int(spine_calcium > potentiation_threshold)
+    - depression_rate * efficacy * int(spine_calcium > depression_threshold)
+    - efficacy * (1 - efficacy) * (efficacy_boundary - efficacy)) / efficacy_time_constant : 1 (clock-driven)
+dlong_term_process/dt = (-long_term_process + efficacy) / long_term_time_constant : 1 (clock-driven)
+""",
+}
+"""What drives the long-term process, by kind."""
+ON_SENDER = """
+probability = release_probability + (modulated_probability - release_probability) * presynaptic_receptors
+used_share += probability * (1 - used_share)
+released = used_share * resources
+resources -= released
+transmitter += vesicle_volume_ratio * vesicle_transmitter * released
+excitation_post += synaptic_weight * released
+synaptic_facilitation += coincidence_gain * spike_trace_post
+"""
+ON_ARRIVAL = {"calcium": "spine_calcium += presynaptic_calcium * (1 + receptor_calcium * presynaptic_receptors)"}
+"""What a presynaptic spike does after a delay of its own."""
+ON_RECEIVER = "synaptic_facilitation += coincidence_gain * spike_trace_pre"
+ON_RECEIVER_BY_KIND = {
+    "hill": ON_RECEIVER,
+    "graupner_brunel": f"{ON_RECEIVER}\nspine_calcium += postsynaptic_calcium",
+}
+PROCESS_INPUTS = """
+dgliotransmitter/dt = -gliotransmitter_clearance * gliotransmitter : 1
+dastrocyte_resources/dt = astrocyte_recovery * (1 - astrocyte_resources) : 1
+transmitter : 1
+exchange : Hz
+"""
+ON_CALCIUM = """
+gliotransmitter += astrocyte_vesicles * astrocyte_release * astrocyte_resources
+astrocyte_resources -= astrocyte_release * astrocyte_resources
+"""
+EXCHANGE = """
+weight : 1
+exchange_post = ip3_diffusion * weight * (ip3_pre - ip3_post) : Hz (summed)
+"""
+
+# SplitMix64 (Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195), whose state is a sum: its value number `step`
+# is found without those before it.
+SPLITMIX = """
+#include <stdint.h>
+static inline uint64_t scrambled(uint64_t z) {
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ULL;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBULL;
+    return z ^ (z >> 31);
+}
+static inline double uniform(int64_t seed, int64_t stream, int64_t neuron, int64_t step) {
+    const uint64_t golden = 0x9E3779B97F4A7C15ULL;
+    uint64_t state = scrambled((uint64_t)seed + golden);
+    state = scrambled(state + (uint64_t)stream + golden);
+    state = scrambled(state + (uint64_t)neuron + golden);
+    return (double)(scrambled(state + ((uint64_t)step + 1) * golden) >> 11) / 9007199254740992.0;
+}
+"""
+SPLITMIX_IN_CYTHON = f"""
+cdef extern from *:
+    '''{SPLITMIX}'''
+    double uniform(long long, long long, long long, long long)
+"""
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def scrambled(z: Any) -> Any:
+    """The output function of SplitMix64, of numbers of 64 bits."""
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+@brian2.implementation("cpp", SPLITMIX)
+@brian2.implementation("cython", SPLITMIX_IN_CYTHON)
+@brian2.check_units(seed=1, stream=1, neuron=1, step=1, result=1)
+def uniform(seed: Any, stream: Any, neuron: Any, step: Any) -> Any:
+    """A number in [0, 1) for each `neuron` and `step`, of 53 random bits."""
+    with np.errstate(over="ignore"):
+        state = GOLDEN * np.uint64(0)
+        for part in (seed, stream, neuron):
+            state = scrambled(state + np.asarray(part).astype(np.uint64) + GOLDEN)
+        bits = scrambled(state + (np.asarray(step).astype(np.uint64) + np.uint64(1)) * GOLDEN)
+    return (bits >> np.uint64(11)) / 2.0**53
+
+
+FUNCTIONS = {"uniform": uniform}
+
+
+def build(structure: Mapping[str, Any], declare: Callable[..., str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Neurons, synapses and astrocytic processes; and who is connected to whom."""
+    groups = build_neurons(structure, declare)
+    groups["synapse"] = build_synapses(structure, groups, declare)
+    groups |= build_process(structure, groups["synapse"], declare)
+    post, pre = structure["sizes"]["postsynaptic"], structure["sizes"]["presynaptic"]
+    neurons, synapses = np.arange(post), np.arange(post * pre)
+    target, source = np.divmod(np.arange(synapses.size**2), synapses.size)
+    connections = {
+        "noise": (neurons, neurons),
+        # Those of one postsynaptic neuron after the other.
+        "synapse": (np.tile(np.arange(pre), post), np.repeat(neurons, pre)),
+        "transmitter": (synapses, synapses),
+        "gliotransmitter": (synapses, synapses),
+        "exchange": (source, target),
+    }
+    return groups, connections
+
+
+def build_neurons(structure: Mapping[str, Any], declare: Callable[..., str]) -> dict[str, Any]:
+    """Neurons that send, neurons that receive, and the background of these."""
+    post, pre = structure["sizes"]["postsynaptic"], structure["sizes"]["presynaptic"]
+    refractory: Any = "refractory_time"
+    reset = f"potential = leak_potential{ON_SPIKE}"
+    sender, receiver = declare(SENDER, ON_SPIKE), declare(RECEIVER, reset, refractory, "threshold_potential")
+    groups: dict[str, Any] = {
+        "presynaptic": brian2.NeuronGroup(
+            pre, sender, threshold=poisson(0), reset=ON_SPIKE, method="rk4", name="presynaptic"
+        ),
+        "postsynaptic": brian2.NeuronGroup(
+            post,
+            receiver,
+            threshold="potential > threshold_potential",
+            reset=reset,
+            refractory=refractory,
+            method="rk4",
+            name="postsynaptic",
+        ),
+        "background": brian2.NeuronGroup(post, BACKGROUND, threshold=poisson(1), name="background"),
+    }
+    for place in ("presynaptic", "background"):
+        edge = structure["edge_step"] * brian2.second
+        groups[place].run_regularly(f"rate = {place}_rates(t, i) * Hz", dt=edge, when="start", order=1)
+    on_background = "excitation_post += background_weight"
+    groups["noise"] = brian2.Synapses(
+        groups["background"], groups["postsynaptic"], declare("", on_background), on_pre=on_background, name="noise"
+    )
+    return groups
+
+
+def poisson(stream: int) -> str:
+    """The threshold by which the neurons of a group spike at random; groups draw from streams of their own."""
+    return f"uniform(noise_seed, {stream}, i, t_in_timesteps) < rate * dt"
+
+
+def build_synapses(structure: Mapping[str, Any], groups: Mapping[str, Any], declare: Callable[..., str]) -> Any:
+    """All synapses."""
+    kind, delays = structure["plasticity"], structure["delays"]
+    on_sender = {"pre": ON_SENDER, **{name: ON_ARRIVAL[name] for name in delays}}
+    return brian2.Synapses(
+        groups["presynaptic"],
+        groups["postsynaptic"],
+        declare(SYNAPSE + PLASTICITY[kind], *on_sender.values(), ON_RECEIVER_BY_KIND[kind]),
+        on_pre=on_sender,
+        on_post=ON_RECEIVER_BY_KIND[kind],
+        delay={name: delay * brian2.second for name, delay in delays.items()},
+        method="rk4",
+        name="synapse",
+    )
+
+
+def build_process(structure: Mapping[str, Any], synapses: Any, declare: Callable[..., str]) -> dict[str, Any]:
+    """An astrocytic process at each synapse, and the exchange of IP3 between them."""
+    equations = "\n".join(f"d{name}/dt = {rate} : 1" for name, rate in structure["process"].items())
+    high: Any = "calcium > calcium_threshold"
+    process = brian2.NeuronGroup(
+        structure["sizes"]["process"],
+        declare(equations + PROCESS_INPUTS, ON_CALCIUM, high),
+        threshold=high,
+        refractory=high,
+        reset=ON_CALCIUM,
+        method="rk4",
+        name="process",
+    )
+    groups: dict[str, Any] = {"process": process}
+    for name, source, target in (("transmitter", synapses, process), ("gliotransmitter", process, synapses)):
+        groups[name] = brian2.Synapses(source, target, f"{name}_post = {name}_pre : 1 (summed)", name=name)
+    groups["exchange"] = brian2.Synapses(process, process, declare(EXCHANGE), name="exchange")
+    return groups

@@ -1,0 +1,1 @@
+"""The Brian2 engine: a network described here, compiled and run in a process of its own."""

@@ -1,0 +1,1 @@
+"""The synapses in space: positions, distances and the coupling between astrocytic processes."""

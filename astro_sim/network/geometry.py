@@ -1,0 +1,129 @@
+"""Where synapses are, in spacings as `NetworkParameters` defines them.
+
+In the layouts line and random a synapse lies midway between its two neurons. The papers say only that coupling depends
+on distance; these layouts are ours.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from astro_sim.network.morphology import points_along_dendrites, read_points
+from astro_sim.parameters import NetworkParameters
+from rmaat.base.arrays import Array
+from rmaat.base.records import ParameterError
+
+
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    """Positions of synapses and how distance is measured between them.
+
+    Attributes
+    ----------
+    position : (post, pre, space)
+        Place of each synapse; `space` is x, y.
+    position : (post, pre, space)
+        Place of each synapse; `space` is x, y, and z in layouts read from a file that has it.
+    measure : str
+        "euclidean"; "city_block", the sum of the steps along the axes; or "equal", 1 between any two synapses.
+    """
+
+    position: Array
+    measure: str = "euclidean"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of postsynaptic and presynaptic neurons."""
+        post, pre, _ = self.position.shape
+        return post, pre
+
+    def distance_from(self, source: tuple[int, int]) -> Array:
+        """Distance (post, pre) of every synapse from the one at `source`."""
+        if self.measure == "equal":
+            distance = np.ones(self.shape)
+            distance[source] = 0
+            return distance
+        return self.length(self.position - self.position[source])
+
+    def length(self, offset: Array) -> Array:
+        """Length (...) of the steps `offset` (..., space), by the measure, which must not be "equal"."""
+        return np.linalg.norm(offset, ord=1 if self.measure == "city_block" else 2, axis=-1)
+
+
+def build_geometry(network: NetworkParameters) -> Geometry:
+    """Place the synapses of `network`.
+
+    `line` and `random` put presynaptic neurons at x = 0 and postsynaptic ones at x = 1, at heights 0, 1, 2 ... or at
+    random heights in the same range. `grid` puts the synapse of post i and pre j at (j, i). `csv` and `swc` read points
+    in space from a file. `equal` prescribes a distance of 1 between any two synapses; no plane holds more than three
+    such points, so its positions are the line's, for drawing only.
+    """
+    if network.layout_file and network.layout not in FILE_LAYOUTS:
+        raise ParameterError(
+            f"layout {network.layout} reads no file, but layout_file is {network.layout_file}; "
+            f"set layout to {' or '.join(FILE_LAYOUTS)}, or leave layout_file out"
+        )
+    points = LAYOUTS[network.layout](network)
+    position = points.reshape(network.postsynaptic_neurons, network.presynaptic_neurons, -1)
+    return Geometry(position, "equal" if network.layout == "equal" else network.distance_measure)
+
+
+def _line(network: NetworkParameters) -> Array:
+    return _midpoints(*_line_heights(network))
+
+
+def _random(network: NetworkParameters) -> Array:
+    generator = np.random.default_rng(network.seed)
+    pre, post = _line_heights(network)
+    return _midpoints(generator.uniform(0, pre[-1], pre.size), generator.uniform(0, post[-1], post.size))
+
+
+def _grid(network: NetworkParameters) -> Array:
+    pre, post = _line_heights(network)
+    return np.stack([np.tile(pre, post.size), np.repeat(post, pre.size)], axis=1)
+
+
+def _from_csv(network: NetworkParameters) -> Array:
+    points = read_points(_layout_file(network))
+    synapses = network.presynaptic_neurons * network.postsynaptic_neurons
+    if len(points) != synapses:
+        raise ParameterError(
+            f"{network.layout_file} places {len(points)} synapses, but {network.presynaptic_neurons} x "
+            f"{network.postsynaptic_neurons} neurons have {synapses}; give each synapse one line"
+        )
+    return points / network.layout_unit
+
+
+def _from_swc(network: NetworkParameters) -> Array:
+    synapses = network.presynaptic_neurons * network.postsynaptic_neurons
+    return points_along_dendrites(_layout_file(network), synapses) / network.layout_unit
+
+
+LAYOUTS: Mapping[str, Callable[[NetworkParameters], Array]] = {
+    "line": _line,
+    "random": _random,
+    "equal": _line,
+    "grid": _grid,
+    "csv": _from_csv,
+    "swc": _from_swc,
+}
+"""Where each layout puts the synapses, as points (synapse, space), post by post."""
+
+FILE_LAYOUTS = ("csv", "swc")
+
+
+def _line_heights(network: NetworkParameters) -> tuple[Array, Array]:
+    return np.arange(network.presynaptic_neurons, dtype=float), np.arange(network.postsynaptic_neurons, dtype=float)
+
+
+def _midpoints(pre: Array, post: Array) -> Array:
+    heights = (post[:, None] + pre[None, :]) / 2
+    return np.stack([np.full(heights.size, 0.5), heights.ravel()], axis=1)
+
+
+def _layout_file(network: NetworkParameters) -> Path:
+    if not network.layout_file:
+        raise ParameterError(f"layout {network.layout} reads a file; set layout_file to its path")
+    return Path(network.layout_file)

@@ -1,0 +1,1 @@
+"""From results back to parameters: fits to measured curves, and sweeps over parameters."""

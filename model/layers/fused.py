@@ -1,0 +1,137 @@
+"""Astromorphic attention as one differentiable operation: the same numbers, kept in a few small tensors.
+
+`model.layers.attention.astromorphic_attention` is the plain form. Autograd keeps some nine tensors of (token, feature)
+for it; this keeps the projections, which exist anyway, the memory H and the key sum, and recomputes phi in backward.
+With features q = phi(Q), k = phi(K), traces w = k + phi(R), key sum s, c = q . s^alpha and the gradient dL of the
+read L:
+
+    dN = dL / c              dq = dN H^T - (q . dN H^T) s^alpha / c            dH = scale q^T dN
+    dw = V dH^T              ds = -alpha s^(alpha - 1) sum_n (q_n . dN_n H^T) q_n / c_n
+    dV = w dH                dk = dw + ds                                      dphi(R) = sum over the batch of dw
+
+Everything inside is float32 at least, autocast or not: in bfloat16 the sums over tokens lose their last digits.
+"""
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+LEAST_KEY_SUM = 1e-30
+"""Keys whose features all underflow, or samples without a valid row, read zeros and give zero gradients."""
+
+
+def positive_features(x: Tensor) -> Tensor:
+    """phi(x) = elu(x) + 1, in float32 at least, of the shape of `x`.
+
+    Written as exp(min(x, 0)) + max(x, 0), it keeps its relative accuracy for negative x, where `elu(x) + 1` cancels and
+    is all noise in bfloat16. Its graph holds the features alone.
+    """
+    return _PositiveFeatures.apply(at_least_float32(x))
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """`x`, widened where it has half precision."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
+class _PositiveFeatures(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        features = x.clamp(max=0).exp() + x.relu()
+        ctx.save_for_backward(features)
+        return features
+
+    @staticmethod
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride] (torch passes the gradients one by one)
+        ctx: Any, gradient: Tensor
+    ) -> Tensor:
+        (features,) = ctx.saved_tensors
+        # The slope of phi is exp(x) below zero and 1 above, so min(phi, 1).
+        return gradient * features.clamp(max=1)
+
+
+def fused_attention(
+    query: Tensor, key: Tensor, value: Tensor, astrocytic: Tensor | None, valid: Tensor, exponent: Tensor, scale: float
+) -> Tensor:
+    """`astromorphic_attention` of phi(query) and phi(key), differentiable once.
+
+    Shapes: `query` (batch, head, read token, feature); `key` and `value` (batch, head, token, feature or value);
+    `astrocytic` (head, token, feature) or None; `valid` (batch, token); `exponent` (). Returns (batch, head, read
+    token, value) in the dtype of `value`, laid out so that joining the heads copies nothing.
+    """
+    return _FusedAttention.apply(query, key, value, astrocytic, valid, exponent, scale)
+
+
+class _FusedAttention(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        astrocytic: Tensor | None,
+        valid: Tensor,
+        exponent: Tensor,
+        scale: float,
+    ) -> Tensor:
+        with without_autocast(query):
+            features, rows = positive_features(query), valid[:, None, :, None]
+            traces = positive_features(key) * rows
+            key_sum = traces.sum(dim=2, keepdim=True).clamp(min=LEAST_KEY_SUM)
+            if astrocytic is not None:
+                traces = traces + astrocytic * rows
+            memory = scale * (traces.mT @ at_least_float32(value))
+            normaliser = features @ key_sum.pow(exponent).mT
+            read = (features @ memory / normaliser).to(value.dtype)
+        ctx.save_for_backward(query, key, value, astrocytic, valid, exponent, key_sum, memory)
+        ctx.scale = scale
+        return read.transpose(1, 2).contiguous().transpose(1, 2)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride] (the decorator hides the names)
+        ctx: Any, gradient: Tensor
+    ) -> tuple[Tensor | None, ...]:
+        query, key, value, astrocytic, valid, exponent, key_sum, memory = ctx.saved_tensors
+        with without_autocast(query):
+            features, rows = positive_features(query), valid[:, None, :, None]
+            plasticity = key_sum.pow(exponent)
+            normaliser = features @ plasticity.mT
+            numerator_gradient = at_least_float32(gradient) / normaliser
+            through_memory = numerator_gradient @ memory.mT
+            # -dL . L / c, where L = q H / c need not be kept: dL . L = dN . q H = q . dN H^T.
+            normaliser_gradient = -(features * through_memory).sum(dim=3, keepdim=True) / normaliser
+            query_gradient = (through_memory + normaliser_gradient * plasticity) * features.clamp(max=1)
+            plasticity_gradient = normaliser_gradient.mT @ features
+            memory_gradient = ctx.scale * (features.mT @ numerator_gradient)
+            # Each is as large as the rows; none is needed below.
+            del features, numerator_gradient, through_memory
+
+            key_features = positive_features(key)
+            traces = key_features if astrocytic is None else key_features + astrocytic
+            value_gradient = (traces @ memory_gradient).mul_(rows)
+            del traces
+            trace_gradient = (at_least_float32(value) @ memory_gradient.mT).mul_(rows)
+            astrocytic_gradient = None if astrocytic is None else trace_gradient.sum(dim=0).to(astrocytic.dtype)
+            sum_gradient = plasticity_gradient * exponent * plasticity / key_sum
+            # The slope of phi is exp(x) below zero and 1 above, so min(phi, 1).
+            key_gradient = trace_gradient.add_(sum_gradient).mul_(rows).mul_(key_features.clamp_(max=1))
+            exponent_gradient = None
+            if ctx.needs_input_grad[5]:
+                exponent_gradient = (plasticity_gradient * plasticity * key_sum.log()).sum().to(exponent.dtype)
+        return (
+            query_gradient.to(query.dtype),
+            key_gradient.to(key.dtype),
+            value_gradient.to(value.dtype),
+            astrocytic_gradient,
+            None,
+            exponent_gradient,
+            None,
+        )
+
+
+def without_autocast(x: Tensor) -> AbstractContextManager:
+    """No autocast on the device of `x`."""
+    return torch.autocast(x.device.type, enabled=False)

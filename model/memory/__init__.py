@@ -1,0 +1,1 @@
+"""The recurrence over segments: retention factors, the scan, and the ways to differentiate it."""

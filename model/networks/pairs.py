@@ -1,0 +1,57 @@
+"""Two documents encoded apart with the same weights, and the head that reads both encodings.
+
+    first, separator, second -> encode(first), encode(second) -> dense -> ReLU -> dense -> ReLU -> dense
+
+Source: Long Range Arena (arXiv 2011.04006), Retrieval: two encoders of shared weights without cross attention, whose
+encodings the head reads one after the other. Its widths are LRA's, `feed_forward_width` and half of it.
+"""
+
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from model.errors import ModelError
+from model.networks.parameters import ModelParameters
+
+
+def split_pairs(
+    tokens: Int[Tensor, "pair token"], lengths: Int[Tensor, " pair"], separator: int
+) -> tuple[Int[Tensor, "document token"], Int[Tensor, " document"]]:
+    """The documents of all pairs and their lengths, padded with 0: every first one, then every second one.
+
+    Raises
+    ------
+    ModelError
+        A pair has not exactly one `separator` within its length, or a document of it is empty.
+    """
+    found = (tokens == separator) & (torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None])
+    counts, places = found.sum(dim=1), found.int().argmax(dim=1)
+    starts = torch.cat([torch.zeros_like(places), places + 1])
+    document_lengths = torch.cat([places, lengths - places - 1])
+    # Shapes depend on the longest, so that it is fetched; what must be checked comes with it.
+    fewest, most, shortest, longest = torch.stack(
+        [counts.min(), counts.max(), document_lengths.min(), document_lengths.max()]
+    ).tolist()
+    if (fewest, most) != (1, 1):
+        raise ModelError(
+            f"a pair has {fewest if fewest != 1 else most} separators; give two documents with one token "
+            f"{separator} between them"
+        )
+    if shortest < 1:
+        raise ModelError("a document of a pair is empty; give two documents of at least one token each")
+    place = torch.arange(longest, device=tokens.device)
+    columns = (starts[:, None] + place).clamp(max=tokens.shape[1] - 1)
+    documents = tokens.repeat(2, 1).gather(1, columns)
+    return torch.where(place < document_lengths[:, None], documents, 0), document_lengths
+
+
+def pair_head(parameters: ModelParameters) -> nn.Sequential:
+    """From both encodings, one after the other, shape (pair, 2 x width), to logits of shape (pair, class)."""
+    hidden, half = parameters.pair_head_widths
+    return nn.Sequential(
+        nn.Linear(2 * parameters.width, hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, half),
+        nn.ReLU(),
+        nn.Linear(half, parameters.classes),
+    )

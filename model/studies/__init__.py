@@ -1,0 +1,1 @@
+"""Comparisons of many trainings: presets, contenders, studies, their runner and report."""

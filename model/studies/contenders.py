@@ -1,0 +1,90 @@
+"""The models of a comparison: RMAAT, its baselines and its ablations, each a change of a preset.
+
+Baselines differentiate by BPTT as they were published; where AMRB gives their gradient instead, to the bit, that is a
+contender of its own.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from model.studies.presets import Preset
+from rmaat.base.records import ParameterError
+
+
+@dataclass(frozen=True)
+class Contender:
+    """What tells one model of a comparison from a preset's RMAAT."""
+
+    title: str
+    architecture: str = "rmaat"
+    model: Mapping[str, Any] = field(default_factory=dict)
+    """settings of `ModelParameters` in place of the preset's"""
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """settings of `TrainingParameters` in place of the preset's"""
+    joined_segments: int = 1
+    """so many segments of the preset make one, so that there are fewer and longer ones"""
+
+    def change(self, preset: Preset) -> Preset:
+        """The preset for this contender; size, steps and data stay.
+
+        Raises
+        ------
+        ParameterError
+            The preset's model cannot be changed so.
+        """
+        joined = self.joined_segments
+        if preset.model.segments < joined:
+            raise ParameterError(
+                f"{self.title}: the preset has {preset.model.segments} segments, and {joined} are to be one; "
+                "choose another contender"
+            )
+        longer = dataclasses.replace(
+            preset.model,
+            segments=-(-preset.model.segments // joined),
+            segment_length=preset.model.segment_length * joined,
+        )
+        model = longer.as_architecture(self.architecture).override(self.model)
+        return dataclasses.replace(preset, model=model, training=preset.training.override(self.training))
+
+
+def _baseline(title: str, architecture: str) -> Contender:
+    return Contender(title, architecture, training={"differentiation": "bptt"})
+
+
+def _retention(variant: str) -> Contender:
+    return Contender(f"RMAAT, retention: {variant}", model={"retention": variant})
+
+
+BASELINES: dict[str, Contender] = {
+    "transformer": _baseline("Transformer", "transformer"),
+    "linear_transformer": _baseline("Linear Transformer", "linear_transformer"),
+    "astromorphic_transformer": _baseline("AT", "astromorphic_transformer"),
+    "s4d": _baseline("S4D", "s4d"),
+    "rmt": _baseline("RMT", "rmt"),
+    "rlt": _baseline("RLT", "rlt"),
+    "rmaat": Contender("RMAAT"),
+}
+RETENTIONS: dict[str, Contender] = {
+    f"retention_{variant}": _retention(variant)
+    for variant in ("none", "area", "horizon", "streaming", "saturation", "constant", "random")
+}
+"""Every variant of the tables but RMAAT's own; none is no retention at all."""
+ABLATIONS: dict[str, Contender] = RETENTIONS | {
+    "bptt": Contender("RMAAT, BPTT", training={"differentiation": "bptt"}),
+    "no_astrocytic_write": Contender("RMAAT without H_astro", model={"relative_positions": "none"}),
+    "exponent_one": Contender("RMAAT, alpha = 1", model={"exponent": "one"}),
+    "exponent_learned": Contender("RMAAT, alpha learned", model={"exponent": "learned"}),
+    "no_memory": Contender("RMAAT without memory", model={"memory_tokens": 0}),
+    "pre_norm": Contender("RMAAT, norm before", model={"norm": "pre"}),
+    "half_segments": Contender("RMAAT, half as many segments", joined_segments=2),
+    "quarter_segments": Contender("RMAAT, a quarter as many segments", joined_segments=4),
+    "rmt_amrb": Contender("RMT, AMRB", "rmt", training={"differentiation": "amrb"}),
+    # Without H_astro, plasticity and scale, what remains of RMAAT's attention is linear attention.
+    "rlt_retention_amrb": Contender(
+        "RLT, retention, AMRB", model={"relative_positions": "none", "exponent": "one", "write_scale": "one"}
+    ),
+}
+CONTENDERS: dict[str, Contender] = BASELINES | ABLATIONS
+"""By name on the command line."""

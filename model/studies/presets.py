@@ -1,0 +1,178 @@
+"""Named settings: a task, a model and a training that fit together. All are ours; the paper's are not public."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.networks.parameters import ModelParameters, TrainingParameters
+from model.tasks.data.dataset import TaskData
+from model.tasks.data.encoding import SEPARATOR
+from model.tasks.data.hub import full_name
+from model.tasks.data.settings import TaskParameters
+from model.tasks.diagnostics import CopyParameters, DiagnosticParameters, NeedleParameters, RecallParameters
+from model.tasks.image import ImageParameters
+from model.tasks.listops import OFFICIAL, SHORT
+from model.tasks.pairs import RetrievalParameters, SameFilmParameters
+from model.tasks.pathfinder.task import PathfinderParameters
+from model.tasks.text import TextParameters
+from model.training.run_folder import RunConfiguration
+from rmaat.base.versions import versions
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Settings that fit together."""
+
+    task_parameters: TaskParameters
+    model: ModelParameters
+    training: TrainingParameters
+    meaning: str
+
+    def configuration(self, task: TaskData, source: Path | None = None) -> RunConfiguration:
+        """What decides a run of these settings on `task`."""
+        return RunConfiguration(
+            self.task_parameters.kind,
+            self.task_parameters,
+            full_name(source) if source else None,
+            task.sha256(),
+            self.model,
+            self.training,
+            versions("torch", "numpy"),
+        )
+
+
+def _small(vocabulary: int, classes: int, segments: int, segment_length: int) -> ModelParameters:
+    """32 wide, two layers, 8 memory tokens: what two CPU cores train in minutes."""
+    return ModelParameters(
+        vocabulary=vocabulary,
+        classes=classes,
+        segments=segments,
+        segment_length=segment_length,
+        width=32,
+        heads=2,
+        feed_forward_width=64,
+        readout="every",
+    )
+
+
+def _paper(vocabulary: int, classes: int, segments: int, segment_length: int) -> ModelParameters:
+    """128 wide, four layers, 16 memory tokens, with the paper's number of segments; its own sizes are not public."""
+    return ModelParameters(
+        vocabulary=vocabulary,
+        classes=classes,
+        segments=segments,
+        segment_length=segment_length,
+        width=128,
+        layers=4,
+        feed_forward_width=512,
+        memory_tokens=16,
+        dropout=0.1,
+        readout="every",
+    )
+
+
+def _diagnostic(parameters: DiagnosticParameters, vocabulary: int) -> Preset:
+    """Four segments, the answer and the question in different ones; so short that what is learned shows in a minute."""
+    parameters = dataclasses.replace(parameters, length=64, gap=16)
+    model = dataclasses.replace(_small(vocabulary, parameters.values, 4, 16), readout="last")
+    training = TrainingParameters(steps=1500, batch_size=32, validate_every=500)
+    return Preset(parameters, model, training, "64 tokens in 4 segments, 20,000 samples: a minute on a CPU core")
+
+
+_SMALL = TrainingParameters(
+    steps=400, batch_size=16, learning_rate=2e-3, warmup_steps=50, validate_every=200, most_scored=2500
+)
+# Expressions keep a model on a plateau for hundreds of steps; smaller batches leave it after fewer sequences.
+_SMALL_LISTOPS = dataclasses.replace(_SMALL, steps=1200, batch_size=8, warmup_steps=100, validate_every=400)
+_SMALL_PAIRS = dataclasses.replace(_SMALL, batch_size=8)
+
+
+def _schedule(steps: int, batch_size: int) -> TrainingParameters:
+    """One GPU."""
+    return TrainingParameters(
+        steps=steps,
+        batch_size=batch_size,
+        learning_rate=1e-3,
+        warmup_steps=1000,
+        weight_decay=0.05,
+        validate_every=1000,
+        compile=True,
+    )
+
+
+_NOT_RUN = "for one GPU; not run by us yet"
+
+
+def _pairs(parameters: TaskParameters, documents: str, paper_steps: int) -> dict[str, Preset]:
+    """Two documents one after the other, or apart."""
+    apart = dataclasses.replace(_small(256, 2, 8, 512), separator=SEPARATOR)
+    both = f"two {documents} of up to 4,000 bytes"
+    return {
+        "small": Preset(
+            parameters,
+            _small(256, 2, 16, 512),
+            _SMALL_PAIRS,
+            f"{both} one after the other, 16 segments of 512: minutes on a CPU core",
+        ),
+        "paper": Preset(
+            parameters, _paper(256, 2, 16, 512), _schedule(paper_steps, 32), f"16 segments of 512, {_NOT_RUN}"
+        ),
+        "two_encodings": Preset(parameters, apart, _SMALL_PAIRS, f"{both} encoded apart, each in 8 segments of 512"),
+    }
+
+
+PRESETS: dict[str, dict[str, Preset]] = {
+    "listops": {
+        "short": Preset(
+            SHORT,
+            ModelParameters(),
+            TrainingParameters(),
+            "expressions of 20 to 200 tokens in 4 segments: minutes on 2 CPU cores",
+        ),
+        "small": Preset(
+            dataclasses.replace(OFFICIAL, train_size=20_000),
+            _small(16, 10, 8, 250),
+            _SMALL_LISTOPS,
+            "LRA's lengths, 20,000 samples, 8 segments of 250: minutes on a CPU core",
+        ),
+        "paper": Preset(
+            OFFICIAL, _paper(16, 10, 8, 250), _schedule(30_000, 64), f"LRA's setting, 8 segments of 250, {_NOT_RUN}"
+        ),
+    },
+    "text": {
+        "small": Preset(
+            TextParameters(),
+            _small(257, 2, 8, 500),
+            _SMALL,
+            "reviews of up to 4,000 bytes, 8 segments of 500: minutes on a CPU core",
+        ),
+        "paper": Preset(
+            TextParameters(), _paper(257, 2, 8, 500), _schedule(20_000, 32), f"8 segments of 500, {_NOT_RUN}"
+        ),
+    },
+    "retrieval": _pairs(RetrievalParameters(), "papers", 30_000),
+    "same_film": _pairs(SameFilmParameters(), "reviews", 20_000),
+    "image": {
+        "small": Preset(
+            ImageParameters(), _small(257, 10, 2, 512), _SMALL, "2 segments of 512 pixels: minutes on a CPU core"
+        ),
+        "paper": Preset(
+            ImageParameters(), _paper(257, 10, 2, 512), _schedule(35_000, 64), f"2 segments of 512, {_NOT_RUN}"
+        ),
+    },
+    "pathfinder": {
+        "small": Preset(
+            PathfinderParameters(train_size=20_000, validation_size=2_000, test_size=2_000),
+            _small(257, 2, 4, 256),
+            _SMALL,
+            "20,000 hard images, 4 segments of 256 pixels: minutes on a CPU core",
+        ),
+        "paper": Preset(
+            PathfinderParameters(), _paper(257, 2, 4, 256), _schedule(62_400, 128), f"4 segments of 256, {_NOT_RUN}"
+        ),
+    },
+    "copy": {"small": _diagnostic(CopyParameters(items=4), 25)},
+    "recall": {"small": _diagnostic(RecallParameters(items=4), 25)},
+    "needle": {"small": _diagnostic(NeedleParameters(), 21)},
+}
+"""By task, then by name; the first of a task is its default."""

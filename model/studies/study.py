@@ -1,0 +1,102 @@
+"""A study: several contenders on several tasks with several seeds, for one table. No torch is needed to plan one.
+
+OUT/PRESET/TASK/CONTENDER/seed-0/    one run folder (`model.training.run_folder`) and its cost.json; studies share runs
+OUT/PRESET/TASK/levels.json          the task's trivial levels
+OUT/PRESET/STUDY.csv, STUDY.md       what `model.studies.report` makes of the runs that are done
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.errors import ModelError
+from model.studies.contenders import ABLATIONS, BASELINES, CONTENDERS, RETENTIONS
+from model.studies.presets import PRESETS, Preset
+from model.training.run_folder import RunFolder
+from rmaat.base.records import unknown_name
+
+LRA = ("listops", "text", "retrieval", "same_film", "image", "pathfinder")
+"""The five tasks, and the stand-in for Retrieval's data, which few can get."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is compared with what."""
+
+    title: str
+    tasks: tuple[str, ...]
+    contenders: tuple[str, ...]
+
+
+STUDIES: dict[str, Study] = {
+    "table1": Study("Accuracy on the Long Range Arena", LRA, tuple(BASELINES)),
+    "table2": Study("Speed and memory of training on the Long Range Arena", LRA, tuple(BASELINES)),
+    "ablations": Study("Ablations", ("listops", "text", "retrieval", "same_film"), ("rmaat", "rmt", "rlt", *ABLATIONS)),
+    "diagnostics": Study(
+        "What memory carries over segments", ("needle", "copy", "recall"), (*BASELINES, *RETENTIONS, "no_memory")
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of a study."""
+
+    task: str
+    contender: str
+    seed: int
+    preset: Preset
+    place: Path
+
+    @property
+    def name(self) -> str:
+        """For progress and errors."""
+        return f"{self.task}, {self.contender}, seed {self.seed}"
+
+    def is_done(self) -> bool:
+        """Whether it is trained, scored and its cost known.
+
+        Raises
+        ------
+        ModelError
+            Its folder holds a run of other settings.
+        """
+        folder = RunFolder(self.place)
+        if not folder.configuration.exists():
+            return False
+        found = folder.read_configuration()
+        preset = self.preset
+        wanted = dataclasses.replace(
+            found, task_parameters=preset.task_parameters, model=preset.model, training=preset.training
+        )
+        if differences := found.differences(wanted):
+            names = ", ".join(differences)
+            raise ModelError(f"{self.place} holds a run of other settings ({names}); delete it or choose another --out")
+        return folder.evaluation.exists() and folder.cost.exists()
+
+
+def runs_of(study: Study, preset: str, seeds: int, out: Path, tasks: Sequence[str] = ()) -> list[Run]:
+    """All runs of `study`, or those of some `tasks`: the first seed of all before the second of any.
+
+    Raises
+    ------
+    ModelError
+        A task is not of the study, or has no such preset.
+    """
+    for task in tasks:
+        if task not in study.tasks:
+            raise ModelError(unknown_name("task of this study", task, study.tasks))
+    chosen = [task for task in study.tasks if task in (tasks or study.tasks)]
+    for task in chosen:
+        if preset not in PRESETS[task]:
+            raise ModelError(unknown_name(f"preset of {task}", preset, PRESETS[task]))
+    every = itertools.product(range(seeds), chosen, study.contenders)
+    return [_run(task, contender, seed, preset, out) for seed, task, contender in every]
+
+
+def _run(task: str, contender: str, seed: int, preset: str, out: Path) -> Run:
+    changed = CONTENDERS[contender].change(PRESETS[task][preset])
+    changed = dataclasses.replace(changed, training=dataclasses.replace(changed.training, seed=seed))
+    return Run(task, contender, seed, changed, out / preset / task / contender / f"seed-{seed}")

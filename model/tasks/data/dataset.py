@@ -1,0 +1,184 @@
+"""A classification task as token sequences in three splits; `model.tasks.data.store` keeps it in a folder.
+
+Token 0 is padding in every task and never stands inside a sequence.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from rmaat.base.errors import RmaatError
+
+PADDING = 0
+SPLITS = ("train", "validation", "test")
+ARRAYS = ("tokens", "offsets", "labels")
+
+
+class TaskError(RmaatError):
+    """Task data that is missing, malformed or contradicts itself."""
+
+
+@dataclass(frozen=True, eq=False)
+class TokenDataset:
+    """Labelled sequences, all in one array.
+
+    Attributes
+    ----------
+    tokens
+        Shape (token,), uint8, or uint16 where a task has more than 256 ids; all sequences one after the other.
+    offsets
+        Shape (sequence + 1,), int64; sequence i is `tokens[offsets[i] : offsets[i + 1]]`.
+    labels
+        Shape (sequence,), int64 or uint8, from 0.
+
+    Raises
+    ------
+    TaskError
+        The arrays are of another type or shape, or contradict one another.
+    """
+
+    tokens: np.ndarray
+    offsets: np.ndarray
+    labels: np.ndarray
+
+    def __post_init__(self) -> None:
+        _check_kinds(self.tokens, self.offsets, self.labels)
+        _check_offsets(self.tokens, self.offsets, self.labels)
+        if (lowest := int(self.labels.min())) < 0:
+            raise TaskError(f"label {lowest} is negative; labels are counted from 0")
+        if not self.tokens.all():
+            place = int(np.flatnonzero(self.tokens == PADDING)[0])
+            sequence = int(np.searchsorted(self.offsets, place, side="right")) - 1
+            raise TaskError(
+                f"sequence {sequence} holds token {PADDING}, which is kept for padding; renumber its tokens"
+            )
+
+    @classmethod
+    def from_sequences(cls, sequences: list[bytes], labels: list[int]) -> Self:
+        """The dataset of `sequences`, one byte a token, and their `labels`; raises `TaskError` as the class does."""
+        offsets = np.zeros(len(sequences) + 1, dtype=np.int64)
+        np.cumsum([len(sequence) for sequence in sequences], out=offsets[1:])
+        tokens = np.frombuffer(b"".join(sequences), dtype=np.uint8)
+        return cls(tokens, offsets, np.array(labels, dtype=np.int64))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens in each sequence; shape (sequence,), int64."""
+        return np.diff(self.offsets)
+
+    @property
+    def first_tokens(self) -> np.ndarray:
+        """The first token of each sequence; shape (sequence,)."""
+        return self.tokens[self.offsets[:-1]]
+
+    def sequence(self, index: int) -> np.ndarray:
+        """Sequence `index` as a view of shape (token,); raises `IndexError` outside 0..n-1."""
+        # A negative index would join the wrong pair of offsets.
+        if not 0 <= index < len(self):
+            raise IndexError(f"sequence {index} of {len(self)}")
+        return self.tokens[self.offsets[index] : self.offsets[index + 1]]
+
+
+@dataclass(frozen=True, eq=False)
+class TaskData:
+    """One task: what it is, where its data come from, its three splits.
+
+    Attributes
+    ----------
+    name, origin
+        For reports: "ListOps"; "official files", "regenerated, n = 100,000, ..." or "stand-in, ...".
+    symbols
+        What each token id stands for, padding included, printable; their number is the size of the vocabulary.
+    classes
+        Number of labels; labels are 0..classes-1.
+    separator
+        The token that stands between the two documents of each sequence, or None where a sequence is one document.
+    levels
+        Names of the trivial levels (`model.tasks.baselines.LEVELS`) that an accuracy on this task is set against.
+
+    Raises
+    ------
+    TaskError
+        A split holds a token without a symbol or a label that is no class, or a symbol cannot be printed.
+    """
+
+    name: str
+    origin: str
+    symbols: tuple[str, ...]
+    classes: int
+    train: TokenDataset
+    validation: TokenDataset
+    test: TokenDataset
+    separator: int | None = None
+    levels: tuple[str, ...] = ("commonest_label",)
+
+    def __post_init__(self) -> None:
+        for token, symbol in enumerate(self.symbols):
+            if not symbol.isprintable():
+                raise TaskError(f"the symbol of token {token} is {symbol!r}; it must be printable text")
+        for split, dataset in self.splits.items():
+            _check_range(f"the {split} split has token", dataset.tokens, self.vocabulary)
+            _check_range(f"the {split} split has label", dataset.labels, self.classes)
+
+    @property
+    def splits(self) -> dict[str, TokenDataset]:
+        """The three splits by name."""
+        return {split: getattr(self, split) for split in SPLITS}
+
+    @property
+    def vocabulary(self) -> int:
+        """Number of token ids, padding included."""
+        return len(self.symbols)
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest sequence of all splits."""
+        return max(int(dataset.lengths.max()) for dataset in self.splits.values())
+
+    def sha256(self) -> str:
+        """Digest of all tokens, lengths and labels, split by split."""
+        digest = hashlib.sha256()
+        for dataset in self.splits.values():
+            for array in (dataset.tokens, dataset.offsets, dataset.labels.astype(np.int64)):
+                digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+
+def _check_kinds(tokens: np.ndarray, offsets: np.ndarray, labels: np.ndarray) -> None:
+    """Refuse what is not a row of the right type."""
+    if tokens.ndim != 1 or tokens.dtype not in (np.uint8, np.uint16):
+        raise TaskError(f"tokens are {_form(tokens)}; they must be a row of uint8 or uint16")
+    if offsets.ndim != 1 or offsets.dtype != np.int64:
+        raise TaskError(f"offsets are {_form(offsets)}; they must be a row of int64")
+    if labels.ndim != 1 or labels.dtype not in (np.int64, np.uint8):
+        raise TaskError(f"labels are {_form(labels)}; they must be a row of int64 or uint8")
+
+
+def _check_offsets(tokens: np.ndarray, offsets: np.ndarray, labels: np.ndarray) -> None:
+    """Refuse offsets that do not cut the tokens into one sequence a label."""
+    if len(labels) == 0:
+        raise TaskError("the dataset has no sequence; it needs at least one")
+    if len(offsets) != len(labels) + 1:
+        raise TaskError(f"{len(offsets)} offsets for {len(labels)} labels; there must be {len(labels) + 1}")
+    if offsets[0] != 0 or offsets[-1] != len(tokens):
+        raise TaskError(f"offsets run from {offsets[0]} to {offsets[-1]}; they must run from 0 to {len(tokens)}")
+    # Compared, not subtracted: a difference of hostile offsets can overflow and look positive.
+    rising = offsets[:-1] < offsets[1:]
+    if not rising.all():
+        raise TaskError(f"sequence {int(np.argmin(rising))} is empty or ends before it starts; offsets must rise")
+
+
+def _check_range(what: str, values: np.ndarray, limit: int) -> None:
+    """Refuse `values` outside 0..limit-1."""
+    for value in (int(values.min()), int(values.max())):
+        if not 0 <= value < limit:
+            raise TaskError(f"{what} {value}; it must lie between 0 and {limit - 1}")
+
+
+def _form(array: np.ndarray) -> str:
+    return f"{array.dtype} of shape {array.shape}"

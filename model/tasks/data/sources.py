@@ -1,0 +1,44 @@
+"""Files of users, as bytes: a folder, or an archive of one, read without unpacking it to the disk."""
+
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+from model.tasks.data.dataset import TaskError
+
+
+def read_file(path: Path) -> bytes:
+    """All of `path`; raises `TaskError` where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise TaskError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def read_members(
+    source: Path, wanted: Callable[[str], bool], progress: Callable[[float], None] | None = None
+) -> dict[str, bytes]:
+    """The files of the folder or tar archive `source` whose path in it, with slashes, is `wanted`.
+
+    Raises
+    ------
+    TaskError
+        The source cannot be read, or is an archive that is damaged or cut short.
+    """
+    if source.is_dir():
+        names = {path.relative_to(source).as_posix(): path for path in source.rglob("*") if path.is_file()}
+        return {name: read_file(path) for name, path in sorted(names.items()) if wanted(name)}
+    found: dict[str, bytes] = {}
+    try:
+        size = source.stat().st_size
+        with source.open("rb") as raw, tarfile.open(fileobj=raw) as archive:
+            for member in archive:
+                if progress is not None:
+                    progress(min(raw.tell() / size, 1))
+                if member.isfile() and wanted(member.name) and (content := archive.extractfile(member)) is not None:
+                    found[member.name] = content.read()
+    except OSError as error:
+        raise TaskError(f"cannot read {source}: {error.strerror or error}") from error
+    except (tarfile.TarError, EOFError, ValueError) as error:
+        raise TaskError(f"{source} is no tar archive, or one cut short ({error}); get it anew") from error
+    return dict(sorted(found.items()))

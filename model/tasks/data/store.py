@@ -1,0 +1,126 @@
+"""A task in a folder: one `.npy` file an array, mapped into memory when read, and a manifest that vouches for them.
+
+manifest.json    name, origin, settings, symbols, classes, separator, levels; counts of each split, SHA-256 of each file
+train_tokens.npy, train_offsets.npy, train_labels.npy, and so for validation and test
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model.tasks.data.dataset import ARRAYS, SPLITS, TaskData, TaskError, TokenDataset
+from rmaat.base.files import atomic_folder, write_text
+
+FILE_VERSION = 2
+MANIFEST = "manifest.json"
+
+
+def write_task(task: TaskData, path: Path, settings: Mapping[str, Any]) -> None:
+    """Write `task` as the folder `path`, which must be free, whole or not at all; equal data give equal files.
+
+    `settings` say what it was made with. Raises `FileError`.
+    """
+    with atomic_folder(path) as folder:
+        manifest = {
+            "version": FILE_VERSION,
+            "name": task.name,
+            "origin": task.origin,
+            "settings": settings,
+            "symbols": task.symbols,
+            "classes": task.classes,
+            "separator": task.separator,
+            "levels": task.levels,
+            "splits": {split: _write_split(folder, split, dataset) for split, dataset in task.splits.items()},
+        }
+        write_text(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+
+
+def read_task(path: Path) -> TaskData:
+    """Read what `write_task` wrote, its arrays mapped into memory; nothing in the folder is ever executed.
+
+    Every file is read through once, to compare its SHA-256 with the manifest's.
+
+    Raises
+    ------
+    TaskError
+        The folder or a file in it is missing, damaged or contradicts itself; it is named.
+    """
+    try:
+        values = read_manifest(path)
+        separator = values.get("separator")
+        return TaskData(
+            _value(values, "name", str),
+            _value(values, "origin", str),
+            tuple(map(str, _value(values, "symbols", list))),
+            _value(values, "classes", int),
+            **{split: _read_split(path, split, _value(values, "splits", dict)) for split in SPLITS},
+            separator=separator if separator is None else int(separator),
+            levels=tuple(map(str, _value(values, "levels", list))),
+        )
+    except TaskError as error:
+        raise TaskError(f"{path}: {error}; delete the folder and make it anew") from error
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """What the task in the folder `path` says of itself; raises `TaskError` where that is not understood."""
+    try:
+        values = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise TaskError(f"{MANIFEST} cannot be read ({error.strerror or error})") from error
+    except (ValueError, RecursionError) as error:
+        raise TaskError(f"{MANIFEST} is damaged ({error})") from error
+    if not isinstance(values, dict) or values.get("version") != FILE_VERSION:
+        raise TaskError(f"{MANIFEST} is not of version {FILE_VERSION}, which this program reads")
+    return values
+
+
+def _write_split(folder: Path, split: str, dataset: TokenDataset) -> dict[str, Any]:
+    files = {array: _write_array(folder / _file(split, array), getattr(dataset, array)) for array in ARRAYS}
+    counts = {"sequences": len(dataset), "tokens": len(dataset.tokens), "longest": int(dataset.lengths.max())}
+    return {**counts, "sha256": files}
+
+
+def _write_array(path: Path, array: np.ndarray) -> str:
+    """The SHA-256 of the file, which has NumPy's own form."""
+    # NumPy would hide the system's reason for a failure (a full disk), so only its header is used.
+    with path.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, np.lib.format.header_data_from_array_1_0(array))
+        stream.write(np.ascontiguousarray(array).data)
+    return _sha256(path)
+
+
+def _read_split(path: Path, split: str, splits: Mapping[str, Any]) -> TokenDataset:
+    digests = _value(_value(splits, split, dict), "sha256", dict)
+    return TokenDataset(*(_read_array(path / _file(split, array), _value(digests, array, str)) for array in ARRAYS))
+
+
+def _read_array(path: Path, sha256: str) -> np.ndarray:
+    try:
+        if _sha256(path) != sha256:
+            raise TaskError(f"{path.name} has another SHA-256 than the manifest says")
+        # As a plain array: a slice of it shall not carry the map's bookkeeping.
+        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    except OSError as error:
+        raise TaskError(f"{path.name} cannot be read ({error.strerror or error})") from error
+    except (ValueError, EOFError) as error:
+        raise TaskError(f"{path.name} is no array") from error
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _file(split: str, array: str) -> str:
+    return f"{split}_{array}.npy"
+
+
+def _value(values: Mapping[str, Any], name: str, kind: Callable[..., Any]) -> Any:
+    found = values.get(name)
+    if type(found) is not kind:
+        raise TaskError(f"{MANIFEST} has {found!r:.60} for {name!r}, which must be of type {kind.__name__}")
+    return found

@@ -1,0 +1,1 @@
+"""The Pathfinder task: its images and labels."""

@@ -1,0 +1,214 @@
+"""Checkpoints: folders of safetensors and JSON that appear whole or not at all, and are never unpickled.
+
+Each is a folder of its own, `checkpoint-000000400`, so that it appears by one rename; the newest counts, and older ones
+are removed after it is there. `best-*` are the same, without moments. Tensors that take more than `MOST_BYTES` together
+lie in several files, `model-00001-of-00003.safetensors` and so on, and a larger tensor is cut, flat, into pieces
+`name@SHAPE@0` and so on: every file can then travel where large ones cannot.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from model.errors import ModelError
+from model.training.distributed import spread_like, whole
+from rmaat.base.files import atomic_folder, read_text
+
+CHECKPOINT, BEST = "checkpoint", "best"
+MODEL, OPTIMIZER, STATE = "model", "optimizer", "state.json"
+MOST_BYTES = 16_000_000
+"""No file of a checkpoint is larger."""
+_HEADER_BYTES = 500_000
+"""Kept free for what safetensors writes about the tensors of one file."""
+_MARK = "@"
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Where a training stands, weights and moments apart.
+
+    The order of the data and all random numbers follow from `step`, the seed and the process.
+    """
+
+    step: int
+    best_accuracy: float
+    seconds: float
+    window: list[list[float]]
+    """loss and gradient norm of the steps since the last validation, skipped ones left out"""
+    skipped: int = 0
+    """steps left out because their loss or gradient was not finite"""
+
+
+def save_checkpoint(
+    run: Path,
+    kind: str,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer | None,
+    state: TrainingState,
+    *,
+    is_first: bool = True,
+) -> None:
+    """Add a checkpoint of `kind` to the folder of the run, then remove older ones; raises `FileError`.
+
+    Of processes that train together all must call it, and the first writes.
+    """
+    weights = _on_cpu(model.state_dict())
+    moments = None if optimizer is None else _flatten(optimizer)
+    if not is_first:
+        return
+    place = run / f"{kind}-{state.step:09d}"
+    if not place.exists():
+        with atomic_folder(place) as folder:
+            _write(folder, MODEL, weights)
+            if moments is not None:
+                _write(folder, OPTIMIZER, moments)
+            (folder / STATE).write_text(json.dumps(asdict(state), indent=2) + "\n")
+    for older in run.glob(f"{kind}-*"):
+        if older != place:
+            shutil.rmtree(older, ignore_errors=True)
+
+
+def newest(run: Path, kind: str) -> Path:
+    """The newest checkpoint of `kind` in the folder of a run.
+
+    Raises
+    ------
+    ModelError
+        There is none.
+    """
+    found = sorted(run.glob(f"{kind}-*"))
+    if not found:
+        raise ModelError(f"{run} has no {kind} weights yet; train it, or go on with it by --resume")
+    return found[-1]
+
+
+def load_model(place: Path, model: nn.Module) -> None:
+    """Put the weights of the checkpoint at `place` into `model`.
+
+    Raises
+    ------
+    ModelError
+        The checkpoint is damaged or belongs to another architecture; the first difference is named.
+    """
+    tensors = _read(place, MODEL)
+    own = model.state_dict()
+    _check_same(place, own, tensors)
+    model.load_state_dict({name: spread_like(tensor, own[name]) for name, tensor in tensors.items()})
+
+
+def load_optimizer(place: Path, optimizer: torch.optim.AdamW) -> None:
+    """Put the moments of the checkpoint at `place` into `optimizer`; raises `ModelError` as `load_model`."""
+    tensors = _read(place, OPTIMIZER)
+    if not tensors:  # before the first step there are none
+        return
+    groups = optimizer.state_dict()["param_groups"]
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    wanted = {
+        f"{index}.{name}": torch.zeros(()) if name == "step" else parameter
+        for index, parameter in enumerate(parameters)
+        for name in ("step", "exp_avg", "exp_avg_sq")
+    }
+    _check_same(place, wanted, tensors)
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        index, name = key.split(".")
+        state.setdefault(int(index), {})[name] = spread_like(tensor, wanted[key])
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def load_state(place: Path) -> TrainingState:
+    """Where the training of the checkpoint at `place` stands; raises `ModelError` where it is damaged."""
+    try:
+        state = TrainingState(**json.loads(read_text(place / STATE)))
+        kinds = {"step": int, "best_accuracy": float, "seconds": float, "window": list, "skipped": int}
+        for name, kind in kinds.items():
+            if not isinstance(getattr(state, name), kind):
+                raise TypeError(f"{name} is not of type {kind.__name__}")
+        return state
+    except (ValueError, TypeError) as error:
+        raise ModelError(f"{place / STATE} is damaged ({error}); train again in another folder") from error
+
+
+def _check_same(place: Path, own: dict[str, Tensor], tensors: dict[str, Tensor]) -> None:
+    for name in sorted(own.keys() | tensors.keys()):
+        mine, theirs = (_shape(group.get(name)) for group in (own, tensors))
+        if mine != theirs:
+            raise ModelError(
+                f"{place} holds another architecture: {name} is {theirs} there and {mine} in the model; "
+                "build the model with the parameters of that run"
+            )
+
+
+def _flatten(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    state: dict[int, dict[str, Any]] = optimizer.state_dict()["state"]
+    return _on_cpu({f"{index}.{name}": value for index, group in state.items() for name, value in group.items()})
+
+
+def _on_cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: whole(tensor.detach()).cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _write(folder: Path, stem: str, tensors: dict[str, Tensor]) -> None:
+    """Write `tensors` as `stem`.safetensors, or as several files."""
+    files: list[dict[str, Tensor]] = [{}]
+    room = most = MOST_BYTES - _HEADER_BYTES
+    for name, piece in _pieces(tensors, most):
+        if piece.nbytes > room:
+            files.append({})
+            room = most
+        files[-1][name] = piece
+        room -= piece.nbytes
+    for number, content in enumerate(files, start=1):
+        name = f"{stem}.safetensors" if len(files) == 1 else f"{stem}-{number:05d}-of-{len(files):05d}.safetensors"
+        (folder / name).write_bytes(safetensors.torch.save(content))
+
+
+def _pieces(tensors: dict[str, Tensor], most: int) -> Iterator[tuple[str, Tensor]]:
+    for name, tensor in tensors.items():
+        if tensor.nbytes <= most:
+            yield name, tensor
+            continue
+        for number, piece in enumerate(tensor.flatten().split(most // tensor.element_size())):
+            yield _MARK.join([name, _shape(tensor), str(number)]), piece.clone()
+
+
+def _joined(pieces: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The inverse of `_pieces`."""
+    tensors = {name: piece for name, piece in pieces.items() if _MARK not in name}
+    cut: dict[tuple[str, str], dict[int, Tensor]] = {}
+    for key, piece in pieces.items():
+        if _MARK in key:
+            name, shape, number = key.split(_MARK)
+            cut.setdefault((name, shape), {})[int(number)] = piece
+    for (name, shape), parts in cut.items():
+        numbers = [int(number) for number in shape.split("x")]
+        tensors[name] = torch.cat([parts[number] for number in sorted(parts)]).reshape(numbers)
+    return tensors
+
+
+def _read(place: Path, stem: str) -> dict[str, Tensor]:
+    """What `_write` wrote; raises `ModelError` where it is missing or damaged."""
+    pieces: dict[str, Tensor] = {}
+    paths = sorted(place.glob(f"{stem}-*.safetensors"))
+    if paths and len(paths) != (count := int(paths[0].stem.rpartition("-")[2])):
+        raise ModelError(f"{place} has {len(paths)} of the {count} files of {stem}; copy the folder again, whole")
+    for path in paths or [place / f"{stem}.safetensors"]:
+        try:
+            pieces |= safetensors.torch.load(path.read_bytes())
+        except OSError as error:
+            raise ModelError(f"cannot read the checkpoint {path}: {error.strerror}") from error
+        except SafetensorError as error:
+            raise ModelError(f"{path} is damaged ({error}); train again in another folder") from error
+    return _joined(pieces)
+
+
+def _shape(tensor: Tensor | None) -> str:
+    return "missing" if tensor is None else "x".join(map(str, tensor.shape)) or "a number"

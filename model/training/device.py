@@ -1,0 +1,61 @@
+"""Where a model computes: the device, its name for reports, the precision, and batches that lie there."""
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from model.errors import ModelError
+from model.networks.parameters import TrainingParameters
+from model.tasks import TokenDataset, collate
+from rmaat.base.versions import processor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sequences on the device of the model."""
+
+    tokens: Int[Tensor, "batch token"]
+    lengths: Int[Tensor, " batch"]
+    labels: Int[Tensor, " batch"]
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is CUDA where there is one, under torchrun that of this process.
+
+    Raises
+    ------
+    ModelError
+        CUDA is asked for and missing.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ModelError("device is cuda, but torch finds no CUDA device; use device auto or cpu")
+    if name == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    torch.cuda.set_device(device)
+    return device
+
+
+def mixed_precision(precision: str, device: torch.device) -> torch.autocast:
+    """bfloat16 autocast where asked for, or on CUDA by default. float16 is not offered: the key sums overflow it."""
+    enabled = precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
+    return torch.autocast(device.type, torch.bfloat16, enabled)
+
+
+def device_name(device: torch.device) -> str:
+    """For reports: the GPU's name, or the processor's."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
+
+
+def load_batch(dataset: TokenDataset, indices: np.ndarray, device: torch.device) -> Batch:
+    """The sequences at `indices` on `device`."""
+    return Batch(*(torch.from_numpy(array).to(device) for array in collate(dataset, indices)))
+
+
+def longest_batch(dataset: TokenDataset, settings: TrainingParameters, device: torch.device) -> Batch:
+    """A batch of the longest sequences on `device`, on which a step costs most."""
+    return load_batch(dataset, np.argsort(dataset.lengths, kind="stable")[-settings.batch_size :], device)

@@ -1,0 +1,101 @@
+"""Score a trained run on its test split, beside the levels that need no model."""
+
+import datetime
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from distill.tables import read_tables
+from model.errors import ModelError
+from model.networks.classifier import SegmentClassifier, build_model
+from model.tasks import TaskData, TrivialLevel, trivial_levels
+from model.tasks.diagnostics import DiagnosticParameters, answer_distances
+from model.training.checkpoint import BEST, CHECKPOINT, load_model, load_state, newest
+from model.training.denormals import denormals_flushed
+from model.training.device import choose_device, device_name, longest_batch
+from model.training.loop import differentiation
+from model.training.measure import compare_steps
+from model.training.run_folder import Cost, Evaluation, RunConfiguration, RunFolder
+from model.training.scoring import Progress, accuracy_by_group, evaluate_split, scored_rows
+
+
+def evaluate(
+    out: Path,
+    task: TaskData,
+    device: str = "auto",
+    progress: Progress = lambda fraction, note="": None,  # noqa: ARG005
+    levels: Callable[[TaskData], Sequence[TrivialLevel]] = trivial_levels,
+) -> Evaluation:
+    """Score the best checkpoint of the run at `out` on `task`'s test split and write `evaluation.json` beside it.
+
+    `levels` gives the trivial levels of `task`, for who knows them already.
+
+    Raises
+    ------
+    ModelError
+        There is no run, no validated weights yet, weights of another architecture, or `task` is not what it learnt.
+    """
+    folder = RunFolder(out)
+    configuration = folder.read_configuration()
+    if task.sha256() != configuration.data_sha256:
+        raise ModelError(f"{out} was trained on other data than {task.origin}; evaluate it with the same data")
+    model = load_run(folder).to(choose_device(device))
+    score = evaluate_split(model, task.test, configuration.training, progress)
+    samples = len(scored_rows(len(task.test), configuration.training.most_scored))
+    evaluation = Evaluation(
+        accuracy=score.accuracy,
+        standard_error=math.sqrt(score.accuracy * (1 - score.accuracy) / samples),
+        loss=score.loss,
+        trivial_levels={level.name: level.accuracy for level in levels(task)},
+        samples=samples,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        best_step=load_state(newest(out, BEST)).step,
+        origin=task.origin,
+        accuracy_by_distance=_accuracy_by_distance(model, task, configuration),
+    )
+    folder.write_evaluation(evaluation)
+    return evaluation
+
+
+def _accuracy_by_distance(
+    model: SegmentClassifier, task: TaskData, configuration: RunConfiguration
+) -> dict[str, float]:
+    parameters = configuration.task_parameters
+    if not isinstance(parameters, DiagnosticParameters):
+        return {}
+    # In steps of the gap, which is a segment of the presets' models.
+    step = parameters.gap or parameters.length
+    groups = answer_distances(parameters, task.test) // step * step
+    found = accuracy_by_group(model, task.test, groups, configuration.training)
+    return {f"{distance} to {distance + step - 1}": accuracy for distance, accuracy in found.items()}
+
+
+def measure_cost(out: Path, task: TaskData) -> Cost:
+    """What the training of the run at `out` on `task` took, with a step measured here; writes `cost.json`.
+
+    Raises
+    ------
+    ModelError
+        There is no run or no checkpoint.
+    """
+    folder = RunFolder(out)
+    settings = folder.read_configuration().training
+    device = choose_device(settings.device)
+    model = load_run(folder).to(device)
+    if settings.compile:
+        model.compile_cell()
+    batch, way = longest_batch(task.train, settings, device), differentiation(settings)
+    with denormals_flushed():
+        step = compare_steps(model, batch, {"": way}, settings.precision, repeats=3)[""]
+    seconds = load_state(newest(out, CHECKPOINT)).seconds
+    date = datetime.date.today().isoformat()
+    cost = Cost(seconds, step.least_seconds, step.peak_bytes, device_name(device), date)
+    folder.write_cost(cost)
+    return cost
+
+
+def load_run(folder: RunFolder) -> SegmentClassifier:
+    """The model of a run with its best weights; raises `ModelError` as `evaluate`."""
+    model = build_model(folder.read_configuration().model, read_tables(folder.tables))
+    load_model(newest(folder.path, BEST), model)
+    return model

@@ -1,0 +1,57 @@
+"""What a training step costs: time, and peak memory above parameters, gradients and moments."""
+
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from torch.nn import functional
+
+from model.memory.replay import Differentiation
+from model.networks.classifier import SegmentClassifier
+from model.training.device import Batch, mixed_precision
+from model.training.peak import now, peak_memory
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """One forward and backward pass."""
+
+    seconds: float
+    """median over the repetitions"""
+    least_seconds: float
+    """of the fastest repetition, which other work on the machine disturbed least"""
+    peak_bytes: int
+    """largest sum of tensors alive at once, above what was there before"""
+
+
+def compare_steps(
+    model: SegmentClassifier,
+    batch: Batch,
+    ways: Mapping[str, Differentiation],
+    precision: str = "float32",
+    repeats: int = 5,
+) -> dict[str, StepCost]:
+    """Cost of one step of `model` on `batch` for each way, interleaved so that drift hits all alike."""
+    model.train()
+    steps = {name: partial(_step, model, batch, precision, way) for name, way in ways.items()}
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for run in steps.values():
+        run()  # gradients exist and libraries are loaded from here on
+    for _ in range(repeats):
+        for name, run in steps.items():
+            started = now(batch.tokens.device)
+            run()
+            times[name].append(now(batch.tokens.device) - started)
+    costs = {
+        name: StepCost(statistics.median(times[name]), min(times[name]), peak_memory(run, batch.tokens.device))
+        for name, run in steps.items()
+    }
+    model.zero_grad()
+    return costs
+
+
+def _step(model: SegmentClassifier, batch: Batch, precision: str, way: Differentiation) -> None:
+    with mixed_precision(precision, batch.tokens.device):
+        loss = functional.cross_entropy(model(batch.tokens, batch.lengths, way), batch.labels)
+    loss.backward()

@@ -1,0 +1,228 @@
+"""A run folder: what a training leaves behind, in formats that ordinary tools read. No torch is needed to read it.
+
+configuration.json   task, model and training parameters, versions
+tables.nc            the tables that the model was made from
+metrics.csv          a row a validation
+tensorboard/         the same for TensorBoard
+checkpoint-*/        the last state, to resume from       model.safetensors, optimizer.safetensors, state.json
+best-*/              the best state by validation         model.safetensors, state.json
+evaluation.json      accuracy on the test split beside the trivial levels
+cost.json            what the training took; where `rmaat reproduce` trained
+"""
+
+import csv
+import io
+import json
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from model.errors import ModelError
+from model.networks.parameters import ModelParameters, TrainingParameters
+from model.tasks.library import TaskParameters
+from rmaat.base.files import read_text, write_text
+from rmaat.base.records import ParameterError
+
+METRICS: tuple[str, ...] = (
+    "step", "epoch", "train_loss", "learning_rate", "gradient_norm", "validation_loss", "validation_accuracy",
+    "seconds", "skipped_steps",
+)  # fmt: skip
+WHOLE_NUMBERS = ("step", "skipped_steps")
+
+
+@dataclass(frozen=True)
+class RunConfiguration:
+    """Everything that decides a run."""
+
+    task: str
+    task_parameters: TaskParameters
+    source: str | None
+    """absolute path of the files that the data were read from, where they were not found in the data folder"""
+    data_sha256: str
+    model: ModelParameters
+    training: TrainingParameters
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def differences(self, other: "RunConfiguration") -> list[str]:
+        """Names of the settings in which two runs differ; where and by which versions they run does not count."""
+        mine, theirs = _flat(asdict(self)), _flat(asdict(other))
+        passing = ("versions", "source", "training.device", "training.parallel")
+        return [name for name in mine if mine[name] != theirs.get(name) and not name.startswith(passing)]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Accuracies are shares of the sequences that were scored."""
+
+    accuracy: float
+    standard_error: float
+    """binomial, of `accuracy`"""
+    loss: float
+    trivial_levels: dict[str, float]
+    """what the task's guesses without a model reach on the whole test split, by name"""
+    samples: int
+    """sequences of the test split that were scored"""
+    parameters: int
+    best_step: int
+    origin: str
+    accuracy_by_distance: dict[str, float] = field(default_factory=dict)
+    """of a diagnostic, by the tokens from the answer to the end of the sequence; of other tasks empty"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a training took, where and when."""
+
+    seconds: float
+    """steps and validations"""
+    step_seconds: float
+    """of one step on the longest sequences, the least of several"""
+    peak_bytes: int
+    """of that step, above parameters, gradients and moments"""
+    device: str
+    date: str
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The places of one run."""
+
+    path: Path
+
+    @property
+    def configuration(self) -> Path:
+        """What decides the run."""
+        return self.path / "configuration.json"
+
+    @property
+    def tables(self) -> Path:
+        """The tables that the model was made from."""
+        return self.path / "tables.nc"
+
+    @property
+    def metrics(self) -> Path:
+        """A row a validation."""
+        return self.path / "metrics.csv"
+
+    @property
+    def evaluation(self) -> Path:
+        """Accuracy on the test split."""
+        return self.path / "evaluation.json"
+
+    @property
+    def cost(self) -> Path:
+        """What the training took."""
+        return self.path / "cost.json"
+
+    def write_evaluation(self, evaluation: Evaluation) -> None:
+        """Write the score; raises `FileError`."""
+        write_text(self.evaluation, json.dumps(asdict(evaluation), indent=2) + "\n")
+
+    def read_evaluation(self) -> Evaluation:
+        """The score.
+
+        Raises
+        ------
+        ModelError
+            The file is damaged.
+        FileError
+            There is none.
+        """
+        hint = f"score the run again with: rmaat evaluate {self.path}"
+        values = _read_fields(self.evaluation, Evaluation, hint)
+        try:
+            for mapping in ("trivial_levels", "accuracy_by_distance"):
+                values[mapping] = {str(name): float(share) for name, share in values.get(mapping, {}).items()}
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ModelError(f"{self.evaluation} is damaged ({error}); {hint}") from error
+        return Evaluation(**values)
+
+    def write_cost(self, cost: Cost) -> None:
+        """Write what the training took; raises `FileError`."""
+        write_text(self.cost, json.dumps(asdict(cost), indent=2) + "\n")
+
+    def read_cost(self) -> Cost:
+        """What the training took; raises as `read_evaluation`."""
+        return Cost(**_read_fields(self.cost, Cost, "delete it and run rmaat reproduce again"))
+
+    def write_configuration(self, configuration: RunConfiguration) -> None:
+        """Write what decides the run; raises `FileError`."""
+        values = {**asdict(configuration), "task_parameters": configuration.task_parameters.to_dict()}
+        write_text(self.configuration, json.dumps(values, indent=2) + "\n")
+
+    def read_configuration(self) -> RunConfiguration:
+        """What decides the run.
+
+        Raises
+        ------
+        ModelError
+            The folder holds no run, or its configuration is damaged.
+        """
+        if not self.configuration.exists():
+            raise ModelError(f"{self.path} holds no run; train one with: rmaat train listops --out {self.path}")
+        try:
+            values = json.loads(read_text(self.configuration))
+            return RunConfiguration(
+                task=values["task"],
+                task_parameters=TaskParameters.from_dict(values["task_parameters"]),
+                source=_text_or_none(values["source"]),
+                data_sha256=values["data_sha256"],
+                model=ModelParameters.from_dict(values["model"]),
+                training=TrainingParameters.from_dict(values["training"]),
+                versions=values["versions"],
+            )
+        except (ValueError, KeyError, TypeError, ParameterError) as error:
+            raise ModelError(f"{self.configuration} is damaged ({error}); train again in another folder") from error
+
+    def write_metrics(self, rows: list[dict[str, Any]]) -> None:
+        """Write all rows anew; raises `FileError`."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, METRICS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(self.metrics, text.getvalue())
+
+    def read_metrics(self) -> list[dict[str, float]]:
+        """The rows of `metrics.csv`, none where no validation was reached.
+
+        Raises
+        ------
+        ModelError
+            The file is damaged.
+        """
+        if not self.metrics.exists():
+            return []
+        try:
+            rows = csv.DictReader(io.StringIO(read_text(self.metrics)))
+            if missing := set(METRICS).difference(rows.fieldnames or ()):
+                raise ValueError(f"no column {', '.join(sorted(missing))}")
+            return [{name: (int if name in WHOLE_NUMBERS else float)(row[name]) for name in METRICS} for row in rows]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ModelError(f"{self.metrics} is damaged ({error}); delete it or train again") from error
+
+
+def _read_fields(path: Path, kind: type, hint: str) -> dict[str, Any]:
+    """The values of a dataclass from a JSON file, numbers as numbers and texts as texts; defaults may be missing."""
+    plain: dict[Any, Any] = {float: float, int: int, str: str}
+    try:
+        values = json.loads(read_text(path))
+        return {
+            entry.name: plain.get(entry.type, lambda value: value)(values[entry.name])
+            for entry in fields(kind)
+            if entry.default_factory is MISSING or entry.name in values
+        }
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path} is damaged ({error!r}); {hint}") from error
+
+
+def _text_or_none(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise TypeError(f"{value!r} is no path")
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat

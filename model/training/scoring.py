@@ -1,0 +1,90 @@
+"""Loss and accuracy of a model over a split, or over the parts of one."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from model.networks.parameters import TrainingParameters
+from model.tasks import BatchPlan, TokenDataset
+from model.training.device import load_batch, mixed_precision
+from model.training.distributed import Processes
+
+
+class Progress(Protocol):
+    """Told the fraction done and a short note."""
+
+    def __call__(self, fraction: float, note: str = "") -> None:
+        """`fraction` is 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """Mean loss and accuracy over a split."""
+
+    loss: float
+    accuracy: float
+
+
+def evaluate_split(
+    model: nn.Module,
+    dataset: TokenDataset,
+    settings: TrainingParameters,
+    progress: Progress = lambda fraction, note="": None,  # noqa: ARG005
+    processes: Processes = Processes(),  # noqa: B008 (frozen)
+) -> Score:
+    """Loss and accuracy over the sequences of `dataset`, each once; `processes` share the work and get the same."""
+    loss = correct = 0.0
+    for _, logits, labels, weight in _answers(model, dataset, settings, progress, processes):
+        loss += weight * functional.cross_entropy(logits, labels, reduction="sum").item()
+        correct += weight * (logits.argmax(dim=1) == labels).sum().item()
+    loss, correct = processes.sum([loss, correct], next(model.parameters()).device)
+    count = len(scored_rows(len(dataset), settings.most_scored))
+    return Score(loss / count, correct / count)
+
+
+def accuracy_by_group(
+    model: nn.Module, dataset: TokenDataset, groups: np.ndarray, settings: TrainingParameters
+) -> dict[int, float]:
+    """Accuracy over the scored sequences of each group; `groups` holds an integer a sequence of `dataset`."""
+    found = [
+        np.stack([groups[rows], (logits.argmax(dim=1) == labels).cpu().numpy()])
+        for rows, logits, labels, _ in _answers(model, dataset, settings)
+    ]
+    group, right = np.concatenate(found, axis=1)
+    return {int(value): float(right[group == value].mean()) for value in np.unique(group)}
+
+
+def _answers(
+    model: nn.Module,
+    dataset: TokenDataset,
+    settings: TrainingParameters,
+    progress: Progress = lambda fraction, note="": None,  # noqa: ARG005
+    processes: Processes = Processes(),  # noqa: B008 (frozen)
+) -> Iterator[tuple[np.ndarray, Tensor, Tensor, float]]:
+    """Batch by batch: rows of `dataset`, their logits and labels, and what each weighs in a sum over `processes`."""
+    model.eval()
+    device = next(model.parameters()).device
+    rows = scored_rows(len(dataset), settings.most_scored)
+    plan = BatchPlan(dataset.lengths[rows], settings.batch_size)
+    for count, indices in enumerate(plan.epoch(0), start=1):
+        progress(count / plan.batch_count)
+        own, weight = processes.share(rows[indices])
+        batch = load_batch(dataset, own, device)
+        with torch.no_grad(), mixed_precision(settings.precision, device):
+            logits = model(batch.tokens, batch.lengths)
+        yield own, logits.float(), batch.labels, weight
+
+
+def scored_rows(count: int, most: int) -> np.ndarray:
+    """The rows of a split of `count` that are scored, rising: all (`most` is 0), or `most` of them, always the same.
+
+    Drawn, because rows at equal distances would meet the labels of a task that alternates.
+    """
+    if most == 0 or most >= count:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(0).permutation(count)[:most])

@@ -1,0 +1,1 @@
+"""Utilities that every package uses; this package imports none of the others."""

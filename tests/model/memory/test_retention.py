@@ -1,0 +1,33 @@
+"""The model's retention factors are those of the tables, for every variant and every number of segments."""
+
+import pytest
+import torch
+
+from distill.schema import VARIANTS
+from distill.tables import TableError
+from model.memory.retention import build_retention
+
+LONGEST = 6
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_factors_of_a_batch_are_those_of_each_length(tables, variant):
+    retention = build_retention(tables, LONGEST, variant)
+    counts = torch.tensor([1, 4, LONGEST, 4])
+    found = retention(LONGEST, counts)
+    assert found.shape == (LONGEST, 4)
+    for sample, count in enumerate(counts.tolist()):
+        expected = torch.from_numpy(tables.retention(count, variant)).float()
+        torch.testing.assert_close(found[:count, sample], expected, rtol=1e-6, atol=0)
+
+
+def test_factors_travel_with_the_weights_and_are_not_learned(tables):
+    for variant in ("increment", "horizon"):
+        retention = build_retention(tables, LONGEST, variant)
+        assert retention.state_dict()
+        assert not list(retention.parameters())
+
+
+def test_a_variant_that_is_not_there_is_named(tables):
+    with pytest.raises(TableError, match="sudden"):
+        build_retention(tables, LONGEST, "sudden")

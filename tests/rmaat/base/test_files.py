@@ -1,0 +1,267 @@
+"""Files appear whole or not at all, whatever stops the writing."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rmaat.base.files import FileError, atomic_file, atomic_folder, read_text, refuse_existing, write_bytes, write_text
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+class Stop(Exception):
+    """What a block may raise."""
+
+
+@pytest.fixture
+def earlier(tmp_path) -> Path:
+    path = tmp_path / "file"
+    path.write_text("earlier")
+    return path
+
+
+@pytest.fixture
+def earlier_folder(tmp_path) -> Path:
+    path = tmp_path / "folder"
+    path.mkdir()
+    (path / "old").write_text("earlier")
+    return path
+
+
+# One file.
+
+
+@pytest.mark.parametrize("content", ["", "one line\n", "Größe τ_p^l\n" * 10_000])
+def test_text_comes_back_as_it_was_written(tmp_path, content):
+    write_text(tmp_path / "file", content)
+    assert read_text(tmp_path / "file") == content
+    assert names(tmp_path) == ["file"]
+
+
+def test_folders_on_the_way_are_made(tmp_path):
+    write_bytes(tmp_path / "a" / "b" / "file", b"\x00\xff")
+    assert (tmp_path / "a" / "b" / "file").read_bytes() == b"\x00\xff"
+
+
+def test_the_path_keeps_its_earlier_content_until_the_block_ends(earlier):
+    with atomic_file(earlier) as temporary:
+        temporary.write_text("new")
+        assert earlier.read_text() == "earlier"
+    assert earlier.read_text() == "new"
+
+
+@pytest.mark.parametrize("error", [Stop, KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_an_exception_in_the_block_leaves_the_earlier_file_and_nothing_else(earlier, error):
+    def interrupted():
+        with atomic_file(earlier) as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        interrupted()
+    assert earlier.read_text() == "earlier"
+    assert names(earlier.parent) == ["file"]
+
+
+def test_an_interrupt_from_the_keyboard_leaves_the_earlier_file_and_nothing_else(earlier):
+    program = f"""
+import signal, sys, time
+from pathlib import Path
+from rmaat.base.files import atomic_file
+signal.signal(signal.SIGINT, signal.default_int_handler)
+with atomic_file(Path({str(earlier)!r})) as temporary:
+    temporary.write_text("half")
+    print("writing", flush=True)
+    time.sleep(30)
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"writing\n"
+        assert len(names(earlier.parent)) == 2
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert b"KeyboardInterrupt" in errors
+    assert earlier.read_text() == "earlier"
+    assert names(earlier.parent) == ["file"]
+
+
+def test_a_file_that_outgrows_the_disk_is_an_error_and_leaves_the_earlier_one(earlier):
+    # A limit on the size of files is a full disk that a test may have.
+    program = f"""
+import resource, signal
+from pathlib import Path
+from rmaat.base.files import FileError, write_bytes
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+write_bytes(Path({str(earlier.parent / "fits")!r}), bytes(10_000))
+try:
+    write_bytes(Path({str(earlier)!r}), bytes(10_001))
+except FileError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f"cannot write {earlier}: File too large; nothing was written"
+    assert earlier.read_text() == "earlier"
+    assert names(earlier.parent) == ["file", "fits"]
+
+
+def test_writers_of_one_path_do_not_meet_and_the_last_to_end_wins(earlier):
+    with atomic_file(earlier) as outer:
+        outer.write_text("outer")
+        with atomic_file(earlier) as inner:
+            assert inner != outer
+            inner.write_text("inner")
+        assert earlier.read_text() == "inner"
+        assert outer.read_text() == "outer"
+    assert earlier.read_text() == "outer"
+    assert names(earlier.parent) == ["file"]
+
+
+def test_a_block_that_writes_nothing_is_an_error(earlier):
+    with pytest.raises(FileError, match=r"cannot write .*file: No such file"), atomic_file(earlier):
+        pass
+    assert earlier.read_text() == "earlier"
+
+
+@pytest.mark.parametrize("manager", [atomic_file, atomic_folder])
+def test_an_error_of_our_own_in_the_block_passes_as_it_is(tmp_path, manager):
+    def failing():
+        with manager(tmp_path / "path"):
+            raise FileError("cannot read another file")
+
+    with pytest.raises(FileError, match=r"^cannot read another file$"):
+        failing()
+
+
+# Paths at which nothing can be written.
+
+
+@pytest.mark.parametrize("manager", [atomic_file, atomic_folder])
+def test_a_path_below_a_file_is_refused_in_words(earlier, manager):
+    for below in (earlier / "x", earlier / "x" / "y"):
+        with pytest.raises(FileError, match=f"cannot write {below}: .*; nothing was written"), manager(below):
+            pytest.fail("the block must not run")
+    assert earlier.read_text() == "earlier"
+
+
+@pytest.mark.parametrize("manager", [atomic_file, atomic_folder])
+def test_a_name_that_is_too_long_is_refused_in_words(tmp_path, manager):
+    def write():
+        with manager(tmp_path / ("x" * 300)) as temporary:
+            temporary.write_text("new")
+
+    with pytest.raises(FileError, match="File name too long; nothing was written"):
+        write()
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("place", [".", "folder"])
+def test_a_file_does_not_replace_a_folder(earlier_folder, monkeypatch, place):
+    monkeypatch.chdir(earlier_folder.parent)
+    with pytest.raises(FileError, match="cannot write "):
+        write_text(Path(place), "new")
+    assert names(earlier_folder.parent) == ["folder"]
+    assert names(earlier_folder) == ["old"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_rights_is_refused_in_words(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(FileError, match="Permission denied"):
+        write_text(tmp_path / "file", "new")
+
+
+# Folders.
+
+
+def test_a_folder_appears_whole_when_the_block_ends(tmp_path):
+    with atomic_folder(tmp_path / "folder") as temporary:
+        (temporary / "sub").mkdir()
+        (temporary / "sub" / "new").write_text("new")
+        assert not (tmp_path / "folder").exists()
+    assert (tmp_path / "folder" / "sub" / "new").read_text() == "new"
+    assert names(tmp_path) == ["folder"]
+
+
+def test_a_folder_does_not_replace_another(earlier_folder):
+    def replace_folder():
+        with atomic_folder(earlier_folder) as temporary:
+            (temporary / "new").write_text("new")
+
+    with pytest.raises(FileError, match="Directory not empty; nothing was written"):
+        replace_folder()
+    assert names(earlier_folder) == ["old"]
+    assert names(earlier_folder.parent) == ["folder"]
+
+
+def test_a_folder_is_made_with_the_folders_above_it(tmp_path):
+    with atomic_folder(tmp_path / "a" / "b") as temporary:
+        (temporary / "file").write_text("new")
+    assert names(tmp_path / "a") == ["b"]
+
+
+@pytest.mark.parametrize("error", [Stop, KeyboardInterrupt])
+def test_an_exception_in_the_block_leaves_the_earlier_folder_and_nothing_else(earlier_folder, error):
+    def interrupted():
+        with atomic_folder(earlier_folder) as temporary:
+            (temporary / "half").write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        interrupted()
+    assert names(earlier_folder) == ["old"]
+    assert names(earlier_folder.parent) == ["folder"]
+
+
+def test_an_error_of_the_system_in_the_block_leaves_the_earlier_folder(earlier_folder):
+    def failing():
+        with atomic_folder(earlier_folder) as temporary:
+            raise OSError(28, "No space left on device", str(temporary))
+
+    with pytest.raises(FileError, match=f"cannot write {earlier_folder}: No space left on device; nothing was written"):
+        failing()
+    assert names(earlier_folder) == ["old"]
+    assert names(earlier_folder.parent) == ["folder"]
+
+
+def test_a_folder_does_not_replace_a_file(earlier):
+    def write():
+        with atomic_folder(earlier) as temporary:
+            (temporary / "new").write_text("new")
+
+    with pytest.raises(FileError, match="Not a directory; nothing was written"):
+        write()
+    assert earlier.read_text() == "earlier"
+    assert names(earlier.parent) == ["file"]
+
+
+# Reading, and refusing early.
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (Path.absolute, "No such file or directory"),
+        (Path.mkdir, "Is a directory"),
+        (lambda path: path.write_bytes(b"caf\xe9"), "can't decode byte 0xe9"),
+    ],
+)
+def test_what_cannot_be_read_is_named_with_the_reason(tmp_path, make, reason):
+    path = tmp_path / "file"
+    make(path)
+    with pytest.raises(FileError, match=f"cannot read {path}: .*{reason}"):
+        read_text(path)
+
+
+def test_an_existing_path_is_refused_with_the_remedy_and_a_free_one_is_not(earlier):
+    refuse_existing(earlier.parent / "free", "choose another")
+    refuse_existing(earlier / "below a file", "choose another")
+    refuse_existing(earlier.parent / ("x" * 300), "choose another")
+    for path in (earlier, earlier.parent):
+        with pytest.raises(FileError, match=f"{path} exists already; choose another"):
+            refuse_existing(path, "choose another")
