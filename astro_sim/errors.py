@@ -5,9 +5,3 @@ from rmaat.base.errors import RmaatError
 
 class SimulationError(RmaatError):
     """A simulation that failed, an engine that is not there, or a traces file that cannot be used."""
-
-
-class Interrupted(SimulationError):
-    """The user stopped a run that can go on from a checkpoint."""
-
-    exit_status = 130

@@ -40,6 +40,7 @@ from benchmarks.outside import OutsideRun, beside_brian2, beside_nest
 from benchmarks.report import RESULTS, write_report
 from benchmarks.timing import seconds_of
 from rmaat.base.arrays import Array
+from rmaat.base.progress import ignore_progress
 from rmaat.base.text import table
 from rmaat.base.versions import processor
 
@@ -169,7 +170,7 @@ def _first_cycle(parameters: SimulationParameters) -> tuple[int, Solution]:
     """How often a cycle applies the coupling, and its solution."""
     _, job = prepare(parameters)
     coupling = Counted(job.coupling)
-    solution = integrate(dataclasses.replace(job, coupling=coupling), "scipy", lambda _: None)
+    solution = integrate(dataclasses.replace(job, coupling=coupling), "scipy", ignore_progress)
     return coupling.applications, solution
 
 

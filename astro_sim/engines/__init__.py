@@ -8,9 +8,10 @@ import numpy as np
 from astro_sim.durations import exact
 from astro_sim.engines import scipy_engine
 from astro_sim.engines.brian2 import engine as brian2_engine
-from astro_sim.engines.job import Job, Progress, Solution
+from astro_sim.engines.job import Job, Solution
 from astro_sim.errors import SimulationError
 from rmaat.base.errors import UsageError
+from rmaat.base.progress import Progress
 from rmaat.base.records import ParameterError, unknown_name
 
 ENGINES: Mapping[str, Callable[[Job, Progress], Solution]] = {

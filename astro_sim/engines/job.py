@@ -1,6 +1,6 @@
 """What an engine is given and what it gives back."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,6 @@ from astro_sim.protocol import Interval
 from rmaat.base.arrays import Array
 from rmaat.base.records import Record
 
-Progress = Callable[[float], None]
 """Told the fraction done, in [0, 1]."""
 
 

@@ -15,12 +15,13 @@ import numpy as np
 from scipy.integrate import DOP853, LSODA
 
 from astro_sim.durations import multiples
-from astro_sim.engines.job import Job, Progress, Solution
+from astro_sim.engines.job import Job, Solution
 from astro_sim.equations.right_hand_side import RightHandSide
 from astro_sim.errors import SimulationError
 from astro_sim.parameters import SolverParameters
 from astro_sim.protocol import Interval
 from rmaat.base.arrays import Array
+from rmaat.base.progress import Progress
 
 METHODS: Mapping[str, tuple[Callable[..., Any], Mapping[str, Any]]] = {
     "lsoda": (LSODA, {"lband": 0, "uband": 0}),

@@ -3,7 +3,7 @@
 import xarray as xr
 
 from astro_sim.engines import integrate
-from astro_sim.engines.job import Job, Progress
+from astro_sim.engines.job import Job
 from astro_sim.equations.influence import measure_influence
 from astro_sim.equations.model import Model
 from astro_sim.equations.stability import check_increments, check_stability
@@ -12,6 +12,7 @@ from astro_sim.network.geometry import Geometry, build_geometry
 from astro_sim.parameters import SimulationParameters
 from astro_sim.protocol import build_intervals
 from astro_sim.runs.traces import build_traces
+from rmaat.base.progress import Progress, ignore_progress
 
 
 def simulate(
@@ -19,7 +20,7 @@ def simulate(
     engine: str = "scipy",
     *,
     model: Model | None = None,
-    progress: Progress | None = None,
+    progress: Progress = ignore_progress,
 ) -> xr.Dataset:
     """Run a model and return its traces, as `astro_sim.runs.traces` describes them.
 
@@ -49,7 +50,7 @@ def simulate(
     """
     parameters = parameters or SimulationParameters()
     geometry, job = prepare(parameters, model)
-    solution = integrate(job, engine, progress or (lambda _: None))
+    solution = integrate(job, engine, progress)
     sources = sources_to_store(geometry.shape)
     influence = measure_influence(job.model, parameters.model, job.coupling, sources)
     traces = build_traces(parameters, engine, geometry, job, solution, sources, influence)

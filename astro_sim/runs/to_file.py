@@ -20,19 +20,21 @@ from typing import Any
 import netCDF4
 import numpy as np
 
-from astro_sim.engines.job import Job, Progress, Solution
+from astro_sim.engines.job import Job, Solution
 from astro_sim.engines.scipy_engine import Edge, advance, right_hand_side, settings, start, stored_times
 from astro_sim.equations.influence import measure_influence
 from astro_sim.equations.model import Model
 from astro_sim.equations.stability import check_increments
-from astro_sim.errors import Interrupted, SimulationError
+from astro_sim.errors import SimulationError
 from astro_sim.network.coupling import sources_to_store
 from astro_sim.network.geometry import Geometry
 from astro_sim.parameters import SimulationParameters
 from astro_sim.runs.simulate import prepare
 from astro_sim.runs.traces import build_traces, describe_state, open_traces, refused_writes
 from rmaat.base.arrays import Array
+from rmaat.base.errors import Interrupted
 from rmaat.base.files import FileError, discard, finish, unfinished, unfinished_folder, write_bytes
+from rmaat.base.progress import Progress, ignore_progress
 from rmaat.base.versions import versions
 
 TRACES, CHECKPOINT = "traces.nc", "checkpoint.npz"
@@ -45,7 +47,7 @@ def simulate_to_file(
     path: Path,
     *,
     model: Model | None = None,
-    progress: Progress | None = None,
+    progress: Progress = ignore_progress,
 ) -> None:
     """Run a model with SciPy and write its traces to `path`, whole or not at all, in memory that no run length raises.
 
@@ -80,7 +82,7 @@ def simulate_to_file(
         if not has_checkpoint(path):
             _check_space(run)
             _create(run, geometry)
-        _solve(run, progress or (lambda _: None))
+        _solve(run, progress)
         with open_traces(run.traces) as traces:
             check_increments(traces)
         finish(run.traces, path)

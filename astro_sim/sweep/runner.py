@@ -22,6 +22,7 @@ from astro_sim.sweep.design import Design
 from astro_sim.sweep.workers import InProcess, Workers
 from rmaat.base.errors import RmaatError
 from rmaat.base.files import read_text, write_bytes, write_text
+from rmaat.base.progress import Progress, ignore_progress
 from rmaat.base.records import Record
 from rmaat.base.versions import versions
 
@@ -72,7 +73,7 @@ def run_sweep(
     workers: Workers = InProcess(),  # noqa: B008 (frozen)
     *,
     batch_size: int = 1,
-    progress: Callable[[float], None] | None = None,
+    progress: Progress = ignore_progress,
 ) -> xr.Dataset:
     """Measure all points of `design` around `base`.
 
@@ -105,7 +106,7 @@ def run_sweep(
     FileError
         A file cannot be written.
     """
-    rows, progress = design.rows(base), progress or (lambda _: None)
+    rows, progress = design.rows(base), progress
     batches = _batches(rows, batch_size)
     _claim(folder, base, rows, measure, batch_size)
     paths = [folder / f"batch-{number:05d}.npz" for number in range(len(batches))]

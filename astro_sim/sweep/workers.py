@@ -2,16 +2,14 @@
 
 import importlib
 import logging
-import signal
-import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from astro_sim.errors import SimulationError
 from rmaat.base.errors import UsageError
+from rmaat.base.signals import interrupts_ignored
 
 Results = Generator[tuple[int, Any], None, None]
 """Numbers of the items, from 0, and what the function made of them, in the order in which they are done."""
@@ -50,7 +48,7 @@ class LocalProcesses(Workers):
     def apply(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Results:
         """As `Workers.apply`. A script that calls it must do so under `if __name__ == "__main__"`."""
         distributed = _distributed()
-        with _interrupts_left_to_us():
+        with interrupts_ignored():
             cluster = distributed.LocalCluster(
                 n_workers=min(self.count, len(items)),
                 threads_per_worker=1,
@@ -92,19 +90,6 @@ class Cluster(Workers):
             ) from error
         with client:
             yield from _apply(client, function, items)
-
-
-@contextmanager
-def _interrupts_left_to_us() -> Iterator[None]:
-    """Processes started here ignore Ctrl-C, which a terminal sends to all: we end them, and they need not complain."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _distributed() -> Any:

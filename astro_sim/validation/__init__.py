@@ -6,10 +6,11 @@
 A check is a value: add one to the `CHECKS` of a file here, and it stands in the table.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from astro_sim.validation import calcium, plasticity, rate_model, release, spiking, waves
 from astro_sim.validation.check import HEADER, Check, Outcome
+from rmaat.base.progress import Progress
 
 CHECKS = (
     *calcium.CHECKS,
@@ -29,7 +30,7 @@ def checks_with(packages: Sequence[str]) -> list[Check]:
     return [check for check in CHECKS if not check.needs or check.needs in packages]
 
 
-def validate(progress: Callable[[float], None], checks: Sequence[Check] = CHECKS) -> list[Outcome]:
+def validate(progress: Progress, checks: Sequence[Check] = CHECKS) -> list[Outcome]:
     """Measure every one of `checks`; `progress` is told the fraction done."""
     outcomes = []
     for count, check in enumerate(checks, start=1):

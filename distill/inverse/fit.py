@@ -22,13 +22,13 @@ from scipy.linalg import qr
 from scipy.optimize import least_squares
 
 from astro_sim.durations import exact
-from astro_sim.engines.job import Progress
 from astro_sim.engines.tangents import measure_sensitivities, smooth_parameters
 from astro_sim.errors import SimulationError
 from astro_sim.parameters import SimulationParameters
 from astro_sim.text_tables import Row, read_csv
 from rmaat.base.arrays import Array
 from rmaat.base.errors import RmaatError, UsageError
+from rmaat.base.progress import Progress, ignore_progress
 from rmaat.base.records import ParameterError, unknown_name
 
 MOST_RUNS = 100
@@ -128,7 +128,9 @@ def read_data(path: Path, parameters: SimulationParameters) -> Data:
     return Data(times, values, errors, value == "retention", path.name)
 
 
-def fit(data: Data, parameters: SimulationParameters, names: Sequence[str], progress: Progress | None = None) -> Fit:
+def fit(
+    data: Data, parameters: SimulationParameters, names: Sequence[str], progress: Progress = ignore_progress
+) -> Fit:
     """Vary the parameters `names` until the rate model comes nearest to `data`; they start from their own values.
 
     Raises
@@ -144,7 +146,6 @@ def fit(data: Data, parameters: SimulationParameters, names: Sequence[str], prog
         The data do not determine all the parameters, with the directions that are free; or one ends at a bound.
     """
     _check_names(data, parameters, names)
-    progress = progress or (lambda _: None)
     problem = _Problem(data, parameters, names, progress)
     # Here a start that cannot be simulated says why; in the search such a point is only a step that was too long.
     problem.simulate(problem.start)

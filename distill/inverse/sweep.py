@@ -6,7 +6,7 @@ where one cannot be had it is NaN, with the reason, and the others stay.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from distill.parameters import DistillParameters
 from distill.readings import pairs
 from rmaat.base.errors import UsageError
 from rmaat.base.files import atomic_file
+from rmaat.base.progress import Progress, ignore_progress
 from rmaat.base.records import Record
 from rmaat.base.versions import versions
 
@@ -139,7 +140,7 @@ def sweep(
     measure: RateModelMeasure | SpikingModelMeasure,
     folder: Path,
     workers: Workers = InProcess(),  # noqa: B008 (frozen)
-    progress: Callable[[float], None] | None = None,
+    progress: Progress = ignore_progress,
 ) -> xr.Dataset:
     """Retention, coupling and exponent at all points of `design` around `base`, as `astro_sim.sweep.run_sweep`.
 

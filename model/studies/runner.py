@@ -3,12 +3,11 @@
 import json
 import multiprocessing
 import os
-import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from ctypes import c_bool
 from dataclasses import dataclass
 from functools import partial
@@ -20,16 +19,17 @@ from typing import ClassVar, TypeAlias
 import torch
 
 from distill.tables import default_tables
-from model.errors import Interrupted, ModelError, OutOfTime
+from model.errors import ModelError
 from model.studies.study import Run
 from model.tasks import TaskData, TaskError, TrivialLevel, trivial_levels
 from model.tasks.library import load_task
 from model.training.evaluation import evaluate, measure_cost
 from model.training.loop import train
 from model.training.run_folder import RunFolder
-from model.training.scoring import Progress
-from rmaat.base.errors import RmaatError, UsageError
+from rmaat.base.errors import Interrupted, OutOfTime, RmaatError, UsageError
 from rmaat.base.files import read_text, write_text
+from rmaat.base.progress import Progress, part_of
+from rmaat.base.signals import ignore_stop_signals, termination_as_interrupt
 
 Reports: TypeAlias = "Queue[tuple[str, float]]"
 """Names of runs and the share of each that is done."""
@@ -50,9 +50,7 @@ def without_data(runs: Sequence[Run], data: Path, progress: Progress) -> dict[st
     for count, (task, of_task) in enumerate(by_task.items()):
         parameters = of_task[0].preset.task_parameters
         try:
-            found = load_task(
-                parameters, None, data, lambda share, count=count: progress((count + share) / len(by_task))
-            )
+            found = load_task(parameters, None, data, part_of(progress, count, len(by_task)))
         except (TaskError, UsageError) as error:
             missing[task] = str(error)
             continue
@@ -88,7 +86,7 @@ def carry_out(runs: Sequence[Run], data: Path, workers: int, deadline: float, pr
     threads, channel = max(1, _cores() // workers), _Channel(context.RawValue(c_bool, False), context.Queue())
     with ProcessPoolExecutor(workers, context, _prepare_worker, (threads, channel)) as pool:
         try:
-            with _terminated_as_interrupted():
+            with termination_as_interrupt():
                 futures = {pool.submit(_complete, run, data, deadline): run for run in due}
                 _watch(futures, channel.reports, len(runs), progress)
         except KeyboardInterrupt:
@@ -144,22 +142,11 @@ class _Channel:
 
 def _prepare_worker(threads: int, channel: _Channel) -> None:
     torch.set_num_threads(threads)
-    # Ctrl-C and `timeout` reach every process of a group: the first one tells the others to end their step.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    # Ctrl-C and `timeout` reach every process of a group; the parent tells the workers to end their step.
+    ignore_stop_signals()
     # A worker that ends does not wait until its reports are read.
     channel.reports.cancel_join_thread()
     _Channel.here = channel
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """Inside, a request to terminate is a Ctrl-C, so that no worker is left behind."""
-    earlier = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, earlier)
 
 
 def _reported(reports: Reports) -> dict[str, float]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from model.tasks.data.dataset import SPLITS, TaskData, TokenDataset
 from model.tasks.data.settings import TaskParameters
+from rmaat.base.progress import Progress, ignore_progress
 from rmaat.base.records import ParameterError, parameter
 
 _QUESTION, _MARK, _NOISE = 1, 2, 3
@@ -109,14 +110,13 @@ class NeedleParameters(DiagnosticParameters):
         return 1
 
 
-def generate(parameters: DiagnosticParameters, progress: Callable[[float], None] | None = None) -> TaskData:
+def generate(parameters: DiagnosticParameters, progress: Progress = ignore_progress) -> TaskData:
     """The task that `parameters` describe; every split has a seed of its own, so that its size changes no other."""
     splits = {}
     for number, split in enumerate(SPLITS):
         random = np.random.default_rng((parameters.data_seed, number))
         splits[split] = _draw(parameters, getattr(parameters, f"{split}_size"), random)
-        if progress is not None:
-            progress((number + 1) / len(SPLITS))
+        progress((number + 1) / len(SPLITS))
     settings = ", ".join(f"{name} {value}" for name, value in parameters.to_dict().items() if name != "kind")
     return TaskData(
         parameters.kind.capitalize(),

@@ -8,7 +8,6 @@ import io
 import lzma
 import pickle
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,6 +21,7 @@ from model.tasks.data.extras import require
 from model.tasks.data.settings import TaskParameters
 from model.tasks.data.sources import read_file, read_members
 from model.tasks.text import held_out_rows
+from rmaat.base.progress import Progress, ignore_progress
 from rmaat.base.records import Source, parameter
 
 CLASSES = 10
@@ -53,7 +53,7 @@ Split = tuple[np.ndarray, np.ndarray]
 """Grey pictures, uint8 of shape (picture, row, column), and their labels."""
 
 
-def read(parameters: ImageParameters, source: Path, progress: Callable[[float], None] | None = None) -> TaskData:
+def read(parameters: ImageParameters, source: Path, progress: Progress = ignore_progress) -> TaskData:
     """The task from `source`, which `SOURCES` describes.
 
     Raises
@@ -83,7 +83,7 @@ def grey(colours: np.ndarray) -> np.ndarray:
     return ((red + green + blue) * np.float32(255.5)).astype(np.uint8)
 
 
-def _read_splits(source: Path, progress: Callable[[float], None] | None) -> dict[str, Split]:
+def _read_splits(source: Path, progress: Progress) -> dict[str, Split]:
     if hub.is_hub(source):
         return {split: _from_files(rows, split, source) for split, rows in hub.read_images(source, progress).items()}
     if (source / "train_images.xz").exists():
@@ -128,7 +128,7 @@ def _summed(path: Path) -> np.ndarray:
     return differences.cumsum(1, dtype=np.uint8).cumsum(2, dtype=np.uint8)
 
 
-def _read_batches(source: Path, progress: Callable[[float], None] | None) -> dict[str, Split]:
+def _read_batches(source: Path, progress: Progress) -> dict[str, Split]:
     members = read_members(source, lambda name: _MEMBER.match(name) is not None, progress)
     batches = {name.rsplit("/", 1)[-1]: read_batch(content, name) for name, content in members.items()}
     training = [batches[name] for name in sorted(batches) if name != "test_batch"]

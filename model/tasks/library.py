@@ -13,8 +13,7 @@ from model.tasks.data.settings import TaskParameters
 from model.tasks.data.store import MANIFEST, read_manifest, read_task, write_task
 from model.tasks.pathfinder import task as pathfinder
 from rmaat.base.files import FileError, refuse_existing
-
-Progress = Callable[[float], None]
+from rmaat.base.progress import Progress, ignore_progress
 
 
 @dataclass(frozen=True)
@@ -26,9 +25,9 @@ class Task:
     """the defaults; their kind is the task's name"""
     version: int
     """counted up whenever equal settings give other data"""
-    generate: Callable[[Any, Progress | None], TaskData] | None = None
+    generate: Callable[[Any, Progress], TaskData] | None = None
     """makes the data from the settings; None where they cannot be made"""
-    read: Callable[[Any, Path, Progress | None], TaskData] | None = None
+    read: Callable[[Any, Path, Progress], TaskData] | None = None
     """reads the data from a user's files; None where there are none"""
     sources: str = ""
     """what files are read and where to get them"""
@@ -70,7 +69,7 @@ TASKS: dict[str, Task] = {
 
 
 def load_task(
-    parameters: TaskParameters, source: Path | None, data_folder: Path, progress: Progress | None = None
+    parameters: TaskParameters, source: Path | None, data_folder: Path, progress: Progress = ignore_progress
 ) -> TaskData:
     """The data that `parameters` describe.
 
@@ -110,7 +109,7 @@ def load_task(
 
 
 def prepare_task(
-    parameters: TaskParameters, source: Path | None, data_folder: Path, progress: Progress | None = None
+    parameters: TaskParameters, source: Path | None, data_folder: Path, progress: Progress = ignore_progress
 ) -> Path:
     """Read a task from the files at `source`, or generate it where that is None, into a folder in `data_folder`.
 
@@ -161,7 +160,7 @@ def _check_settings(folder: Path, parameters: TaskParameters) -> None:
         raise TaskError(f"{folder} was prepared with {'; '.join(other)}; give the same settings, or prepare it anew")
 
 
-def _read_files(task: Task, parameters: TaskParameters, source: Path, progress: Progress | None) -> TaskData:
+def _read_files(task: Task, parameters: TaskParameters, source: Path, progress: Progress) -> TaskData:
     if task.read is None:
         raise TaskError(f"{task.name} is generated and reads no files; leave --source out")
     return task.read(parameters, source, progress)

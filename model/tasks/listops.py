@@ -24,6 +24,7 @@ import numpy as np
 
 from model.tasks.data.dataset import PADDING, TaskData, TaskError, TokenDataset
 from model.tasks.data.settings import TaskParameters
+from rmaat.base.progress import Progress, ignore_progress
 from rmaat.base.records import ParameterError, Source, parameter
 
 CLASSES = 10
@@ -109,7 +110,7 @@ OFFICIAL = ListOpsParameters()
 SHORT = ListOpsParameters(shortest_length=20, longest_length=200, train_size=40_000, test_size=4_000)
 
 
-def generate(parameters: ListOpsParameters, progress: Callable[[float], None] | None = None) -> TaskData:
+def generate(parameters: ListOpsParameters, progress: Progress = ignore_progress) -> TaskData:
     """The task that `parameters` describe; `progress` is told the fraction done.
 
     Sample i depends on the seed and the grammar alone. The first samples are the test split, the next the validation
@@ -122,8 +123,7 @@ def generate(parameters: ListOpsParameters, progress: Callable[[float], None] | 
     """
     sizes = {"test": parameters.test_size, "validation": parameters.validation_size, "train": parameters.train_size}
     stream, splits = samples(parameters), {}
-    if progress is not None:
-        stream = _counted(stream, sum(sizes.values()), progress)
+    stream = _counted(stream, sum(sizes.values()), progress)
     for split, size in sizes.items():
         splits[split] = _dataset([(sequence, evaluate(sequence)) for sequence in islice(stream, size)], parameters)
     settings = ", ".join(f"{name} {value}" for name, value in parameters.to_dict().items() if name != "kind")
@@ -166,7 +166,7 @@ def samples(parameters: ListOpsParameters) -> Iterator[bytes]:
     )
 
 
-def _counted(stream: Iterator[bytes], total: int, progress: Callable[[float], None]) -> Iterator[bytes]:
+def _counted(stream: Iterator[bytes], total: int, progress: Progress) -> Iterator[bytes]:
     """`stream`, with `progress` told at each per cent of `total`."""
     for done, sequence in enumerate(stream, start=1):
         if done * 100 // total > (done - 1) * 100 // total:
@@ -304,9 +304,7 @@ def from_text(text: str) -> bytes:
         raise TaskError(f"unknown symbol {error.args[0]!r}; known are {known}") from None
 
 
-def read_official(
-    parameters: ListOpsParameters, folder: Path, progress: Callable[[float], None] | None = None
-) -> TaskData:
+def read_official(parameters: ListOpsParameters, folder: Path, progress: Progress = ignore_progress) -> TaskData:
     """The task from LRA's `basic_train.tsv`, `basic_val.tsv` and `basic_test.tsv` in `folder`.
 
     Every expression is evaluated and must have the label that the file gives it. Of `parameters`, `brackets` counts.
@@ -319,8 +317,7 @@ def read_official(
     splits = {}
     for done, (split, name) in enumerate(OFFICIAL_FILES.items()):
         splits[split] = _read_split(folder / name, parameters)
-        if progress is not None:
-            progress((done + 1) / len(OFFICIAL_FILES))
+        progress((done + 1) / len(OFFICIAL_FILES))
     return _task(f"official files, brackets {parameters.brackets}", splits, parameters)
 
 

@@ -4,7 +4,7 @@ Sources: Radev et al., The ACL Anthology Network corpus (2013), as Tay et al., L
 it. The stand-in (are these two reviews of one film?) has the same shape but is another task, and ours.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -16,6 +16,7 @@ from model.tasks.data.encoding import PAIR_SYMBOLS, SEPARATOR, from_bytes, join_
 from model.tasks.data.settings import TaskParameters
 from model.tasks.data.sources import read_file
 from model.tasks.text import Review, read_reviews
+from rmaat.base.progress import Progress, ignore_progress
 from rmaat.base.records import Source, parameter
 
 CLASSES = 2
@@ -56,9 +57,7 @@ class SameFilmParameters(TaskParameters):
     data_seed: int = parameter(0, "seed of the pairs", low=0, high=2**63 - 1)
 
 
-def read_retrieval(
-    parameters: RetrievalParameters, folder: Path, progress: Callable[[float], None] | None = None
-) -> TaskData:
+def read_retrieval(parameters: RetrievalParameters, folder: Path, progress: Progress = ignore_progress) -> TaskData:
     """The task from LRA's `new_aan_pairs.train.tsv`, `.eval.tsv` and `.test.tsv` in `folder`.
 
     Raises
@@ -69,14 +68,11 @@ def read_retrieval(
     splits = {}
     for done, (split, name) in enumerate(OFFICIAL_FILES.items(), start=1):
         splits[split] = _read_pairs(folder / name, parameters.longest_document)
-        if progress is not None:
-            progress(done / len(OFFICIAL_FILES))
+        progress(done / len(OFFICIAL_FILES))
     return _task("Retrieval", "official files", splits)
 
 
-def read_same_film(
-    parameters: SameFilmParameters, folder: Path, progress: Callable[[float], None] | None = None
-) -> TaskData:
+def read_same_film(parameters: SameFilmParameters, folder: Path, progress: Progress = ignore_progress) -> TaskData:
     """The stand-in from the reviews and films in `folder`.
 
     Half of the pairs are reviews of one film. The others get a second review of another film that has the sentiment and

@@ -6,7 +6,6 @@ Source: Maas et al., Learning Word Vectors for Sentiment Analysis (ACL 2011), as
 
 import lzma
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -18,6 +17,7 @@ from model.tasks.data.dataset import TaskData, TaskError, TokenDataset
 from model.tasks.data.encoding import BYTE_SYMBOLS, from_bytes
 from model.tasks.data.settings import TaskParameters
 from model.tasks.data.sources import read_file, read_members
+from rmaat.base.progress import Progress, ignore_progress
 from rmaat.base.records import Source, parameter
 
 CLASSES = 2
@@ -52,7 +52,7 @@ class Review:
     label: int
 
 
-def read(parameters: TextParameters, source: Path, progress: Callable[[float], None] | None = None) -> TaskData:
+def read(parameters: TextParameters, source: Path, progress: Progress = ignore_progress) -> TaskData:
     """The task from `source`, which `SOURCES` describes.
 
     Raises
@@ -72,7 +72,7 @@ def read(parameters: TextParameters, source: Path, progress: Callable[[float], N
     return TaskData("Text", origin, BYTE_SYMBOLS, CLASSES, **splits, separator=None, levels=LEVELS)
 
 
-def read_reviews(source: Path, progress: Callable[[float], None] | None = None) -> dict[str, list[Review]]:
+def read_reviews(source: Path, progress: Progress = ignore_progress) -> dict[str, list[Review]]:
     """All reviews of both splits in a fixed order; raises `TaskError` as `read`."""
     if hub.is_hub(source):
         return {split: _labelled(rows, split, source) for split, rows in hub.read_texts(source, progress).items()}

@@ -16,14 +16,15 @@ from model.training.device import choose_device, device_name, longest_batch
 from model.training.loop import differentiation
 from model.training.measure import compare_steps
 from model.training.run_folder import Cost, Evaluation, RunConfiguration, RunFolder
-from model.training.scoring import Progress, accuracy_by_group, evaluate_split, scored_rows
+from model.training.scoring import accuracy_by_group, evaluate_split, scored_rows
+from rmaat.base.progress import Progress, ignore_progress
 
 
 def evaluate(
     out: Path,
     task: TaskData,
     device: str = "auto",
-    progress: Progress = lambda fraction, note="": None,  # noqa: ARG005
+    progress: Progress = ignore_progress,
     levels: Callable[[TaskData], Sequence[TrivialLevel]] = trivial_levels,
 ) -> Evaluation:
     """Score the best checkpoint of the run at `out` on `task`'s test split and write `evaluation.json` beside it.

@@ -5,14 +5,11 @@ bit on the same hardware, and what several processes began, another number of th
 """
 
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -22,7 +19,7 @@ from torch.nn import functional
 from torch.utils.tensorboard import SummaryWriter
 
 from distill.tables import Tables, read_tables, write_tables
-from model.errors import Interrupted, ModelError, OutOfTime
+from model.errors import ModelError
 from model.memory.replay import Amrb, Bptt, Differentiation, LayerwiseAmrb, MemoryBudget, Truncated
 from model.networks.classifier import SegmentClassifier, build_model
 from model.networks.parameters import TrainingParameters
@@ -42,8 +39,11 @@ from model.training.denormals import denormals_flushed
 from model.training.device import Batch, choose_device, load_batch, mixed_precision
 from model.training.distributed import Processes, joined_processes, replicated, sharded, whole, without_averaging
 from model.training.run_folder import RunConfiguration, RunFolder
-from model.training.scoring import Progress, Score, evaluate_split
+from model.training.scoring import Score, evaluate_split
+from rmaat.base.errors import Interrupted, OutOfTime
 from rmaat.base.files import atomic_folder, refuse_existing
+from rmaat.base.progress import Progress, ignore_progress
+from rmaat.base.signals import stop_requested
 
 
 def train(
@@ -54,7 +54,7 @@ def train(
     *,
     resume: bool = False,
     is_over: Callable[[], bool] = lambda: False,
-    progress: Progress = lambda fraction, note="": None,  # noqa: ARG005
+    progress: Progress = ignore_progress,
 ) -> Score:
     """Train a model on `task` and leave a run folder at `out` (see `model.training.run_folder`).
 
@@ -132,11 +132,13 @@ class _Run:
     def go(self, is_over: Callable[[], bool], progress: Progress) -> Score:
         """From the newest checkpoint to the last step, or to where it is told to stop."""
         self._restore()
-        with self._board() as board, _stop_flag() as interrupts:
+        with self._board() as board, stop_requested() as is_interrupted:
             for step, batches in self._steps():
                 loss, norm = self._step(step, batches)
-                # Every process stops where one has been told to.
-                interrupted, over = (told > 0 for told in self.processes.sum([len(interrupts), is_over()], self.device))
+                # All processes stop after the same step, even if only one of them received a signal.
+                interrupted, over = (
+                    told > 0 for told in self.processes.sum([is_interrupted(), is_over()], self.device)
+                )
                 self.state = self._after(step, loss, norm)
                 last = step + 1 == self.settings.steps
                 if last or (step + 1) % self.settings.validate_every == 0:
@@ -332,26 +334,3 @@ def _check_same_run(folder: RunFolder, configuration: RunConfiguration, tables: 
         raise ModelError(
             f"{folder.path} was trained with another {', '.join(differences)}; resume with the same settings"
         )
-
-
-@contextmanager
-def _stop_flag() -> Iterator[list[bool]]:
-    """A list that an interrupt makes true, so that the step under way ends whole; a second interrupt stops at once."""
-    stop: list[bool] = []
-    if threading.current_thread() is not threading.main_thread():  # signals reach the main thread alone
-        yield stop
-        return
-
-    def note(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        stop.append(True)
-        signal.signal(number, signal.default_int_handler)
-
-    # Who has a handler already, or is told to ignore a signal, knows why.
-    default = (signal.SIG_DFL, signal.default_int_handler)
-    chosen = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) in default]
-    earlier = {number: signal.signal(number, note) for number in chosen}
-    try:
-        yield stop
-    finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -13,13 +12,7 @@ from model.networks.parameters import TrainingParameters
 from model.tasks import BatchPlan, TokenDataset
 from model.training.device import load_batch, mixed_precision
 from model.training.distributed import Processes
-
-
-class Progress(Protocol):
-    """Told the fraction done and a short note."""
-
-    def __call__(self, fraction: float, note: str = "") -> None:
-        """`fraction` is 0 to 1."""
+from rmaat.base.progress import Progress, ignore_progress
 
 
 @dataclass(frozen=True)
@@ -34,7 +27,7 @@ def evaluate_split(
     model: nn.Module,
     dataset: TokenDataset,
     settings: TrainingParameters,
-    progress: Progress = lambda fraction, note="": None,  # noqa: ARG005
+    progress: Progress = ignore_progress,
     processes: Processes = Processes(),  # noqa: B008 (frozen)
 ) -> Score:
     """Loss and accuracy over the sequences of `dataset`, each once; `processes` share the work and get the same."""
@@ -63,7 +56,7 @@ def _answers(
     model: nn.Module,
     dataset: TokenDataset,
     settings: TrainingParameters,
-    progress: Progress = lambda fraction, note="": None,  # noqa: ARG005
+    progress: Progress = ignore_progress,
     processes: Processes = Processes(),  # noqa: B008 (frozen)
 ) -> Iterator[tuple[np.ndarray, Tensor, Tensor, float]]:
     """Batch by batch: rows of `dataset`, their logits and labels, and what each weighs in a sum over `processes`."""

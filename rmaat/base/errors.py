@@ -1,19 +1,32 @@
 """The root of every error that a user can cause.
 
-A message is one clear sentence: what was found, what was wanted, what to do. The command prints it and exits with
-`exit_status`; nothing else of the program is shown.
+A message is one clear sentence: what was found, what was expected, what to do. The command prints it, without a
+traceback, and exits with `exit_status`.
 """
 
 from typing import ClassVar
 
 
 class RmaatError(Exception):
-    """What a user can cause and can mend; each package derives its own."""
+    """An error that a user can cause and can fix; each package derives its own."""
 
     exit_status: ClassVar[int] = 1
 
 
 class UsageError(RmaatError):
-    """A value, name or combination that no input file could make right."""
+    """An invalid option or parameter."""
 
     exit_status: ClassVar[int] = 2
+
+
+class Interrupted(RmaatError):
+    """The user stopped the work; what was finished is saved, and the same command continues it."""
+
+    exit_status: ClassVar[int] = 130
+
+
+class OutOfTime(Interrupted):
+    """The time allowed is over; what was finished is saved, and the same command continues it."""
+
+    exit_status: ClassVar[int] = 75
+    """`EX_TEMPFAIL` of sysexits.h: try again"""

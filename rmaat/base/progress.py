@@ -1,28 +1,48 @@
-"""A progress bar with time left, for functions that take a `progress` callable."""
+"""Progress of long work: the callable that functions report to, and a bar for the terminal."""
 
 import os
 import sys
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
-from tqdm import tqdm
+
+class Progress(Protocol):
+    """A callable that long functions tell how much of their work is done."""
+
+    def __call__(self, fraction: float, note: str = "", /) -> None:
+        """`fraction` is between 0 and 1; `note` is a short text to show beside it."""
+
+
+def ignore_progress(fraction: float, note: str = "") -> None:
+    """Report to nobody: the default of functions that take a `progress`."""
+
+
+def part_of(progress: Progress, index: int, count: int) -> Progress:
+    """The progress of part `index` (from 0) of `count` equal parts of the work that `progress` reports."""
+
+    def report(fraction: float, note: str = "") -> None:
+        progress((index + fraction) / count, note)
+
+    return report
 
 
 def is_first_process() -> bool:
-    """Whether this process reports: of those that torchrun started, one does."""
+    """Whether this process has rank 0, as of the processes that torchrun starts; only rank 0 reports."""
     return os.environ.get("RANK", "0") == "0"
 
 
 class Bar:
-    """A bar on standard error, drawn anew several times a second, or every few seconds where that is no terminal.
+    """A progress bar on standard error.
 
-    Of several processes that torchrun started, the first one draws.
+    On a terminal it is redrawn several times a second, otherwise every five seconds. Only rank 0 draws.
 
     with Bar("simulate") as progress:
         simulate(progress=progress)
     """
 
     def __init__(self, label: str):
+        from tqdm import tqdm  # here, because most importers of this module only need the type
+
         on_terminal = sys.stderr.isatty()
         self._bar = tqdm(
             desc=f"{label:10}",
@@ -31,7 +51,7 @@ class Bar:
             ascii=not on_terminal,
             ncols=None if on_terminal else 80,
             mininterval=0.1 if on_terminal else 5.0,
-            # Otherwise tqdm learns from one long stride to wait for the next.
+            # Check the time at every update: tqdm would adapt to one long stride and skip later updates.
             miniters=0,
             bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left{postfix}",
         )
@@ -47,7 +67,7 @@ class Bar:
     def __call__(self, fraction: float, note: str = "") -> None:
         """Show that `fraction` (0 to 1) is done."""
         if self._bar.n == 0 and fraction < 1:
-            # Resumed work: what was done before says nothing of the time left.
+            # Resumed work starts above 0; the part done earlier must not enter the estimate of the time left.
             self._bar.initial = self._bar.n = fraction
         self._bar.set_postfix_str(note, refresh=False)
         self._bar.update(fraction - self._bar.n)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from rmaat.base.errors import UsageError
 from rmaat.base.files import FileError, discard
-from rmaat.base.progress import Bar
+from rmaat.base.progress import Bar, Progress
 from rmaat.commands.shared import add_out, assignment, describe, new_file
 
 if TYPE_CHECKING:
     from xarray import Dataset
 
     from astro_sim.biophysics.spiking.parameters import BiophysicalParameters
-    from astro_sim.engines.job import Progress
+    from rmaat.base.progress import Progress
 
 Simulator = Callable[[Any, Path, "Progress"], None]
 """Runs parameters into a file, and tells its progress."""

@@ -28,7 +28,7 @@ from astro_sim.biophysics.spiking.parameters import BiophysicalParameters
 from astro_sim.biophysics.system import constants_of
 from astro_sim.durations import common_step
 from astro_sim.engines.brian2.process import Network, check_installed, choose_target, run_network
-from astro_sim.engines.job import Job, Progress, Solution
+from astro_sim.engines.job import Job, Solution
 from astro_sim.equations.model import Model, Place, Variable
 from astro_sim.errors import SimulationError
 from astro_sim.network.coupling import Coupling, as_matrix, build_coupling, require_dense, sources_to_store
@@ -37,6 +37,7 @@ from astro_sim.parameters import SimulationParameters, SolverParameters
 from astro_sim.protocol import build_intervals
 from astro_sim.runs.traces import build_traces, stack_trials
 from rmaat.base.arrays import Array
+from rmaat.base.progress import Progress, ignore_progress, part_of
 from rmaat.base.records import ParameterError
 
 SCRIPT = Path(__file__).with_name("network.py")
@@ -68,7 +69,7 @@ SLOPE_STEP = 1e-6
 
 
 def simulate_biophysical(
-    parameters: BiophysicalParameters | None = None, seed: int | None = None, progress: Progress | None = None
+    parameters: BiophysicalParameters | None = None, seed: int | None = None, progress: Progress = ignore_progress
 ) -> xr.Dataset:
     """Run the spiking model in Brian2 and return its traces, as `astro_sim.runs.traces` describes them.
 
@@ -89,7 +90,6 @@ def simulate_biophysical(
     parameters = parameters or BiophysicalParameters()
     if seed is not None:
         parameters = parameters.override({"noise_seed": seed})
-    progress = progress or (lambda _: None)
     progress(0.0)
     traces = _simulate_trial(_prepare(parameters), parameters, progress)
     progress(1.0)
@@ -97,7 +97,7 @@ def simulate_biophysical(
 
 
 def simulate_trials(
-    parameters: BiophysicalParameters | None, seeds: Sequence[int], progress: Progress | None = None
+    parameters: BiophysicalParameters | None, seeds: Sequence[int], progress: Progress = ignore_progress
 ) -> xr.Dataset:
     """Run the spiking model once for each seed, all in one compiled network, and return the traces of all trials.
 
@@ -119,18 +119,17 @@ def simulate_trials(
     if not seeds:
         raise ParameterError("no seeds are given; trials need at least one")
     start = parameters or BiophysicalParameters()
-    tell = progress or (lambda _: None)
-    tell(0.0)
+    progress(0.0)
     setting = _prepare(start)
     trials = [
         _simulate_trial(
             setting,
             start.override({"noise_seed": seed}),
-            lambda fraction, done=done: tell((done + fraction) / len(seeds)),
+            part_of(progress, done, len(seeds)),
         )
         for done, seed in enumerate(seeds)
     ]
-    tell(1.0)
+    progress(1.0)
     return stack_trials(trials, list(VARIABLES), seeds)
 
 

@@ -11,9 +11,10 @@ import numpy as np
 
 from astro_sim.durations import common_step, divides
 from astro_sim.engines.brian2.process import Network, check_installed, choose_target, run_network
-from astro_sim.engines.job import Job, Progress, Solution
+from astro_sim.engines.job import Job, Solution
 from astro_sim.equations.model import Place
 from astro_sim.network.coupling import LARGEST_DENSE
+from rmaat.base.progress import Progress
 from rmaat.base.records import ParameterError
 
 SCRIPT = Path(__file__).with_name("rate_network.py")

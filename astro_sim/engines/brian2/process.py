@@ -26,11 +26,11 @@ from typing import Any
 import numpy as np
 
 from astro_sim.durations import multiples
-from astro_sim.engines.job import Progress
 from astro_sim.errors import SimulationError
 from rmaat.base.arrays import Array
 from rmaat.base.cache import SETTING, cache_folder
 from rmaat.base.files import FileError, atomic_folder
+from rmaat.base.progress import Progress, ignore_progress
 
 WORKER = Path(__file__).with_name("worker.py")
 LOG_LINES = 6
@@ -131,7 +131,7 @@ def _built(network: Network, folder: Path) -> Path:
     except OSError as error:
         raise FileError(f"cannot write {kept.parent}: {error.strerror}; set {SETTING} to a folder of yours") from error
     (folder / "structure.json").write_text(json.dumps(network.structure))
-    _run_worker(network.script, "cpp_standalone", folder, lambda _: None)
+    _run_worker(network.script, "cpp_standalone", folder, ignore_progress)
     try:
         with atomic_folder(kept) as temporary:
             for part in ("build/main", "layout.json", "connections.npz"):
@@ -181,7 +181,10 @@ def _run_worker(script: Path, target: str, folder: Path, progress: Progress) -> 
 
 
 def _of_duration(network: Network, progress: Progress) -> Progress:
-    return lambda time: progress(min(time / network.structure["duration"], 1.0))
+    def report(time: float, note: str = "") -> None:
+        progress(min(time / network.structure["duration"], 1.0), note)
+
+    return report
 
 
 def _run(command: Sequence[str], working: Path, folder: Path, progress: Progress) -> None:

@@ -6,13 +6,14 @@ Needs the extra `hub`. Parquet and Arrow files alone are read, whatever else a r
 is run or unpickled.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from model.tasks.data.dataset import TaskError
 from model.tasks.data.extras import require
 from rmaat.base.errors import UsageError
+from rmaat.base.progress import Progress, ignore_progress
 
 PREFIX = "hf:"
 SPLITS = ("train", "test")
@@ -40,7 +41,7 @@ def full_name(source: Path) -> str:
     return str(source) if _name(source) is not None else str(source.resolve())
 
 
-def read_texts(source: Path, progress: Callable[[float], None] | None = None) -> dict[str, list[tuple[bytes, int]]]:
+def read_texts(source: Path, progress: Progress = ignore_progress) -> dict[str, list[tuple[bytes, int]]]:
     """The columns `text`, in UTF-8, and `label` of both splits, in the order of the files.
 
     Raises
@@ -55,7 +56,7 @@ def read_texts(source: Path, progress: Callable[[float], None] | None = None) ->
     return {split: [(value.encode(), label) for value, label in rows] for split, rows in splits.items()}
 
 
-def read_images(source: Path, progress: Callable[[float], None] | None = None) -> dict[str, list[tuple[bytes, int]]]:
+def read_images(source: Path, progress: Progress = ignore_progress) -> dict[str, list[tuple[bytes, int]]]:
     """The columns `img`, as the bytes of a picture's file, and `label` of both splits; raises as `read_texts`."""
     datasets = _library()
     splits = _read(source, "img", datasets.Image(decode=False), progress)
@@ -77,17 +78,14 @@ def _library() -> Any:
     return datasets
 
 
-def _read(
-    source: Path, column: str, kind: Any, progress: Callable[[float], None] | None
-) -> dict[str, list[tuple[Any, int]]]:
+def _read(source: Path, column: str, kind: Any, progress: Progress) -> dict[str, list[tuple[Any, int]]]:
     """`column`, taken as `kind`, and `label` of both splits."""
     found: dict[str, list[tuple[Any, int]]] = {}
     try:
         splits = _open(source)
         for split in SPLITS:
             found[split] = list(_rows(splits[split], column, kind))
-            if progress is not None:
-                progress(len(found) / len(SPLITS))
+            progress(len(found) / len(SPLITS))
     # What the library, its file systems and the network can raise has no end.
     except Exception as error:
         what = " ".join(str(error).split()) or type(error).__name__

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from model.tasks.data.dataset import TaskError
+from rmaat.base.progress import Progress, ignore_progress
 
 
 def read_file(path: Path) -> bytes:
@@ -15,9 +16,7 @@ def read_file(path: Path) -> bytes:
         raise TaskError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def read_members(
-    source: Path, wanted: Callable[[str], bool], progress: Callable[[float], None] | None = None
-) -> dict[str, bytes]:
+def read_members(source: Path, wanted: Callable[[str], bool], progress: Progress = ignore_progress) -> dict[str, bytes]:
     """The files of the folder or tar archive `source` whose path in it, with slashes, is `wanted`.
 
     Raises
@@ -33,8 +32,7 @@ def read_members(
         size = source.stat().st_size
         with source.open("rb") as raw, tarfile.open(fileobj=raw) as archive:
             for member in archive:
-                if progress is not None:
-                    progress(min(raw.tell() / size, 1))
+                progress(min(raw.tell() / size, 1))
                 if member.isfile() and wanted(member.name) and (content := archive.extractfile(member)) is not None:
                     found[member.name] = content.read()
     except OSError as error:

@@ -11,7 +11,7 @@ Long Range Arena (arXiv 2011.04006). LRA's seeds are not public: its images cann
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +24,7 @@ from model.tasks.data.dataset import SPLITS, TaskData, TaskError, TokenDataset
 from model.tasks.data.encoding import PIXEL_SYMBOLS, from_images
 from model.tasks.data.extras import require
 from model.tasks.data.settings import TaskParameters
+from rmaat.base.progress import Progress, ignore_progress
 from rmaat.base.records import Source, parameter
 
 CLASSES = 2
@@ -98,7 +99,7 @@ class PathfinderParameters(TaskParameters):
     data_seed: int = parameter(0, "seed of the generator, or of the split of LRA's files", low=0, high=2**63 - 1)
 
 
-def generate(parameters: PathfinderParameters, progress: Callable[[float], None] | None = None) -> TaskData:
+def generate(parameters: PathfinderParameters, progress: Progress = ignore_progress) -> TaskData:
     """The task that `parameters` describe, drawn on all cores; `progress` is told the fraction done.
 
     Image i depends on the seed, the resolution and the difficulty alone. The first images are the test split, the next
@@ -120,7 +121,7 @@ def generate(parameters: PathfinderParameters, progress: Callable[[float], None]
 
 
 def draw_images(
-    parameters: PathfinderParameters, count: int, progress: Callable[[float], None] | None = None
+    parameters: PathfinderParameters, count: int, progress: Progress = ignore_progress
 ) -> tuple[np.ndarray, np.ndarray]:
     """The first `count` images, uint8 of shape (image, row, column), and their labels; raises as `generate`."""
     loops = require("numba", "model.tasks.pathfinder.loops", "drawing Pathfinder")
@@ -137,8 +138,7 @@ def draw_images(
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
             for stop in pool.map(draw_chunk, range(0, count, _CHUNK)):
-                if progress is not None:
-                    progress(stop / count)
+                progress(stop / count)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -235,9 +235,7 @@ def _task(origin: str, splits: dict[str, TokenDataset]) -> TaskData:
     return TaskData("Pathfinder", origin, PIXEL_SYMBOLS, CLASSES, **splits, separator=None, levels=LEVELS)
 
 
-def read_official(
-    parameters: PathfinderParameters, folder: Path, progress: Callable[[float], None] | None = None
-) -> TaskData:
+def read_official(parameters: PathfinderParameters, folder: Path, progress: Progress = ignore_progress) -> TaskData:
     """The task from LRA's `pathfinder32` (64, 128) folder, of the difficulty and resolution that `parameters` name.
 
     All images are put in an order drawn from the seed and cut into 80 %, 10 % and 10 %: LRA's own order is that of a
@@ -257,7 +255,7 @@ def read_official(
         if (image := _read_image(path, size)) is not None:
             images[count], labels[count] = image, label
             count += 1
-        if progress is not None and done % 1000 in (0, len(rows) % 1000):
+        if done % 1000 in (0, len(rows) % 1000):
             progress(done / len(rows))
     if count < len(SPLITS) * 10:
         raise TaskError(f"{place} has {count} images; three splits need at least {len(SPLITS) * 10}")

@@ -23,8 +23,8 @@ from astro_sim import (
     simulate_to_file,
 )
 from astro_sim.engines import scipy_engine
-from astro_sim.errors import Interrupted
 from astro_sim.runs import to_file as streaming
+from rmaat.base.errors import Interrupted
 from rmaat.base.files import FileError, unfinished, unfinished_folder
 
 SHORT = SimulationParameters().override({"run_duration": 150.0})

@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pytest
 
-from model.errors import ModelError, OutOfTime
+from model.errors import ModelError
 from model.networks.parameters import ModelParameters, TrainingParameters
 from model.studies.presets import PRESETS, Preset
 from model.studies.report import findings, markdown, write_csv
@@ -22,6 +22,7 @@ from model.tasks.diagnostics import NeedleParameters, answer_distances
 from model.tasks.library import load_task
 from model.training.checkpoint import CHECKPOINT, load_state, newest
 from model.training.run_folder import RunFolder
+from rmaat.base.errors import OutOfTime
 
 STUDY = Study("Two models", ("needle", "text"), ("rmt", "rmaat"))
 

@@ -9,10 +9,10 @@ import torch
 from torch import distributed
 
 from distill import default_tables
-from model.errors import Interrupted
 from model.tasks.data.store import read_task
 from model.training.loop import train
 from model.training.run_folder import RunFolder
+from rmaat.base.errors import Interrupted
 
 
 def main(rank: int, folder: Path) -> None:

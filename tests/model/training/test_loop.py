@@ -15,7 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import nn
 
 from distill import Tables
-from model.errors import Interrupted, ModelError, OutOfTime
+from model.errors import ModelError
 from model.memory.replay import Amrb, Bptt, LayerwiseAmrb, MemoryBudget, Truncated
 from model.networks.parameters import TrainingParameters
 from model.tasks import TokenDataset
@@ -25,6 +25,7 @@ from model.training.evaluation import evaluate, load_run, measure_cost
 from model.training.loop import differentiation, learning_rate, train
 from model.training.run_folder import METRICS, RunFolder
 from model.training.scoring import evaluate_split
+from rmaat.base.errors import Interrupted, OutOfTime
 from rmaat.base.files import FileError
 
 
