@@ -27,8 +27,8 @@ from benchmarks.timing import seconds_of
 from distill.distillation import distil
 from distill.parameters import DistillParameters
 from distill.tables import Tables
-from model.memory.replay import Amrb, Bptt, Differentiation
-from model.networks.classifier import build_model
+from model.memory.differentiation import Amrb, Bptt, Differentiation
+from model.networks.build import build_model
 from model.networks.parameters import ModelParameters
 from model.training.device import device_name
 from model.training.peak import now, peak_memory

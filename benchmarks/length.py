@@ -23,10 +23,10 @@ from torch.nn import functional
 from astro_sim import simulate
 from benchmarks.report import RESULTS, write_report
 from distill import DistillParameters, distil
-from model.memory.replay import Amrb
-from model.networks.classifier import build_model
+from model.layers.precision import denormals_flushed
+from model.memory.differentiation import Amrb
+from model.networks.build import build_model
 from model.networks.parameters import ModelParameters
-from model.training.denormals import denormals_flushed
 from rmaat.base.text import table
 from rmaat.base.versions import processor
 

@@ -37,10 +37,10 @@ from benchmarks.report import RESULTS, write_report
 from benchmarks.steps import eager_softmax
 from benchmarks.timing import seconds_of
 from distill.tables import default_tables
-from model.memory.replay import Amrb, Bptt, Differentiation, LayerwiseAmrb
-from model.networks.classifier import build_model
+from model.layers.precision import denormals_flushed
+from model.memory.differentiation import Amrb, Bptt, Differentiation, LayerwiseAmrb
+from model.networks.build import build_model
 from model.networks.parameters import ModelParameters
-from model.training.denormals import denormals_flushed
 from model.training.peak import peak_memory
 from model.training.plan import plan
 from rmaat.base.text import table

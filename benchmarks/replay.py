@@ -19,8 +19,9 @@ from benchmarks.report import RESULTS, write_report
 from benchmarks.steps import gradient, random_batch, relative_error
 from benchmarks.timing import seconds_of
 from distill import default_tables
-from model.memory.replay import Amrb, Bptt, Differentiation, LayerwiseAmrb, MemoryBudget, Truncated
-from model.networks.classifier import SegmentClassifier, build_model
+from model.memory.differentiation import Amrb, Bptt, Differentiation, LayerwiseAmrb, MemoryBudget, Truncated
+from model.networks.build import build_model
+from model.networks.classifier import SegmentClassifier
 from model.networks.parameters import ModelParameters
 from model.training.device import Batch, choose_device, device_name
 from model.training.measure import compare_steps

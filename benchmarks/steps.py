@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from model.memory.replay import Differentiation
+from model.memory.differentiation import Differentiation
 from model.networks.classifier import SegmentClassifier
 
 

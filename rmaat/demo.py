@@ -53,7 +53,7 @@ def run(out: Path, data: Path) -> None:
 
 def _costs(out: Path, task: "TaskData") -> dict[str, "StepCost"]:
     """A training step of the trained model on the longest test sequences, differentiated both ways."""
-    from model.memory.replay import Amrb, Bptt
+    from model.memory.differentiation import Amrb, Bptt
     from model.training.device import choose_device, longest_batch
     from model.training.evaluation import load_run
     from model.training.measure import compare_steps

@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from model.layers.fused import LEAST_KEY_SUM, fused_attention, positive_features, without_autocast
+from model.layers.fused import LEAST_KEY_SUM, fused_attention, positive_features
+from model.layers.precision import without_autocast
 
 Kernel = Callable[[Tensor], Tensor]
 """From rows x (..., token) to x r, with r_ij the strength between tokens i and j."""

@@ -12,11 +12,12 @@ read L:
 Everything inside is float32 at least, autocast or not: in bfloat16 the sums over tokens lose their last digits.
 """
 
-from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from model.layers.precision import at_least_float32, without_autocast
 
 LEAST_KEY_SUM = 1e-30
 """Keys whose features all underflow, or samples without a valid row, read zeros and give zero gradients."""
@@ -29,11 +30,6 @@ def positive_features(x: Tensor) -> Tensor:
     is all noise in bfloat16. Its graph holds the features alone.
     """
     return _PositiveFeatures.apply(at_least_float32(x))
-
-
-def at_least_float32(x: Tensor) -> Tensor:
-    """`x`, widened where it has half precision."""
-    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 class _PositiveFeatures(torch.autograd.Function):
@@ -130,8 +126,3 @@ class _FusedAttention(torch.autograd.Function):
             exponent_gradient,
             None,
         )
-
-
-def without_autocast(x: Tensor) -> AbstractContextManager:
-    """No autocast on the device of `x`."""
-    return torch.autocast(x.device.type, enabled=False)

@@ -26,7 +26,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from model.layers.attention import Mixing
-from model.layers.fused import at_least_float32, without_autocast
+from model.layers.precision import at_least_float32, without_autocast
 
 STEPS = (1e-3, 1e-1)
 """Between these Delta is drawn, log-uniformly."""

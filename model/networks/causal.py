@@ -18,13 +18,15 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from distill.tables import Tables
 from model.errors import ModelError
 from model.layers.attention import AstromorphicAttention, join_heads, split_heads
-from model.layers.fused import LEAST_KEY_SUM, at_least_float32, positive_features, without_autocast
-from model.memory.replay import Amrb, Differentiation, scan
-from model.memory.retention import build_retention, factors_without_length
-from model.networks.classifier import Block, check_tokens, linear_time_attention
+from model.layers.block import Block
+from model.layers.fused import LEAST_KEY_SUM, positive_features
+from model.layers.precision import at_least_float32, without_autocast
+from model.memory.differentiation import Amrb, Differentiation
+from model.memory.scan import scan
+from model.networks.cell import make_block
+from model.networks.classifier import check_tokens
 from model.networks.parameters import ModelParameters
 
 BLOCK = 64
@@ -112,7 +114,7 @@ class CausalCell(nn.Module):
         rows = 2 * parameters.memory_tokens + parameters.segment_length
         self.embedding = nn.Embedding(parameters.vocabulary, parameters.width)
         self.positions = nn.Parameter(0.3 * torch.randn(rows, parameters.width))
-        self.blocks = nn.ModuleList(Block(attention, parameters) for attention in attentions)
+        self.blocks = nn.ModuleList(make_block(attention, parameters) for attention in attentions)
         self.final_norm = nn.LayerNorm(parameters.width) if parameters.norm == "pre" else nn.Identity()
         self.dropout = nn.Dropout(parameters.dropout)
         self.head = nn.Linear(parameters.width, parameters.vocabulary)
@@ -252,22 +254,3 @@ class LanguageModel(nn.Module):
         retention = [self.factor(carried.segments + index) for index in range(len(segments))]
         found, memory = scan(self.cell, segments, carried.memory, retention, self.cell.shared(), differentiation)
         return found, Carried(memory, carried.segments + len(segments))
-
-
-def build_language_model(parameters: ModelParameters, tables: Tables) -> LanguageModel:
-    """The causal model that `parameters` name, with retention factors, exponent and decay from `tables`.
-
-    Raises
-    ------
-    ModelError
-        An architecture without causal form, or a retention factor that depends on the number of segments.
-    distill.tables.TableError
-        The tables lack the variant or the number of segments; the message gives the command that makes them.
-    """
-    if not parameters.family.recurrent or parameters.family.attention == "softmax":
-        raise ModelError(f"{parameters.architecture} has no causal form here; use architecture rmaat or rlt")
-    variant = parameters.retention if parameters.family.retains else "none"
-    retention = factors_without_length(build_retention(tables, parameters.segments, variant), variant)
-    rows = 2 * parameters.memory_tokens + parameters.segment_length
-    attentions = [linear_time_attention(CausalAttention, parameters, tables, rows) for _ in range(parameters.layers)]
-    return LanguageModel(parameters, attentions, retention)

@@ -7,149 +7,26 @@ Source: RMAAT (arXiv 2601.00426) figure 2 and section 3. Heads, output projectio
 positions within a segment, the readout and `T counts the segments that hold tokens` are ours.
 """
 
-from collections.abc import Callable
-from functools import partial
-from typing import NamedTuple, TypeVar, cast
+from typing import TypeVar
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from distill.tables import Tables
 from model.errors import ModelError
-from model.layers.attention import AstromorphicAttention, Mixing, RelativePositions, SoftmaxAttention
-from model.layers.positions import ExponentialKernel, LearnedExponentialKernel, MeasuredKernel
-from model.layers.state_space import StateSpace
-from model.memory.replay import Amrb, Differentiation, LayerwiseAmrb, Segment, Stage, State, joined, scan
-from model.memory.retention import build_retention
-from model.networks.pairs import pair_head, split_pairs
+from model.layers.attention import AstromorphicAttention, Mixing
+from model.memory.differentiation import Amrb, Differentiation, LayerwiseAmrb
+from model.memory.recurrence import Segment
+from model.memory.scan import scan
+from model.networks.cell import PassedSegment, SegmentCell, split_segments
 from model.networks.parameters import ModelParameters
 
 AnyAstromorphic = TypeVar("AnyAstromorphic", bound=AstromorphicAttention)
 
 
-class Block(nn.Module):
-    """Attention and a feed-forward part, each with its residual; norms after them, or before them."""
-
-    def __init__(self, attention: Mixing, parameters: ModelParameters):
-        super().__init__()
-        self.attention = attention
-        self.feed_forward = nn.Sequential(
-            nn.Linear(parameters.width, parameters.feed_forward_width),
-            nn.GELU(),
-            nn.Linear(parameters.feed_forward_width, parameters.width),
-        )
-        self.attention_norm = nn.LayerNorm(parameters.width)
-        self.feed_forward_norm = nn.LayerNorm(parameters.width)
-        self.dropout = nn.Dropout(parameters.dropout)
-        self.norm_first = parameters.norm == "pre"
-
-    def forward(
-        self,
-        rows: Float[Tensor, "batch token width"],
-        valid: Bool[Tensor, "batch token"],
-        shared: tuple[Tensor, ...],
-        wanted: int,
-    ) -> Float[Tensor, "batch wanted width"]:
-        """The first `wanted` rows of the next layer."""
-        return self.after(rows[:, :wanted], self.attention(self.before(rows), valid, shared, wanted))
-
-    def before(self, rows: Tensor) -> Tensor:
-        """What attention sees of the block's `rows`."""
-        return self.attention_norm(rows) if self.norm_first else rows
-
-    def after(self, rows: Tensor, attended: Tensor) -> Tensor:
-        """Rows of the next layer from those that came in and what attention made of them."""
-        if self.norm_first:
-            rows = rows + self.dropout(attended)
-            return rows + self.dropout(self.feed_forward(self.feed_forward_norm(rows)))
-        rows = self.attention_norm(rows + self.dropout(attended))
-        return self.feed_forward_norm(rows + self.dropout(self.feed_forward(rows)))
-
-
 COMPILED_LENGTHS = 8
 """Lengths that a compiled model of one segment pads to."""
-
-
-class PassedSegment(NamedTuple):
-    """A segment whose summary does not reach the loss: only its memory goes on, and only that is computed."""
-
-    tokens: Int[Tensor, "batch token"]
-    present: Bool[Tensor, "batch token"]
-
-
-class SegmentCell(nn.Module):
-    """One segment: from token ids and memory to a summary (the sum of the valid rows) and the next memory."""
-
-    def __init__(self, parameters: ModelParameters, attentions: list[Mixing]):
-        super().__init__()
-        rows = parameters.memory_tokens + parameters.segment_length
-        self.memory_tokens = parameters.memory_tokens
-        self.embedding = nn.Embedding(parameters.vocabulary, parameters.width)
-        # Weaker than the embeddings, so that training starts from what a token is rather than from where it stands.
-        self.positions = nn.Parameter(0.3 * torch.randn(rows, parameters.width))
-        self.blocks = nn.ModuleList(Block(attention, parameters) for attention in attentions)
-        self.final_norm = nn.LayerNorm(parameters.width) if parameters.norm == "pre" else nn.Identity()
-        self.dropout = nn.Dropout(parameters.dropout)
-
-    def shared(self) -> tuple[Tensor, ...]:
-        """Each layer's step-constant tensors, one after the other."""
-        return tuple(tensor for block in self.blocks for tensor in cast(Block, block).attention.shared())
-
-    def forward(
-        self,
-        segment: Segment,
-        memory: Float[Tensor, "batch memory width"],
-        retention: Float[Tensor, " batch"],
-        shared: tuple[Tensor, ...],
-    ) -> tuple[Float[Tensor, "batch width"], Float[Tensor, "batch memory width"]]:
-        """Where a sample has no token in this segment, its memory passes unchanged and its summary means nothing.
-
-        The last layer of a `PassedSegment` makes memory rows alone, and the summary is zero. A segment may be shorter
-        than those that the cell was made for: so is the last one, where no sample of the batch fills it.
-        """
-        state = cast(State, (memory,))
-        for stage in self.stages(segment, retention):
-            state = stage(state, shared)
-        return state[0], state[1]
-
-    def stages(self, segment: Segment, retention: Float[Tensor, " batch"]) -> list[Stage]:
-        """The same a block at a time, for `LayerwiseAmrb`; between blocks the state is (rows, memory)."""
-        tokens, present = segment
-        passed = isinstance(segment, PassedSegment)
-        if passed and self.memory_tokens == 0:
-            return [lambda state, _: (self.positions.new_zeros(len(tokens), self.positions.shape[1]), *state)]
-        all_rows = self.memory_tokens + tokens.shape[1]
-        wanted = self.memory_tokens if passed else all_rows
-        active = present.any(dim=1)
-        valid = torch.cat([present.new_ones(len(tokens), self.memory_tokens), present], dim=1)
-        # A row to attend to for samples that have none left; what they give is not used.
-        valid = valid | ~valid.any(dim=1, keepdim=True)
-
-        def enter(state: State, shared: tuple[Tensor, ...]) -> State:  # noqa: ARG001
-            (memory,) = state
-            rows = torch.cat([memory, self.embedding(tokens)], dim=1) + self.positions[:all_rows]
-            return self.dropout(rows), memory
-
-        def through(index: int, wanted: int, state: State, shared: tuple[Tensor, ...]) -> State:
-            rows, memory = state
-            count = len(shared) // len(self.blocks)
-            return self.blocks[index](rows, valid, shared[index * count : (index + 1) * count], wanted), memory
-
-        def leave(state: State, shared: tuple[Tensor, ...]) -> State:  # noqa: ARG001
-            rows, memory = self.final_norm(state[0]), state[1]
-            kept = rows[:, : self.memory_tokens] * retention[:, None, None].to(rows.dtype)
-            summary = rows.new_zeros(len(tokens), rows.shape[2]) if passed else (rows * valid[:, :, None]).sum(dim=1)
-            return summary, torch.where(active[:, None, None], kept, memory)
-
-        last = len(self.blocks) - 1
-        stages: list[Stage] = [
-            partial(through, index, wanted if index == last else all_rows) for index in range(len(self.blocks))
-        ]
-        stages[0] = joined(enter, stages[0])
-        stages[-1] = joined(stages[-1], leave)
-        return stages
 
 
 class SegmentClassifier(nn.Module):
@@ -271,35 +148,6 @@ class SegmentClassifier(nn.Module):
         check_tokens(tokens, self.initial_memory.device, self.parameters_record.vocabulary)
 
 
-class PairClassifier(SegmentClassifier):
-    """Classify pairs of documents, given as one sequence each with the record's `separator` between them.
-
-    The documents are encoded apart, as rows of one batch; the head reads both encodings. `segments` and
-    `segment_length` are those of a document.
-
-    Raises
-    ------
-    ModelError
-        In `forward`: as `SegmentClassifier` for each document, and as `model.networks.pairs.split_pairs`.
-    """
-
-    def __init__(self, parameters: ModelParameters, attentions: list[Mixing], retention: nn.Module):
-        super().__init__(parameters, attentions, retention)
-        self.head = pair_head(parameters)
-
-    def forward(
-        self,
-        tokens: Int[Tensor, "batch token"],
-        lengths: Int[Tensor, " batch"],
-        differentiation: Differentiation = Amrb(),  # noqa: B008 (frozen)
-    ) -> Float[Tensor, "batch class"]:
-        """Logits of each pair; `tokens` are padded behind their `lengths`."""
-        self._check_batch(tokens, lengths)
-        documents, document_lengths = split_pairs(tokens, lengths, self.parameters_record.separator)
-        first, second = self.encode(documents, document_lengths, differentiation).chunk(2)
-        return self.head(torch.cat([first, second], dim=1))
-
-
 def check_tokens(tokens: Tensor, device: torch.device, vocabulary: int) -> None:
     """Raise `ModelError` where `tokens` are not integers of shape (batch, token) on `device` below `vocabulary`."""
     if tokens.ndim != 2 or 0 in tokens.shape or tokens.dtype not in (torch.int32, torch.int64):
@@ -315,59 +163,3 @@ def check_tokens(tokens: Tensor, device: torch.device, vocabulary: int) -> None:
             f"token {int(tokens.max() if tokens.min() >= 0 else tokens.min())} is out of range; "
             f"the model knows 0 to {vocabulary - 1}"
         )
-
-
-def split_segments(
-    tokens: Int[Tensor, "batch token"], lengths: Int[Tensor, " batch"], segment_length: int
-) -> list[Segment]:
-    """Pairs of token ids and their validity, both (batch, segment_length); the last ends with the longest sequence."""
-    present = torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None]
-    return list(zip(tokens.split(segment_length, dim=1), present.split(segment_length, dim=1), strict=True))
-
-
-def build_model(parameters: ModelParameters, tables: Tables) -> SegmentClassifier:
-    """The model that `parameters` name, with retention factors, exponent and decay from `tables`.
-
-    With a `separator` it is a `PairClassifier`.
-
-    Raises
-    ------
-    distill.tables.TableError
-        The tables lack the variant or the number of segments; the message gives the command that makes them.
-    """
-    variant = parameters.retention if parameters.family.retains else "none"
-    retention = build_retention(tables, parameters.segments, variant)
-    kind = PairClassifier if parameters.separator else SegmentClassifier
-    return kind(parameters, [_attention(parameters, tables) for _ in range(parameters.layers)], retention)
-
-
-def _attention(parameters: ModelParameters, tables: Tables) -> Mixing:
-    rows = parameters.memory_tokens + parameters.segment_length
-    if parameters.family.attention == "softmax":
-        return SoftmaxAttention(parameters.width, parameters.heads)
-    if parameters.family.attention == "state_space":
-        return StateSpace(parameters.width, parameters.state_size, rows)
-    return linear_time_attention(AstromorphicAttention, parameters, tables, rows)
-
-
-def linear_time_attention(
-    kind: type[AnyAstromorphic], parameters: ModelParameters, tables: Tables, rows: int
-) -> AnyAstromorphic:
-    """Astromorphic attention of a `kind` over `rows`, or the linear attention that it contains, as `parameters` say."""
-    width, heads = parameters.width, parameters.heads
-    if parameters.family.attention == "linear":
-        return kind(width, heads, None, 1.0, 1.0)
-    kernels: dict[str, Callable[[], nn.Module]] = {
-        "decaying": lambda: ExponentialKernel(tables.decay_per_token),
-        "learned": lambda: LearnedExponentialKernel(tables.decay_per_token),
-        "measured": lambda: MeasuredKernel(torch.from_numpy(tables.decay_kernel(rows)).float()),
-    }
-    make_kernel = kernels.get(parameters.relative_positions)
-    exponent = 1.0 if parameters.exponent == "one" else tables.exponent
-    return kind(
-        width,
-        heads,
-        RelativePositions(width, heads, rows, make_kernel()) if make_kernel else None,
-        nn.Parameter(torch.tensor(exponent)) if parameters.exponent == "learned" else exponent,
-        1.0 if parameters.write_scale == "one" else None,
-    )

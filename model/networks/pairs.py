@@ -7,10 +7,13 @@ encodings the head reads one after the other. Its widths are LRA's, `feed_forwar
 """
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from model.errors import ModelError
+from model.layers.attention import Mixing
+from model.memory.differentiation import Amrb, Differentiation
+from model.networks.classifier import SegmentClassifier
 from model.networks.parameters import ModelParameters
 
 
@@ -55,3 +58,32 @@ def pair_head(parameters: ModelParameters) -> nn.Sequential:
         nn.ReLU(),
         nn.Linear(half, parameters.classes),
     )
+
+
+class PairClassifier(SegmentClassifier):
+    """Classify pairs of documents, given as one sequence each with the record's `separator` between them.
+
+    The documents are encoded apart, as rows of one batch; the head reads both encodings. `segments` and
+    `segment_length` are those of a document.
+
+    Raises
+    ------
+    ModelError
+        In `forward`: as `SegmentClassifier` for each document, and as `model.networks.pairs.split_pairs`.
+    """
+
+    def __init__(self, parameters: ModelParameters, attentions: list[Mixing], retention: nn.Module):
+        super().__init__(parameters, attentions, retention)
+        self.head = pair_head(parameters)
+
+    def forward(
+        self,
+        tokens: Int[Tensor, "batch token"],
+        lengths: Int[Tensor, " batch"],
+        differentiation: Differentiation = Amrb(),  # noqa: B008 (frozen)
+    ) -> Float[Tensor, "batch class"]:
+        """Logits of each pair; `tokens` are padded behind their `lengths`."""
+        self._check_batch(tokens, lengths)
+        documents, document_lengths = split_pairs(tokens, lengths, self.parameters_record.separator)
+        first, second = self.encode(documents, document_lengths, differentiation).chunk(2)
+        return self.head(torch.cat([first, second], dim=1))

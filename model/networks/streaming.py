@@ -15,7 +15,8 @@ from torch.nn import functional
 from model.errors import ModelError
 from model.memory.retention import factors_without_length
 from model.networks.causal import Carried, LanguageModel, Written
-from model.networks.classifier import PassedSegment, SegmentClassifier
+from model.networks.cell import PassedSegment
+from model.networks.classifier import SegmentClassifier
 
 
 class LanguageModelStream:

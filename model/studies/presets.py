@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.networks.parameters import ModelParameters, TrainingParameters
+from model.networks.parameters import ModelParameters
 from model.tasks.data.dataset import TaskData
 from model.tasks.data.encoding import SEPARATOR
 from model.tasks.data.hub import full_name
@@ -15,6 +15,7 @@ from model.tasks.listops import OFFICIAL, SHORT
 from model.tasks.pairs import RetrievalParameters, SameFilmParameters
 from model.tasks.pathfinder.task import PathfinderParameters
 from model.tasks.text import TextParameters
+from model.training.parameters import TrainingParameters
 from model.training.run_folder import RunConfiguration
 from rmaat.base.versions import versions
 

@@ -9,8 +9,8 @@ from jaxtyping import Int
 from torch import Tensor
 
 from model.errors import ModelError
-from model.networks.parameters import TrainingParameters
 from model.tasks import TokenDataset, collate
+from model.training.parameters import TrainingParameters
 from rmaat.base.versions import processor
 
 

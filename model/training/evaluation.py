@@ -7,11 +7,12 @@ from pathlib import Path
 
 from distill.tables import read_tables
 from model.errors import ModelError
-from model.networks.classifier import SegmentClassifier, build_model
+from model.layers.precision import denormals_flushed
+from model.networks.build import build_model
+from model.networks.classifier import SegmentClassifier
 from model.tasks import TaskData, TrivialLevel, trivial_levels
 from model.tasks.diagnostics import DiagnosticParameters, answer_distances
 from model.training.checkpoint import BEST, CHECKPOINT, load_model, load_state, newest
-from model.training.denormals import denormals_flushed
 from model.training.device import choose_device, device_name, longest_batch
 from model.training.loop import differentiation
 from model.training.measure import compare_steps

@@ -20,9 +20,10 @@ from torch.utils.tensorboard import SummaryWriter
 
 from distill.tables import Tables, read_tables, write_tables
 from model.errors import ModelError
-from model.memory.replay import Amrb, Bptt, Differentiation, LayerwiseAmrb, MemoryBudget, Truncated
-from model.networks.classifier import SegmentClassifier, build_model
-from model.networks.parameters import TrainingParameters
+from model.layers.precision import denormals_flushed
+from model.memory.differentiation import Amrb, Bptt, Differentiation, LayerwiseAmrb, MemoryBudget, Truncated
+from model.networks.build import build_model
+from model.networks.classifier import SegmentClassifier
 from model.tasks import BatchPlan, TaskData
 from model.tasks.pairs import longest_document
 from model.training.checkpoint import (
@@ -35,9 +36,9 @@ from model.training.checkpoint import (
     newest,
     save_checkpoint,
 )
-from model.training.denormals import denormals_flushed
 from model.training.device import Batch, choose_device, load_batch, mixed_precision
 from model.training.distributed import Processes, joined_processes, replicated, sharded, whole, without_averaging
+from model.training.parameters import TrainingParameters
 from model.training.run_folder import RunConfiguration, RunFolder
 from model.training.scoring import Score, evaluate_split
 from rmaat.base.errors import Interrupted, OutOfTime

@@ -7,7 +7,7 @@ from functools import partial
 
 from torch.nn import functional
 
-from model.memory.replay import Differentiation
+from model.memory.differentiation import Differentiation
 from model.networks.classifier import SegmentClassifier
 from model.training.device import Batch, mixed_precision
 from model.training.peak import now, peak_memory

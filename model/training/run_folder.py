@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import ModelError
-from model.networks.parameters import ModelParameters, TrainingParameters
+from model.networks.parameters import ModelParameters
 from model.tasks.library import TaskParameters
+from model.training.parameters import TrainingParameters
 from rmaat.base.files import read_text, write_text
 from rmaat.base.records import ParameterError
 

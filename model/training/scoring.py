@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.networks.parameters import TrainingParameters
 from model.tasks import BatchPlan, TokenDataset
 from model.training.device import load_batch, mixed_precision
 from model.training.distributed import Processes
+from model.training.parameters import TrainingParameters
 from rmaat.base.progress import Progress, ignore_progress
 
 

@@ -20,8 +20,9 @@ def ignore_progress(fraction: float, note: str = "") -> None:
 def part_of(progress: Progress, index: int, count: int) -> Progress:
     """The progress of part `index` (from 0) of `count` equal parts of the work that `progress` reports."""
 
-    def report(fraction: float, note: str = "") -> None:
-        progress((index + fraction) / count, note)
+    def report(fraction: float, note: str = "") -> None:  # noqa: ARG001
+        # Without the note: a user's function may take the fraction alone.
+        progress((index + fraction) / count)
 
     return report
 

@@ -9,8 +9,9 @@ import xarray as xr
 
 from astro_sim import SimulationParameters, simulate, write_traces
 from distill import DistillParameters, Tables, distil, write_tables
-from model.networks.parameters import ModelParameters, TrainingParameters
+from model.networks.parameters import ModelParameters
 from model.tasks.listops import ListOpsParameters
+from model.training.parameters import TrainingParameters
 from model.training.run_folder import Evaluation, RunConfiguration, RunFolder
 from rmaat.base.files import write_text
 

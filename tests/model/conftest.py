@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from distill import default_tables
-from model.networks.classifier import SegmentClassifier, build_model
-from model.networks.parameters import ModelParameters, TrainingParameters
+from model.networks.build import build_model
+from model.networks.classifier import SegmentClassifier
+from model.networks.parameters import ModelParameters
 from model.tasks import SHORT, TaskData, TokenDataset
+from model.training.parameters import TrainingParameters
 from model.training.run_folder import RunConfiguration
 
 SEGMENT_LENGTH, SEGMENTS = 10, 5

@@ -181,8 +181,8 @@ def _run_worker(script: Path, target: str, folder: Path, progress: Progress) -> 
 
 
 def _of_duration(network: Network, progress: Progress) -> Progress:
-    def report(time: float, note: str = "") -> None:
-        progress(min(time / network.structure["duration"], 1.0), note)
+    def report(time: float, note: str = "") -> None:  # noqa: ARG001
+        progress(min(time / network.structure["duration"], 1.0))
 
     return report
 

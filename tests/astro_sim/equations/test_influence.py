@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
+from astro_sim.equations import influence as influence_module
 from astro_sim.equations.influence import measure_influence
 from astro_sim.equations.model import Model, Place, Variable
-from astro_sim.equations.model import influence as influence_module
 from astro_sim.equations.rate_model import RATE_MODEL
 from astro_sim.equations.right_hand_side import RightHandSide
 from astro_sim.errors import SimulationError

@@ -23,7 +23,7 @@ from astro_sim import (
     simulate_to_file,
 )
 from astro_sim.engines import scipy_engine
-from astro_sim.runs import to_file as streaming
+from astro_sim.runs import to_file
 from rmaat.base.errors import Interrupted
 from rmaat.base.files import FileError, unfinished, unfinished_folder
 
@@ -42,7 +42,7 @@ def plain() -> xr.Dataset:
 
 @pytest.fixture
 def _a_checkpoint_at_every_edge(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(streaming, "CHECKPOINT_EVERY", 0.0)
+    monkeypatch.setattr(to_file, "CHECKPOINT_EVERY", 0.0)
 
 
 def stopping_after(fraction: float, error: type[BaseException] = KeyboardInterrupt) -> Callable[[float], None]:
@@ -92,8 +92,9 @@ def test_a_run_may_be_interrupted_again_and_again(path: Path, plain: xr.Dataset)
 def test_a_killed_run_goes_on_to_the_same_bits(path: Path, plain: xr.Dataset):
     code = (
         "import sys; from pathlib import Path\n"
-        "from astro_sim import SimulationParameters, simulate_to_file, streaming\n"
-        "streaming.CHECKPOINT_EVERY = 0.0\n"
+        "from astro_sim import SimulationParameters, simulate_to_file\n"
+        "from astro_sim.runs import to_file\n"
+        "to_file.CHECKPOINT_EVERY = 0.0\n"
         "def progress(done):\n"
         "    if done > 0.8: print('ready', flush=True); sys.stdin.read()\n"
         "simulate_to_file(SimulationParameters().override({'run_duration': 150.0}), Path(sys.argv[1]),"
@@ -141,7 +142,7 @@ def test_a_checkpoint_of_other_versions_or_equations_is_refused(path: Path, monk
     other = type(other)(other.variables, other.synaptic_input, "0 * short_term_process")
     with pytest.raises(FileError, match="with another equations"):
         simulate_to_file(SHORT, path, model=other)
-    monkeypatch.setattr(streaming, "versions", lambda *_: {"scipy": "0.1"})
+    monkeypatch.setattr(to_file, "versions", lambda *_: {"scipy": "0.1"})
     with pytest.raises(FileError, match="with another version of"):
         simulate_to_file(SHORT, path)
 

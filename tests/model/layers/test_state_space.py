@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from model.layers.state_space import STEPS, StateSpace, convolve, fast_length, sum_of_powers
-from model.memory.replay import Amrb, Bptt, LayerwiseAmrb
+from model.memory.differentiation import Amrb, Bptt, LayerwiseAmrb
 from model.memory.retention import build_retention
-from model.networks.classifier import SegmentClassifier, build_model
+from model.networks.build import build_model
+from model.networks.classifier import SegmentClassifier
 from model.networks.parameters import ModelParameters
 from rmaat.base.records import ParameterError
 

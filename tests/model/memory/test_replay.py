@@ -6,7 +6,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.errors import ModelError
-from model.memory.replay import Amrb, Bptt, LayerwiseAmrb, MemoryBudget, Truncated, scan
+from model.memory.differentiation import Amrb, Bptt, LayerwiseAmrb, MemoryBudget, Truncated
+from model.memory.scan import scan
 from model.training.measure import peak_memory
 
 ALL_SEGMENTS = 5

@@ -6,8 +6,9 @@ from torch.nn import functional
 
 from model.errors import ModelError
 from model.layers.fused import positive_features
-from model.memory.replay import Amrb, Bptt
-from model.networks.causal import BLOCK, build_language_model, causal_attention
+from model.memory.differentiation import Amrb, Bptt
+from model.networks.build import build_language_model
+from model.networks.causal import BLOCK, causal_attention
 from model.networks.parameters import ModelParameters
 from model.training.measure import peak_memory
 

@@ -9,8 +9,9 @@ import torch
 from torch.nn import functional
 
 from model.errors import ModelError
-from model.memory.replay import Amrb, Bptt, LayerwiseAmrb, Truncated
-from model.networks.classifier import PassedSegment, SegmentClassifier, split_segments
+from model.memory.differentiation import Amrb, Bptt, LayerwiseAmrb, Truncated
+from model.networks.cell import PassedSegment, split_segments
+from model.networks.classifier import SegmentClassifier
 from model.networks.parameters import ARCHITECTURES, ModelParameters
 from rmaat.base.records import ParameterError
 
@@ -284,9 +285,9 @@ import torch
 from torch._dynamo.utils import counters
 from torch.nn import functional
 from distill import default_tables
-from model.networks.classifier import build_model
+from model.networks.build import build_model
 from model.networks.parameters import ModelParameters
-from model.memory.replay import Amrb, Bptt
+from model.memory.differentiation import Amrb, Bptt
 
 torch.manual_seed(1)
 sizes = {"width": 8, "heads": 2, "layers": 2, "feed_forward_width": 8, "memory_tokens": 2, "segment_length": 6}

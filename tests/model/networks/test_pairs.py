@@ -12,9 +12,10 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.flop_counter import FlopCounterMode
 
 from model.errors import ModelError
-from model.memory.replay import Amrb, Bptt, LayerwiseAmrb, MemoryBudget, Truncated
-from model.networks.classifier import PairClassifier, SegmentClassifier, build_model
-from model.networks.pairs import split_pairs
+from model.memory.differentiation import Amrb, Bptt, LayerwiseAmrb, MemoryBudget, Truncated
+from model.networks.build import build_model
+from model.networks.classifier import SegmentClassifier
+from model.networks.pairs import PairClassifier, split_pairs
 from model.networks.parameters import ARCHITECTURES, ModelParameters
 from model.networks.streaming import ClassifierStream
 from model.studies.presets import PRESETS

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 from distill import default_tables
 from model.errors import ModelError
-from model.networks.causal import build_language_model
-from model.networks.classifier import build_model
+from model.networks.build import build_language_model, build_model
 from model.networks.parameters import ModelParameters
 from model.networks.streaming import ClassifierStream, LanguageModelStream
 

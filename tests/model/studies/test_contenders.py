@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from distill import default_tables
-from model.networks.classifier import build_model
+from model.networks.build import build_model
 from model.networks.parameters import ARCHITECTURES
 from model.studies.contenders import ABLATIONS, BASELINES, CONTENDERS, RETENTIONS, Contender
 from model.studies.presets import PRESETS

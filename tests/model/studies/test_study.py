@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from model.errors import ModelError
-from model.networks.parameters import ModelParameters, TrainingParameters
+from model.networks.parameters import ModelParameters
 from model.studies.presets import PRESETS, Preset
 from model.studies.report import findings, markdown, write_csv
 from model.studies.runner import carry_out, without_data
@@ -21,6 +21,7 @@ from model.studies.study import Study, runs_of
 from model.tasks.diagnostics import NeedleParameters, answer_distances
 from model.tasks.library import load_task
 from model.training.checkpoint import CHECKPOINT, load_state, newest
+from model.training.parameters import TrainingParameters
 from model.training.run_folder import RunFolder
 from rmaat.base.errors import OutOfTime
 

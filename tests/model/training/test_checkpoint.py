@@ -5,8 +5,8 @@ import safetensors.torch
 import torch
 
 from model.errors import ModelError
+from model.training import checkpoint
 from model.training.checkpoint import BEST, TrainingState, load_model, newest, save_checkpoint
-from model.training.loop import checkpoint
 
 STATE = TrainingState(3, 0.5, 1.0, window=[])
 

@@ -16,13 +16,13 @@ from torch import nn
 
 from distill import Tables
 from model.errors import ModelError
-from model.memory.replay import Amrb, Bptt, LayerwiseAmrb, MemoryBudget, Truncated
-from model.networks.parameters import TrainingParameters
+from model.memory.differentiation import Amrb, Bptt, LayerwiseAmrb, MemoryBudget, Truncated
 from model.tasks import TokenDataset
 from model.training.checkpoint import BEST, CHECKPOINT, load_model, load_state, newest
 from model.training.device import choose_device
 from model.training.evaluation import evaluate, load_run, measure_cost
 from model.training.loop import differentiation, learning_rate, train
+from model.training.parameters import TrainingParameters
 from model.training.run_folder import METRICS, RunFolder
 from model.training.scoring import evaluate_split
 from rmaat.base.errors import Interrupted, OutOfTime

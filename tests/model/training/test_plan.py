@@ -5,8 +5,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from model.errors import ModelError
-from model.memory.replay import Amrb, Bptt, LayerwiseAmrb
-from model.networks.classifier import build_model
+from model.memory.differentiation import Amrb, Bptt, LayerwiseAmrb
+from model.networks.build import build_model
 from model.networks.parameters import ARCHITECTURES, ModelParameters
 from model.training.measure import peak_memory
 from model.training.plan import forward_flops, parameter_count, peak_bytes, plan, training_flops

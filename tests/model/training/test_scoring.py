@@ -8,10 +8,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from model.networks.parameters import TrainingParameters
 from model.tasks import TokenDataset
 from model.training.evaluation import evaluate, load_run
 from model.training.loop import train
+from model.training.parameters import TrainingParameters
 from model.training.run_folder import RunFolder
 from model.training.scoring import accuracy_by_group, evaluate_split, scored_rows
 

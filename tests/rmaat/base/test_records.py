@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from astro_sim.parameters import SimulationParameters
 from distill import DistillParameters
-from model.networks.parameters import ModelParameters, TrainingParameters
+from model.networks.parameters import ModelParameters
 from model.tasks.listops import ListOpsParameters
+from model.training.parameters import TrainingParameters
 from rmaat.base.files import FileError
 from rmaat.base.records import OneOf, ParameterError, Quantity, Record, Source, parameter, unknown_name
 

@@ -12,6 +12,7 @@ import xarray as xr
 
 from astro_sim import read_traces, write_traces
 from astro_sim.biophysics.calcium import PROCESS
+from astro_sim.biophysics.spiking import simulation as spiking
 from astro_sim.biophysics.spiking.parameters import BiophysicalParameters, GraupnerBrunelPlasticity
 from astro_sim.biophysics.spiking.simulation import (
     VARIABLES,
@@ -20,7 +21,6 @@ from astro_sim.biophysics.spiking.simulation import (
     simulate_biophysical,
     simulate_trials,
 )
-from astro_sim.biophysics.spiking.simulation import simulation as spiking
 from astro_sim.biophysics.system import constants_of
 from astro_sim.engines.brian2 import process as brian2_process
 from astro_sim.errors import SimulationError

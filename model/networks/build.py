@@ -1,0 +1,87 @@
+"""Build networks from their parameters and the distilled tables."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from distill.tables import Tables
+from model.errors import ModelError
+from model.layers.attention import AstromorphicAttention, Mixing, RelativePositions, SoftmaxAttention
+from model.layers.positions import ExponentialKernel, LearnedExponentialKernel, MeasuredKernel
+from model.layers.state_space import StateSpace
+from model.memory.retention import build_retention, factors_without_length
+from model.networks.causal import CausalAttention, LanguageModel
+from model.networks.classifier import SegmentClassifier
+from model.networks.pairs import PairClassifier
+from model.networks.parameters import ModelParameters
+
+AnyAstromorphic = TypeVar("AnyAstromorphic", bound=AstromorphicAttention)
+
+
+def build_model(parameters: ModelParameters, tables: Tables) -> SegmentClassifier:
+    """The model that `parameters` name, with retention factors, exponent and decay from `tables`.
+
+    With a `separator` it is a `PairClassifier`.
+
+    Raises
+    ------
+    distill.tables.TableError
+        The tables lack the variant or the number of segments; the message gives the command that makes them.
+    """
+    variant = parameters.retention if parameters.family.retains else "none"
+    retention = build_retention(tables, parameters.segments, variant)
+    kind = PairClassifier if parameters.separator else SegmentClassifier
+    return kind(parameters, [_attention(parameters, tables) for _ in range(parameters.layers)], retention)
+
+
+def _attention(parameters: ModelParameters, tables: Tables) -> Mixing:
+    rows = parameters.memory_tokens + parameters.segment_length
+    if parameters.family.attention == "softmax":
+        return SoftmaxAttention(parameters.width, parameters.heads)
+    if parameters.family.attention == "state_space":
+        return StateSpace(parameters.width, parameters.state_size, rows)
+    return linear_time_attention(AstromorphicAttention, parameters, tables, rows)
+
+
+def linear_time_attention(
+    kind: type[AnyAstromorphic], parameters: ModelParameters, tables: Tables, rows: int
+) -> AnyAstromorphic:
+    """Astromorphic attention of a `kind` over `rows`, or the linear attention that it contains, as `parameters` say."""
+    width, heads = parameters.width, parameters.heads
+    if parameters.family.attention == "linear":
+        return kind(width, heads, None, 1.0, 1.0)
+    kernels: dict[str, Callable[[], nn.Module]] = {
+        "decaying": lambda: ExponentialKernel(tables.decay_per_token),
+        "learned": lambda: LearnedExponentialKernel(tables.decay_per_token),
+        "measured": lambda: MeasuredKernel(torch.from_numpy(tables.decay_kernel(rows)).float()),
+    }
+    make_kernel = kernels.get(parameters.relative_positions)
+    exponent = 1.0 if parameters.exponent == "one" else tables.exponent
+    return kind(
+        width,
+        heads,
+        RelativePositions(width, heads, rows, make_kernel()) if make_kernel else None,
+        nn.Parameter(torch.tensor(exponent)) if parameters.exponent == "learned" else exponent,
+        1.0 if parameters.write_scale == "one" else None,
+    )
+
+
+def build_language_model(parameters: ModelParameters, tables: Tables) -> LanguageModel:
+    """The causal model that `parameters` name, with retention factors, exponent and decay from `tables`.
+
+    Raises
+    ------
+    ModelError
+        An architecture without causal form, or a retention factor that depends on the number of segments.
+    distill.tables.TableError
+        The tables lack the variant or the number of segments; the message gives the command that makes them.
+    """
+    if not parameters.family.recurrent or parameters.family.attention == "softmax":
+        raise ModelError(f"{parameters.architecture} has no causal form here; use architecture rmaat or rlt")
+    variant = parameters.retention if parameters.family.retains else "none"
+    retention = factors_without_length(build_retention(tables, parameters.segments, variant), variant)
+    rows = 2 * parameters.memory_tokens + parameters.segment_length
+    attentions = [linear_time_attention(CausalAttention, parameters, tables, rows) for _ in range(parameters.layers)]
+    return LanguageModel(parameters, attentions, retention)
