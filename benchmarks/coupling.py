@@ -41,8 +41,8 @@ from benchmarks.report import RESULTS, write_report
 from benchmarks.timing import seconds_of
 from rmaat.base.arrays import Array
 from rmaat.base.progress import ignore_progress
+from rmaat.base.provenance import processor
 from rmaat.base.text import table
-from rmaat.base.versions import processor
 
 KINDS: dict[str, tuple[type[KernelCoupling], str, str]] = {
     "line scan": (LineCoupling, "line", "euclidean"),

@@ -16,8 +16,8 @@ import xarray as xr
 from astro_sim import SimulationParameters, simulate
 from benchmarks.report import RESULTS, write_report
 from benchmarks.timing import seconds_of, timed
+from rmaat.base.provenance import processor
 from rmaat.base.text import table
-from rmaat.base.versions import processor
 
 VARIABLES = (
     "presynaptic_activity",

@@ -27,8 +27,8 @@ from model.layers.precision import denormals_flushed
 from model.memory.differentiation import Amrb
 from model.networks.build import build_model
 from model.networks.parameters import ModelParameters
+from rmaat.base.provenance import processor
 from rmaat.base.text import table
-from rmaat.base.versions import processor
 
 SEGMENT_LENGTH, SHORTEST, LONGEST = 512, 2**13, 2**20
 SIZE = {"width": 128, "layers": 4, "heads": 4, "feed_forward_width": 512, "memory_tokens": 16, "dropout": 0.1}

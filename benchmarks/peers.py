@@ -43,8 +43,8 @@ from model.networks.build import build_model
 from model.networks.parameters import ModelParameters
 from model.training.peak import peak_memory
 from model.training.plan import plan
+from rmaat.base.provenance import processor
 from rmaat.base.text import table
-from rmaat.base.versions import processor
 
 STEPS = 3
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rmaat.base.files import write_text
-from rmaat.base.versions import versions
+from rmaat.base.provenance import versions
 
 RESULTS = Path("benchmarks/results")
 

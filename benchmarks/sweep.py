@@ -16,8 +16,8 @@ from astro_sim.sweep import InProcess, LocalProcesses, RandomDesign, Workers, pa
 from benchmarks.report import RESULTS, write_report
 from benchmarks.timing import seconds_of
 from distill.inverse.sweep import POINTS_TOGETHER, Distillation, RateModelMeasure, sweep
+from rmaat.base.provenance import processor
 from rmaat.base.text import table
-from rmaat.base.versions import processor
 
 AXES = parse_axes(
     [

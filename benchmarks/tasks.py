@@ -29,8 +29,8 @@ from model.tasks.listops import OFFICIAL, evaluate, samples, value_of_top, walk
 from model.tasks.pairs import SameFilmParameters
 from model.tasks.pathfinder.task import DIFFICULTIES, PathfinderParameters, draw_images
 from model.tasks.text import TextParameters
+from rmaat.base.provenance import processor
 from rmaat.base.text import table
-from rmaat.base.versions import processor
 
 LADDER = {1: 0.485, 2: 0.673, 3: 0.800}
 """Share of ListOps that is right where only so many levels of lists are read; measured on LRA's grammar."""

@@ -18,8 +18,8 @@ from scipy.optimize import OptimizeWarning, curve_fit
 from scipy.special import fdtrc
 
 from distill.errors import DistillError
-from distill.law import Array
 from distill.law_fit import interval
+from rmaat.base.arrays import Array
 
 _ROUNDING = 1e-12
 """Share of the largest strength; residuals of an exact fit count as this large, so that their logarithm is the same on

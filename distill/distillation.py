@@ -9,15 +9,15 @@ import xarray as xr
 
 from distill.coupling import Anisotropy, compare_kernels, fit_kernel, measure_anisotropy
 from distill.exponent import PowerLaw, fit_power_law
-from distill.law import Array, cycles_to_reach
+from distill.law import cycles_to_reach
 from distill.law_fit import EXACT, LawFit, fit_laws
 from distill.parameters import DistillParameters
 from distill.readings import draws_random_numbers, first_stimulus, long_term_curves, pairs
 from distill.retention import LongTermCurve, fit_curve, retention_parts, shuffled_order
 from distill.schema import FORMS, SCHEMA, SCHEMA_VERSION, VARIABLES, VARIANTS, sealed
 from distill.tables import Tables
-from rmaat.base.digest import content_digest
-from rmaat.base.versions import versions
+from rmaat.base.arrays import Array
+from rmaat.base.provenance import content_digest, versions
 
 
 def distil(traces: xr.Dataset, parameters: DistillParameters = DistillParameters()) -> Tables:  # noqa: B008 (frozen)

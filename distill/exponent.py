@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from distill.errors import DistillError
-from distill.law import Array
 from distill.law_fit import interval
+from rmaat.base.arrays import Array
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ In each of them increments are positive and decrease. Reading tables needs these
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Array = NDArray[np.floating]
+from rmaat.base.arrays import Array
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from scipy.optimize import leastsq
 from scipy.special import stdtrit
 
 from distill.errors import DistillError
-from distill.law import Array, Law
+from distill.law import Law
+from rmaat.base.arrays import Array
 
 EXACT = 1e-4
 """Departure, as a share of the curve's end, below which a law counts as exact; solvers leave about 1e-6."""

@@ -14,7 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from astro_sim.runs.traces import mean_over_synapses
-from distill.law import Array
+from rmaat.base.arrays import Array
 
 _SYNAPSE = ("post", "pre")
 

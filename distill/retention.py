@@ -24,8 +24,9 @@ import numpy as np
 from scipy.special import gamma, gammainc
 
 from distill.errors import DistillError
-from distill.law import Array, Law
+from distill.law import Law
 from distill.law_fit import CONFIDENCE, LawFit, Rate, choose_law, fit_law, fit_laws, fit_rate
+from rmaat.base.arrays import Array
 
 # Growth in one cycle below this share of the whole is the rounding of a saturated curve; the law takes over.
 RESOLUTION = 1e-10

@@ -10,8 +10,9 @@ import numpy as np
 import xarray as xr
 
 from distill.errors import TableError
-from distill.law import Array, Law
-from rmaat.base.digest import content_digest
+from distill.law import Law
+from rmaat.base.arrays import Array
+from rmaat.base.provenance import content_digest
 from rmaat.base.records import unknown_name
 
 SCHEMA = "rmaat-tables"

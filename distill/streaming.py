@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from distill.law import Array, Law
+from distill.law import Law
+from rmaat.base.arrays import Array
 
 
 class StreamingRetention(Iterator[float]):

@@ -25,9 +25,9 @@ import xarray as xr
 from xarray.backends import ScipyDataStore
 
 from distill.errors import TableError
-from distill.law import Array
 from distill.schema import FORMS, SCHEMA, SCHEMA_VERSION, SEPARABLE, SLOWED, check, check_digest, law_of, sealed
 from distill.streaming import StreamingRetention
+from rmaat.base.arrays import Array
 from rmaat.base.files import FileError, write_bytes
 from rmaat.base.records import unknown_name
 

@@ -15,9 +15,10 @@ import numpy as np
 import xarray as xr
 
 from distill.errors import TableError
-from distill.law import Array, Law
+from distill.law import Law
 from distill.retention import areas, shuffled_order
 from distill.schema import FORMS, INTERVALS, SCHEMA_VERSION, VARIABLES, VARIANTS, sealed
+from rmaat.base.arrays import Array
 
 NORMAL = 1.959963984540054
 """Standard errors from the middle of a normal distribution that hold 95 % of it."""

@@ -24,7 +24,7 @@ from figures.style import (
     paper_style,
     units_of,
 )
-from rmaat.base.digest import blocks
+from rmaat.base.provenance import blocks
 
 PANELS = {
     "presynaptic_activity": ("presynaptic\nactivity", "x_j", PRESYNAPTIC),

@@ -35,7 +35,7 @@ from rmaat.base.arrays import Array
 from rmaat.base.errors import Interrupted
 from rmaat.base.files import FileError, discard, finish, unfinished, unfinished_folder, write_bytes
 from rmaat.base.progress import Progress, ignore_progress
-from rmaat.base.versions import versions
+from rmaat.base.provenance import versions
 
 TRACES, CHECKPOINT = "traces.nc", "checkpoint.npz"
 # Seconds of work that may be lost; an edge sooner after the last checkpoint writes none.

@@ -32,10 +32,9 @@ from astro_sim.durations import multiples
 from astro_sim.errors import SimulationError
 from astro_sim.protocol import presynaptic_drive
 from rmaat.base.arrays import Array
-from rmaat.base.digest import blocks
-from rmaat.base.digest import content_digest as content_digest
 from rmaat.base.files import atomic_file
-from rmaat.base.versions import versions
+from rmaat.base.provenance import blocks, versions
+from rmaat.base.provenance import content_digest as content_digest
 
 if TYPE_CHECKING:
     # Readers of traces need no solvers.

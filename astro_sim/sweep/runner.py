@@ -23,8 +23,8 @@ from astro_sim.sweep.workers import InProcess, Workers
 from rmaat.base.errors import RmaatError
 from rmaat.base.files import read_text, write_bytes, write_text
 from rmaat.base.progress import Progress, ignore_progress
+from rmaat.base.provenance import versions
 from rmaat.base.records import Record
-from rmaat.base.versions import versions
 
 Result = TypeVar("Result")
 Outcome = xr.Dataset | Exception

@@ -28,8 +28,8 @@ from distill.readings import pairs
 from rmaat.base.errors import UsageError
 from rmaat.base.files import atomic_file
 from rmaat.base.progress import Progress, ignore_progress
+from rmaat.base.provenance import versions
 from rmaat.base.records import Record
-from rmaat.base.versions import versions
 
 Values = dict[str, Any]
 """What `xarray.Dataset` takes, by name."""

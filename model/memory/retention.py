@@ -5,8 +5,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from distill.schema import FORMS, SEPARABLE
-from distill.tables import Array, Tables
+from distill.tables import Tables
 from model.errors import ModelError
+from rmaat.base.arrays import Array
 
 
 class SeparableRetention(nn.Module):

@@ -17,7 +17,7 @@ from model.tasks.pathfinder.task import PathfinderParameters
 from model.tasks.text import TextParameters
 from model.training.parameters import TrainingParameters
 from model.training.run_folder import RunConfiguration
-from rmaat.base.versions import versions
+from rmaat.base.provenance import versions
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 from model.errors import ModelError
 from model.tasks import TokenDataset, collate
 from model.training.parameters import TrainingParameters
-from rmaat.base.versions import processor
+from rmaat.base.provenance import processor
 
 
 @dataclass(frozen=True)

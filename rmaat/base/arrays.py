@@ -1,6 +1,6 @@
-"""The array type of this package: double precision, because traces are compared to one part in a million."""
+"""The array type of the numerical code; values are in double precision unless a function says otherwise."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating]

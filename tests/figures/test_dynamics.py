@@ -114,7 +114,7 @@ def curves_of(figure):
 
 def test_a_file_is_drawn_row_by_row_as_it_is_from_memory(traces, tmp_path, monkeypatch):
     write_traces(traces, tmp_path / "sim.nc")
-    monkeypatch.setattr("rmaat.base.digest.BLOCK", 1)
+    monkeypatch.setattr("rmaat.base.provenance.BLOCK", 1)
     with open_traces(tmp_path / "sim.nc") as stored:
         found = curves_of(draw_dynamics(stored))
     for one, other in zip(found, curves_of(draw_dynamics(traces)), strict=True):

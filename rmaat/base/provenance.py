@@ -1,8 +1,12 @@
-"""A digest of what a dataset holds, and reading it piece by piece."""
+"""Where a result came from: a digest of a dataset's content, the versions of the software, and the processor."""
 
+import functools
 import hashlib
 import json
+import platform
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,8 +15,8 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import xarray as xr
 
-# In bytes; what is read of a large file at once.
 BLOCK = 2**24
+"""bytes that are read of a large file at once"""
 
 
 def content_digest(dataset: "xr.Dataset") -> str:
@@ -45,3 +49,27 @@ def blocks(array: "xr.DataArray") -> "Iterator[NDArray]":
 def _plain(value: Any) -> Any:
     """NumPy's numbers and arrays, which files turn attributes into, as plain ones."""
     return value.tolist()
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Versions of Python, of this toolkit and of `packages`; a checkout may run without being installed."""
+    return {"python": platform.python_version()} | {name: _version(name) for name in ("rmaat-toolkit", *packages)}
+
+
+# Looked up once: a sweep says it of thousands of traces, and each look reads the package's metadata.
+@functools.cache
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def processor() -> str:
+    """The processor's name, as far as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
