@@ -1,23 +1,26 @@
-"""Equations of a point in space, written once as strings: SciPy compiles them, and Brian2 reads the same.
+"""Equations of one compartment, written as strings that NumPy and Brian2 both use.
 
-Unlike `astro_sim.equations.model.Model`, a `System` has no neurons and no places, but it names intermediate
-quantities.
+`System` holds the differential equations and `Event` what a spike or a release changes at one moment. NumPy functions
+are compiled from the strings here; `spiking/network.py` passes the same strings to Brian2. Unlike
+`astro_sim.equations.model.Model`, a `System` has neither neurons nor synapses, but it names intermediate quantities.
 """
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from astro_sim.equations.compiler import build_function, parse, require_known_names, substitute
 from astro_sim.equations.model import FUNCTIONS
 from rmaat.base.arrays import Array
-from rmaat.base.errors import UsageError
-from rmaat.base.records import Record, unknown_name
+from rmaat.base.records import Record
 
 Rate = Callable[[Array], Array]
-"""From a state (variable, ...) to its time derivative."""
+"""From a state (variable, ...) to its time derivative of the same shape, per second."""
+Change = Callable[[Sequence[Array] | Array], list[Array]]
+"""From the values of the variables before an event to those after it, in the same order."""
 
 
 @dataclass(frozen=True)
@@ -27,67 +30,88 @@ class System:
     Attributes
     ----------
     definitions : mapping of names to expressions
-        Intermediate quantities, in an order in which each uses only variables, constants and earlier ones.
+        Intermediate quantities. Each may use the variables, the constants and earlier definitions.
     rates : mapping of variables to expressions
-        Their time derivatives; the state is in this order.
+        Their time derivatives per second. The state has the variables in this order.
     """
 
     definitions: Mapping[str, str]
     rates: Mapping[str, str]
 
     def with_constants(self, constants: Mapping[str, Any]) -> Rate:
-        """The time derivative, per second, of a state (variable, ...); constants may be arrays, or functions.
+        """The time derivative as a NumPy function.
+
+        Parameters
+        ----------
+        constants : mapping of names to numbers, arrays or functions
+            All other names in the equations. Arrays broadcast against the values of a variable.
 
         Raises
         ------
         UsageError
-            An equation names what nothing defines; near names are listed.
+            An equation uses an undefined name; the message lists similar names.
         """
-        fixed = {**FUNCTIONS, **constants, "__builtins__": {}}
-        known = set(fixed) | set(self.rates)
-        steps = []
+        known = {*FUNCTIONS, *constants, *self.rates}
         for name, expression in (*self.definitions.items(), *self.rates.items()):
-            steps.append((name, _compile(name, expression, known)))
+            require_known_names(parse(expression), known, name)
             known.add(name)
-        definitions, rates = steps[: len(self.definitions)], steps[len(self.definitions) :]
-
-        def rate(state: Array) -> Array:
-            scope = {**fixed, **dict(zip(self.rates, state, strict=True))}
-            for name, code in definitions:
-                scope[name] = eval(code, scope)
-            return np.array([eval(code, scope) for _, code in rates])
-
-        return rate
+        lines = [f"{name} = {expression}" for name, expression in self.definitions.items()]
+        lines.append(f"return [{', '.join(self.rates.values())}]")
+        rates = build_function("rates", self.rates, lines, constants)
+        return lambda state: np.array(rates(*state))
 
     def inlined(self) -> dict[str, str]:
-        """The rates without definitions: each stands where it was named, so that nobody need know its unit."""
+        """The rates with every definition written out: Brian2 would need a unit for each definition."""
         inline: dict[str, ast.expr] = {}
         for name, expression in self.definitions.items():
-            inline[name] = _Inline(inline).visit(ast.parse(expression, mode="eval").body)
-        return {
-            name: ast.unparse(_Inline(inline).visit(ast.parse(expression, mode="eval").body))
-            for name, expression in self.rates.items()
-        }
+            inline[name] = substitute(parse(expression), inline)
+        return {name: ast.unparse(substitute(parse(expression), inline)) for name, expression in self.rates.items()}
+
+
+@dataclass(frozen=True)
+class Event:
+    """A sudden change of variables, as when a spike arrives.
+
+    Attributes
+    ----------
+    statements : tuple of (name, operator, expression)
+        Assignments in order, with operator "=", "+=" or "-=". The names include intermediate quantities.
+    """
+
+    statements: tuple[tuple[str, str, str], ...]
+
+    @property
+    def text(self) -> str:
+        """One line per statement, in the syntax of Brian2 and Python."""
+        return "\n".join(map(" ".join, self.statements))
+
+    def with_constants(self, constants: Mapping[str, Any], variables: Sequence[str]) -> Change:
+        """The event as a NumPy function, which leaves its arguments unchanged.
+
+        Parameters
+        ----------
+        constants : mapping of names to numbers
+            All other names in the statements.
+        variables : sequence of str
+            The variables that the function takes and returns, in this order.
+
+        Raises
+        ------
+        UsageError
+            A statement uses an undefined name; the message lists similar names.
+        """
+        known = {*FUNCTIONS, *constants, *variables}
+        lines = []
+        for name, operator, expression in self.statements:
+            require_known_names(parse(expression), known, name)
+            known.add(name)
+            # Not in place, because the arguments may be views of the state.
+            lines.append(f"{name} = " + (expression if operator == "=" else f"{name} {operator[0]} ({expression})"))
+        lines.append(f"return [{', '.join(variables)}]")
+        change = build_function("change", variables, lines, constants)
+        return lambda values: change(*values)
 
 
 def constants_of(*records: Record) -> dict[str, float]:
-    """Every parameter of `records` by the name that equations use."""
+    """Every parameter of `records` by its name in the equations."""
     return {path[-1]: value for record in records for path, value, _ in record.parameters()}
-
-
-def _compile(owner: str, expression: str, known: set[str]):
-    tree = ast.parse(expression, mode="eval")
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and node.id not in known:
-            raise UsageError(unknown_name(f"name in the equation of {owner},", node.id, known - {"__builtins__"}))
-    return compile(tree, f"<{owner}>", "eval")
-
-
-class _Inline(ast.NodeTransformer):
-    """Puts an expression in the place of each name in `expressions`."""
-
-    def __init__(self, expressions: Mapping[str, ast.expr]) -> None:
-        self._expressions = expressions
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        return self._expressions.get(node.id, node)
