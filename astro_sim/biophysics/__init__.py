@@ -3,7 +3,8 @@
     names = constants_of(CalciumParameters()) | {"ip3": 0.5}
     found = solve(LI_RINZEL, names, {"calcium": 0.07, "availability": 0.8}, np.arange(0, 60, 0.01))
 
-Concentrations are in umol/L and times in s.
+Concentrations are in umol/L and times in s. The spiking network is in `astro_sim.biophysics.spiking`, which needs
+Brian2.
 """
 
 from astro_sim.biophysics.calcium import G_CHI, LI_RINZEL

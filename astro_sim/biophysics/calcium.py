@@ -1,18 +1,18 @@
-"""Calcium in an astrocyte's process: Li-Rinzel, and G-ChI, which adds IP3 and receptors.
+"""Calcium in one process of an astrocyte: the Li-Rinzel model, and G-ChI, which adds IP3 and receptors.
 
     C' = (Ω_C m³ h³ + Ω_L) (C_T - (1 + ρ_A) C) - O_P C² / (C² + K_P²)          calcium
-    h' = O_2 (Q_2 - (Q_2 + C) h)                                               share of receptors not inactivated
+    h' = O_2 (Q_2 - (Q_2 + C) h)                                               share of IP3 receptors not inactivated
     I' = O_β Γ + O_δ / (1 + I / κ_δ) C² / (C² + K_δ²)                          IP3: PLC-beta, PLC-delta,
          - O_3K C⁴ / (C⁴ + K_D⁴) I / (I + K_3K) - Ω_5P I                       IP3-3K, IP-5P
-         - F / 2 (1 + tanh((|I - I_b| - I_Θ) / ω_I)) sign(I - I_b)             diffusion to the outside
-    Γ' = O_N Y (1 - Γ) - Ω_N (1 + ζ C / (C + K_KC)) Γ                          share of receptors bound
-    Y' = -Ω_c Y                                                                transmitter; spikes add to it
+         - F / 2 (1 + tanh((|I - I_b| - I_Θ) / ω_I)) sign(I - I_b)             diffusion from the outside
+    Γ' = O_N Y (1 - Γ) - Ω_N (1 + ζ C / (C + K_KC)) Γ                          share of glutamate receptors bound
+    Y' = -Ω_c Y                                                                transmitter, which spikes raise
 
     m = I / (I + d_1) C / (C + d_5),  Q_2 = d_2 (I + d_1) / (I + d_3)
 
-Calcium-induced release makes C oscillate at constant IP3 (Li and Rinzel 1994, doi:10.1006/jtbi.1994.1041); G-ChI is
-De Pittà et al. 2009, doi:10.1007/s10867-009-9155-y, in the form of Stimberg et al. 2019, doi:10.1101/198366.
-Concentrations in umol/L, times in s.
+Calcium-induced calcium release makes C oscillate at constant IP3 (Li and Rinzel 1994, doi:10.1006/jtbi.1994.1041).
+G-ChI is the model of De Pittà et al. 2009, doi:10.1007/s10867-009-9155-y, in the form of Stimberg et al. 2019,
+doi:10.1101/198366. Concentrations are in umol/L and times in s.
 """
 
 from astro_sim.biophysics.system import System
@@ -31,12 +31,12 @@ LI_RINZEL = System(
         "availability": "inactivation_binding * (inactivation_level - (inactivation_level + calcium) * availability)",
     },
 )
-"""Calcium and the availability of IP3 receptors at an IP3 that is given as a constant, `ip3`."""
+"""Calcium and the availability of IP3 receptors. The IP3 concentration is a constant, `ip3`."""
 
 
-def flow_of_ip3(surplus: str) -> str:
-    """What flows in, in umol/L/s, where the variable named `surplus` says how far IP3 is above that beyond."""
-    return f"-exchange_rate / 2 * (1 + tanh((abs({surplus}) - exchange_threshold) / exchange_width)) * sign({surplus})"
+def ip3_inflow(excess: str) -> str:
+    """The equation of the IP3 that flows in, in umol/L/s; `excess` names IP3 inside minus IP3 outside, in umol/L."""
+    return f"-exchange_rate / 2 * (1 + tanh((abs({excess}) - exchange_threshold) / exchange_width)) * sign({excess})"
 
 
 G_CHI = System(
@@ -49,7 +49,7 @@ G_CHI = System(
         " * ip3 / (ip3 + kinase_ip3_affinity)",
         "phosphatase": "phosphatase_rate * ip3",
         "surplus": "ip3 - ip3_outside",
-        "exchange": flow_of_ip3("surplus"),
+        "exchange": ip3_inflow("surplus"),
         "receptor_unbinding": "receptor_release * (1 + desensitisation * calcium / (calcium + kinase_c_affinity))",
     },
     rates={
@@ -60,10 +60,10 @@ G_CHI = System(
         "transmitter": "-transmitter_clearance * transmitter",
     },
 )
-"""Calcium, availability, IP3, bound receptors and transmitter, which spikes raise."""
+"""Calcium, availability, IP3, bound receptors and transmitter of a process that synapses activate."""
 
 PROCESS = System(
     definitions={name: text for name, text in G_CHI.definitions.items() if name not in ("surplus", "exchange")},
     rates={name: text for name, text in G_CHI.rates.items() if name != "transmitter"},
 )
-"""One process of many: `transmitter` in umol/L and `exchange` of IP3 in umol/L/s come from outside."""
+"""One process of a network. `transmitter` in umol/L and `exchange` of IP3 in umol/L/s are inputs."""

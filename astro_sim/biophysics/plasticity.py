@@ -1,18 +1,20 @@
-"""Plasticity by calcium at the postsynaptic side, after Graupner and Brunel 2012, doi:10.1073/pnas.1109359109.
+"""Synaptic plasticity driven by postsynaptic calcium, after Graupner and Brunel 2012, doi:10.1073/pnas.1109359109.
 
     τ_Ca c' = -c,  c += C_pre at a presynaptic spike, after a delay D,  c += C_post at a postsynaptic one
     τ ρ' = γ_p (1 - ρ) [c > θ_p] - γ_d ρ [c > θ_d] - ρ (1 - ρ) (ρ* - ρ) + noise
 
-The efficacy ρ lies between 0 and 1, the states in which it stays in silence. While spikes drive it, the cubic is small
-beside the other terms and is left out here, as in the paper; with α_p, α_d the shares of time above the thresholds,
+The efficacy ρ is between 0 and 1, which are its two stable states in silence. During spikes the cubic term is small
+beside the others, and this module omits it, as the paper does. `spiking/network.py` solves the equations with the cubic
+term and without noise. With α_p and α_d the shares of time above the thresholds,
 
     Γ = γ_p α_p + γ_d α_d,  ρ̄ = γ_p α_p / Γ,  <ρ>(t) = ρ̄ + (ρ_0 - ρ̄) exp(-Γ t / τ)
 
-and ρ is spread around that with variance `σ² (α_p + α_d) / (2 Γ) (1 - exp(-2 Γ t / τ))`, so that it ends on the other
-side of ρ* with a probability given by the error function. Times are in s; calcium is in units of θ_d.
+and ρ has the variance `σ² (α_p + α_d) / (2 Γ) (1 - exp(-2 Γ t / τ))` around that mean. The probability that it ends
+above ρ* follows from the normal distribution. Times are in s, and calcium is in units of θ_d.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy.special import ndtr
@@ -22,6 +24,8 @@ from astro_sim.biophysics.sources import Paper
 from rmaat.base.arrays import Array
 from rmaat.base.records import ParameterError, Record, parameter
 
+_graupner = partial(parameter, source=Paper.GRAUPNER)
+
 
 @dataclass(frozen=True)
 class CalciumPlasticityParameters(Record):
@@ -30,38 +34,34 @@ class CalciumPlasticityParameters(Record):
     Raises
     ------
     ParameterError
-        As `Record`; or the threshold of potentiation is the lower one.
+        As `Record`; or the threshold of potentiation is below that of depression.
     """
 
-    spine_calcium_time: float = parameter(
-        0.0488373, "decay of calcium", unit="s", low=1e-3, high=1, source=Paper.GRAUPNER, symbol="τ_Ca"
+    spine_calcium_time: float = _graupner(0.0488373, "decay of calcium", unit="s", low=1e-3, high=1, symbol="τ_Ca")
+    presynaptic_calcium: float = _graupner(
+        1.0, "calcium that a presynaptic spike adds", low=0, high=100, symbol="C_pre"
     )
-    presynaptic_calcium: float = parameter(
-        1.0, "calcium that a presynaptic spike adds", low=0, high=100, source=Paper.GRAUPNER, symbol="C_pre"
+    postsynaptic_calcium: float = _graupner(
+        0.275865, "calcium that a postsynaptic spike adds", low=0, high=100, symbol="C_post"
     )
-    postsynaptic_calcium: float = parameter(
-        0.275865, "calcium that a postsynaptic spike adds", low=0, high=100, source=Paper.GRAUPNER, symbol="C_post"
+    presynaptic_delay: float = _graupner(
+        0.0188008, "delay of the presynaptic calcium", unit="s", low=0, high=0.1, symbol="D"
     )
-    presynaptic_delay: float = parameter(
-        0.0188008, "delay of the presynaptic calcium", unit="s", low=0, high=0.1, source=Paper.GRAUPNER, symbol="D"
+    depression_threshold: float = _graupner(1.0, "calcium above which efficacy falls", low=0.01, high=100, symbol="θ_d")
+    potentiation_threshold: float = _graupner(
+        1.3, "calcium above which efficacy rises", low=0.01, high=100, symbol="θ_p"
     )
-    depression_threshold: float = parameter(
-        1.0, "calcium above which efficacy falls", low=0.01, high=100, source=Paper.GRAUPNER, symbol="θ_d"
+    depression_rate: float = _graupner(
+        313.0965, "fall of efficacy, times its time constant", low=0, high=1e6, symbol="γ_d"
     )
-    potentiation_threshold: float = parameter(
-        1.3, "calcium above which efficacy rises", low=0.01, high=100, source=Paper.GRAUPNER, symbol="θ_p"
+    potentiation_rate: float = _graupner(
+        1645.59, "rise of efficacy, times its time constant", low=0, high=1e6, symbol="γ_p"
     )
-    depression_rate: float = parameter(
-        313.0965, "fall of efficacy, times its time constant", low=0, high=1e6, source=Paper.GRAUPNER, symbol="γ_d"
+    efficacy_time_constant: float = _graupner(
+        688.355, "time constant of efficacy in silence", unit="s", low=1, high=1e5, symbol="τ"
     )
-    potentiation_rate: float = parameter(
-        1645.59, "rise of efficacy, times its time constant", low=0, high=1e6, source=Paper.GRAUPNER, symbol="γ_p"
-    )
-    efficacy_time_constant: float = parameter(
-        688.355, "time constant of efficacy in silence", unit="s", low=1, high=1e5, source=Paper.GRAUPNER, symbol="τ"
-    )
-    efficacy_boundary: float = parameter(
-        0.5, "efficacy above which it goes to 1 in silence", low=0, high=1, source=Paper.GRAUPNER, symbol="ρ*"
+    efficacy_boundary: float = _graupner(
+        0.5, "efficacy above which it goes to 1 in silence", low=0, high=1, symbol="ρ*"
     )
 
     def __post_init__(self) -> None:
@@ -69,41 +69,37 @@ class CalciumPlasticityParameters(Record):
         if self.potentiation_threshold < self.depression_threshold:
             raise ParameterError(
                 f"potentiation_threshold is {self.potentiation_threshold:g}, below depression_threshold of "
-                f"{self.depression_threshold:g}; exchange them"
+                f"{self.depression_threshold:g}; swap them"
             )
 
 
-def _restated(name: str, value: float):
-    return restated(CalciumPlasticityParameters, name, value, Paper.GRAUPNER)
-
-
-@dataclass(frozen=True)
+@restated(
+    Paper.GRAUPNER,
+    spine_calcium_time=0.02,
+    postsynaptic_calcium=2.0,
+    presynaptic_delay=0.0137,
+    depression_rate=200.0,
+    potentiation_rate=321.808,
+    efficacy_time_constant=150.0,
+)
 class PairingPlasticityParameters(CalciumPlasticityParameters):
-    """The paper's set DP with its noise: depression where the postsynaptic spike comes first, else potentiation."""
+    """The paper's set DP with its noise: depression if the postsynaptic spike comes first, else potentiation."""
 
-    spine_calcium_time: float = _restated("spine_calcium_time", 0.02)
-    postsynaptic_calcium: float = _restated("postsynaptic_calcium", 2.0)
-    presynaptic_delay: float = _restated("presynaptic_delay", 0.0137)
-    depression_rate: float = _restated("depression_rate", 200.0)
-    potentiation_rate: float = _restated("potentiation_rate", 321.808)
-    efficacy_time_constant: float = _restated("efficacy_time_constant", 150.0)
-    efficacy_noise: float = parameter(
-        2.8284, "noise of efficacy above the thresholds", low=0, high=100, source=Paper.GRAUPNER, symbol="σ"
-    )
+    efficacy_noise: float = _graupner(2.8284, "noise of efficacy above the thresholds", low=0, high=100, symbol="σ")
 
 
 @dataclass(frozen=True)
 class Drift:
-    """What a stimulus makes of efficacies in the mean, and how it spreads them.
+    """How a stimulus changes the mean and the spread of efficacies.
 
     Attributes
     ----------
     rate : float
         Γ / τ in 1/s.
     level : float
-        ρ̄, where they go.
+        ρ̄, the limit of the mean.
     spread : float
-        Standard deviation in the end.
+        The limit of the standard deviation.
     boundary : float
         ρ*.
     """
@@ -114,24 +110,32 @@ class Drift:
     boundary: float
 
     def mean(self, start: float, duration: float) -> float:
-        """The mean efficacy `duration` s after all were `start`."""
+        """The mean efficacy `duration` s after all efficacies were `start`."""
         return self.level + (start - self.level) * float(np.exp(-self.rate * duration))
 
     def share_above(self, start: float, duration: float) -> float:
-        """The share of synapses beyond the boundary, which stay potentiated, `duration` s after all were `start`."""
+        """The share of synapses above the boundary, which stay potentiated, `duration` s after all were `start`."""
         spread = self.spread * float(np.sqrt(-np.expm1(-2 * self.rate * duration)))
         return float(ndtr((self.mean(start, duration) - self.boundary) / spread))
 
 
 def drift_under_pairs(parameters: PairingPlasticityParameters, lag: float, rate: float) -> Drift:
-    """The drift under pairs of spikes at `rate` in 1/s, the postsynaptic one `lag` s after the presynaptic one.
+    """The drift under regular pairs of spikes.
+
+    Parameters
+    ----------
+    lag : float
+        Time in s from the presynaptic to the postsynaptic spike of a pair; may be negative.
+    rate : float
+        Pairs per second.
 
     Raises
     ------
     ParameterError
-        Calcium never reaches a threshold, so that nothing changes.
+        Calcium never exceeds a threshold, so that efficacy does not change.
     """
     period = 1 / rate
+    # Calcium is periodic: its value after a jump sums all earlier jumps, a geometric series over the periods.
     times = np.array([parameters.presynaptic_delay, lag]) % period
     order = np.argsort(times)
     times, jumps = times[order], np.array([parameters.presynaptic_calcium, parameters.postsynaptic_calcium])[order]
@@ -145,7 +149,7 @@ def drift_under_pairs(parameters: PairingPlasticityParameters, lag: float, rate:
     if strength == 0:
         raise ParameterError(
             f"calcium of {after.max():.3g} never exceeds depression_threshold of {parameters.depression_threshold:g}, "
-            "so that efficacy stays; pair more often"
+            "so that efficacy does not change; raise the rate of the pairs"
         )
     return Drift(
         strength / parameters.efficacy_time_constant,
@@ -156,5 +160,16 @@ def drift_under_pairs(parameters: PairingPlasticityParameters, lag: float, rate:
 
 
 def time_above(calcium: Array, lengths: Array, threshold: float, decay: float) -> Array:
-    """How long calcium, which decays for `lengths` in s from the values `calcium`, is above `threshold`, in s."""
+    """How long in s decaying calcium is above a threshold, for each interval between jumps.
+
+    Parameters
+    ----------
+    calcium : (...)
+        Calcium at the start of each interval, in units of θ_d, as `threshold`.
+    lengths : (...)
+        Length of each interval in s.
+    decay : float
+        Time constant of calcium in s.
+    """
+    # The lower bound keeps the logarithm of no calcium finite.
     return np.clip(decay * np.log(np.maximum(calcium, 1e-300) / threshold), 0, lengths)

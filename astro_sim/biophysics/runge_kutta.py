@@ -1,7 +1,8 @@
-"""Fixed steps of the classical Runge-Kutta method, for many cells at once and for equations with jumps.
+"""Fixed steps of the classical Runge-Kutta method, for many cells together and for equations with jumps.
 
-A solver that chooses its steps would creep where a rate jumps at every sign change of a difference, or stop at every
-spike of every cell; steps that are short beside all time constants go on.
+A solver with adaptive steps is slow here: a rate jumps at each sign change of a difference of IP3, and the solver would
+restart at every spike of every cell. Fixed steps that are short beside all time constants are fast and accurate. For a
+single compartment, `solve` uses the adaptive solver.
 """
 
 from astro_sim.biophysics.system import Rate
@@ -9,7 +10,7 @@ from rmaat.base.arrays import Array
 
 
 def step_on(rate: Rate, state: Array, step: float) -> Array:
-    """The state (variable, ...) after one `step` in s."""
+    """The state (variable, ...) one `step` in s later."""
     first = rate(state)
     second = rate(state + step / 2 * first)
     third = rate(state + step / 2 * second)

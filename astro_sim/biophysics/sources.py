@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Paper(StrEnum):
-    """Where a published value stands; what no paper says is `rmaat.base.records.Source.OURS`."""
+    """The paper that gives a value. A value from no paper has the source `rmaat.base.records.Source.OURS`."""
 
     LI_RINZEL = "Li and Rinzel 1994, doi:10.1006/jtbi.1994.1041, as NEST's astrocyte_lr_1994 has it"
     DE_PITTA = "after De Pittà et al. 2009, doi:10.1007/s10867-009-9155-y; the value is ours"

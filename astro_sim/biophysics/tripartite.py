@@ -1,14 +1,8 @@
-"""Synapses each with an astrocyte of its own, whose gliotransmitter changes their release: without Brian2, in NumPy.
+"""Independent synapses, each with an astrocyte whose gliotransmitter changes the release; in NumPy, without Brian2.
 
-What `calcium.G_CHI` says of the astrocyte, and
-
-    G' = -Ω_e G,  x_A' = Ω_A (1 - x_A)          gliotransmitter, and the astrocyte's resources
-    Γ_S' = O_G G (1 - Γ_S) - Ω_G Γ_S            share of presynaptic receptors bound
-    u' = -Ω_f u,  x' = Ω_d (1 - x)              use and resources of the synapse
-
-A spike makes `u += U (1 - u)` with `U = U_0 + (α - U_0) Γ_S`, releases `u x` and adds `ρ_c Y_T u x` to the transmitter.
-Where calcium rises above C_Θ, `U_A x_A` goes from the astrocyte's resources into gliotransmitter. Figure 4 of Stimberg
-et al. 2019, doi:10.1101/198366.
+The astrocyte is `calcium.G_CHI`, and the synapse and its modulation are the equations of `release`. Neurons are spike
+trains given by the caller. `spiking/network.py` couples the same equations to simulated neurons, in Brian2. Figure 4 of
+Stimberg et al. 2019, doi:10.1101/198366.
 """
 
 from dataclasses import dataclass, field
@@ -21,50 +15,36 @@ from astro_sim.biophysics.parameters import (
     ExchangeParameters,
     ExcitableCalciumParameters,
     ExcitableIp3Parameters,
+    GliotransmissionParameters,
     ReceptorParameters,
     ReleaseParameters,
+    SpikingTransmitterParameters,
     restated,
 )
+from astro_sim.biophysics.release import GLIOTRANSMISSION, ON_CALCIUM, ON_SPIKE, PRESYNAPTIC_RECEPTORS, SYNAPSE
 from astro_sim.biophysics.runge_kutta import step_on
 from astro_sim.biophysics.sources import Paper
-from astro_sim.biophysics.spiking.parameters import GliotransmissionParameters, SpikingTransmitterParameters
 from astro_sim.biophysics.system import System, constants_of
 from rmaat.base.arrays import Array
 from rmaat.base.records import Record
 
 TRIPARTITE = System(
     definitions=G_CHI.definitions,
-    rates={
-        **G_CHI.rates,
-        "gliotransmitter": "-gliotransmitter_clearance * gliotransmitter",
-        "astrocyte_resources": "astrocyte_recovery * (1 - astrocyte_resources)",
-        "presynaptic_receptors": "presynaptic_binding * gliotransmitter * (1 - presynaptic_receptors)"
-        " - presynaptic_unbinding * presynaptic_receptors",
-        "used_share": "-facilitation_rate * used_share",
-        "resources": "recovery_rate * (1 - resources)",
-    },
+    rates={**G_CHI.rates, **GLIOTRANSMISSION, **PRESYNAPTIC_RECEPTORS, **SYNAPSE},
 )
-"""Between spikes and releases, for any number of synapses at once."""
+"""The equations between spikes and releases, for any number of synapses together."""
 
 PLACES = {name: place for place, name in enumerate(TRIPARTITE.rates)}
 
 
-@dataclass(frozen=True)
+@restated(Paper.STIMBERG, calcium_threshold=0.5, presynaptic_unbinding=0.5 / 60, modulated_probability=0.0)
 class DecreasingGliotransmissionParameters(GliotransmissionParameters):
-    """Gliotransmission that silences the synapse."""
-
-    calcium_threshold: float = restated(GliotransmissionParameters, "calcium_threshold", 0.5, Paper.STIMBERG)
-    presynaptic_unbinding: float = restated(
-        GliotransmissionParameters, "presynaptic_unbinding", 0.5 / 60, Paper.STIMBERG
-    )
-    modulated_probability: float = restated(GliotransmissionParameters, "modulated_probability", 0.0, Paper.STIMBERG)
+    """Gliotransmission that lowers the release probability."""
 
 
-@dataclass(frozen=True)
+@restated(Paper.STIMBERG, exchange_rate=2.0)
 class WideExchangeParameters(ExchangeParameters):
-    """Strong exchange of IP3 with the surroundings, by which an astrocyte can be driven."""
-
-    exchange_rate: float = restated(ExchangeParameters, "exchange_rate", 2.0, Paper.STIMBERG)
+    """Strong exchange of IP3 with the surroundings, so that IP3 outside drives the astrocyte."""
 
 
 @dataclass(frozen=True)
@@ -73,55 +53,49 @@ class TripartiteParameters(Record):
 
     calcium: ExcitableCalciumParameters = field(default_factory=ExcitableCalciumParameters)
     ip3: ExcitableIp3Parameters = field(default_factory=ExcitableIp3Parameters)
-    exchange: WideExchangeParameters = WideExchangeParameters()
+    exchange: WideExchangeParameters = field(default_factory=WideExchangeParameters)
     receptors: ReceptorParameters = field(default_factory=ReceptorParameters)
     transmitter: SpikingTransmitterParameters = field(default_factory=SpikingTransmitterParameters)
-    gliotransmission: DecreasingGliotransmissionParameters = DecreasingGliotransmissionParameters()
+    gliotransmission: DecreasingGliotransmissionParameters = field(default_factory=DecreasingGliotransmissionParameters)
     release: ReleaseParameters = field(default_factory=ReleaseParameters)
 
 
 CLOSED_LOOP = TripartiteParameters()
 OPEN_LOOP = CLOSED_LOOP.override({"receptor_binding": 0.0, "ip3_outside": 1.0})
-"""The astrocyte does not hear the synapse, but is driven by IP3 from outside."""
+"""IP3 from outside drives the astrocyte, which does not respond to the synapse."""
 WITHOUT = CLOSED_LOOP.override({"astrocyte_vesicles": 0.0})
 """The astrocyte releases nothing."""
 
 
 def run_tripartite(parameters: TripartiteParameters, spikes: NDArray[np.bool_], step: float) -> Array:
-    """Transmitter (time, synapse) in umol/L, in the mean of its values at both ends of each `step` in s.
+    """Simulate synapses whose spikes are given.
 
     Parameters
     ----------
     spikes : (time, synapse)
         Whether a synapse's neuron fires at the start of each step.
+    step : float
+        Fixed step of the Runge-Kutta method in s.
+
+    Returns
+    -------
+    (time, synapse)
+        Transmitter in umol/L, the mean of its values at both ends of each step.
     """
     names = constants_of(*(getattr(parameters, name) for name in parameters.to_dict()))
     rate = TRIPARTITE.with_constants(names)
+    on_spike, on_calcium = (event.with_constants(names, tuple(PLACES)) for event in (ON_SPIKE, ON_CALCIUM))
     state = np.zeros((len(PLACES), spikes.shape[1]))
     state[[PLACES[name] for name in ("availability", "astrocyte_resources", "resources")]] = [[0.9], [1], [1]]
     transmitter = np.empty(spikes.shape)
     above = np.zeros(spikes.shape[1], dtype=bool)
-    for place, firing in enumerate(spikes):
-        _release(names, state, firing)
+    for number, firing in enumerate(spikes):
+        state[:, firing] = on_spike(state[:, firing])
         following = step_on(rate, state, step)
-        transmitter[place] = (state[PLACES["transmitter"]] + following[PLACES["transmitter"]]) / 2
+        transmitter[number] = (state[PLACES["transmitter"]] + following[PLACES["transmitter"]]) / 2
         state = following
         was, above = above, state[PLACES["calcium"]] > names["calcium_threshold"]
-        _release_from_astrocyte(names, state, above & ~was)
+        # Only a rise above the threshold releases: calcium stays above it for many steps.
+        crossing = above & ~was
+        state[:, crossing] = on_calcium(state[:, crossing])
     return transmitter
-
-
-def _release(names: dict[str, float], state: Array, firing: NDArray[np.bool_]) -> None:
-    use, resources, bound = (state[PLACES[name]] for name in ("used_share", "resources", "presynaptic_receptors"))
-    resting, modulated = names["release_probability"], names["modulated_probability"]
-    use += firing * (resting + (modulated - resting) * bound) * (1 - use)
-    released = firing * use * resources
-    resources -= released
-    state[PLACES["transmitter"]] += names["vesicle_volume_ratio"] * names["vesicle_transmitter"] * released
-
-
-def _release_from_astrocyte(names: dict[str, float], state: Array, releasing: NDArray[np.bool_]) -> None:
-    resources = state[PLACES["astrocyte_resources"]]
-    released = releasing * names["astrocyte_release"] * resources
-    resources -= released
-    state[PLACES["gliotransmitter"]] += names["astrocyte_vesicles"] * released

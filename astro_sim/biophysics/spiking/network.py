@@ -30,12 +30,7 @@ dexcitation/dt = -excitation / excitation_time : 1
 dactivity/dt = -activity / rate_window : Hz
 dspike_trace/dt = -spike_trace / coincidence_window : 1
 """
-SYNAPSE = """
-dused_share/dt = -facilitation_rate * used_share : 1 (event-driven)
-dresources/dt = recovery_rate * (1 - resources) : 1 (event-driven)
-dtransmitter/dt = -transmitter_clearance * transmitter : 1 (clock-driven)
-dpresynaptic_receptors/dt = presynaptic_binding * gliotransmitter * (1 - presynaptic_receptors)
-    - presynaptic_unbinding * presynaptic_receptors : 1 (clock-driven)
+FACILITATION = """
 dsynaptic_facilitation/dt = (-synaptic_facilitation + receptor_gain * presynaptic_receptors)
     / facilitation_time : 1 (clock-driven)
 gliotransmitter : 1
@@ -55,14 +50,10 @@ dlong_term_process/dt = (-long_term_process + efficacy) / long_term_time_constan
 }
 """What drives the long-term process, by kind."""
 ON_SENDER = """
-probability = release_probability + (modulated_probability - release_probability) * presynaptic_receptors
-used_share += probability * (1 - used_share)
-released = used_share * resources
-resources -= released
-transmitter += vesicle_volume_ratio * vesicle_transmitter * released
 excitation_post += synaptic_weight * released
 synaptic_facilitation += coincidence_gain * spike_trace_post
 """
+"""What a presynaptic spike does after its release."""
 ON_ARRIVAL = {"calcium": "spine_calcium += presynaptic_calcium * (1 + receptor_calcium * presynaptic_receptors)"}
 """What a presynaptic spike does after a delay of its own."""
 ON_RECEIVER = "synaptic_facilitation += coincidence_gain * spike_trace_pre"
@@ -71,14 +62,8 @@ ON_RECEIVER_BY_KIND = {
     "graupner_brunel": f"{ON_RECEIVER}\nspine_calcium += postsynaptic_calcium",
 }
 PROCESS_INPUTS = """
-dgliotransmitter/dt = -gliotransmitter_clearance * gliotransmitter : 1
-dastrocyte_resources/dt = astrocyte_recovery * (1 - astrocyte_resources) : 1
 transmitter : 1
 exchange : Hz
-"""
-ON_CALCIUM = """
-gliotransmitter += astrocyte_vesicles * astrocyte_release * astrocyte_resources
-astrocyte_resources -= astrocyte_release * astrocyte_resources
 """
 EXCHANGE = """
 weight : 1
@@ -191,11 +176,22 @@ def poisson(stream: int) -> str:
 def build_synapses(structure: Mapping[str, Any], groups: Mapping[str, Any], declare: Callable[..., str]) -> Any:
     """All synapses."""
     kind, delays = structure["plasticity"], structure["delays"]
-    on_sender = {"pre": ON_SENDER, **{name: ON_ARRIVAL[name] for name in delays}}
+    equations = "\n".join(
+        differential(structure["equations"][name], flag)
+        for name, flag in (
+            ("synapse", "(event-driven)"),
+            ("transmitter", "(clock-driven)"),
+            ("presynaptic_receptors", "(clock-driven)"),
+        )
+    )
+    on_sender = {
+        "pre": structure["events"]["spike"] + ON_SENDER,
+        **{name: ON_ARRIVAL[name] for name in delays},
+    }
     return brian2.Synapses(
         groups["presynaptic"],
         groups["postsynaptic"],
-        declare(SYNAPSE + PLASTICITY[kind], *on_sender.values(), ON_RECEIVER_BY_KIND[kind]),
+        declare(equations + FACILITATION + PLASTICITY[kind], *on_sender.values(), ON_RECEIVER_BY_KIND[kind]),
         on_pre=on_sender,
         on_post=ON_RECEIVER_BY_KIND[kind],
         delay={name: delay * brian2.second for name, delay in delays.items()},
@@ -206,14 +202,15 @@ def build_synapses(structure: Mapping[str, Any], groups: Mapping[str, Any], decl
 
 def build_process(structure: Mapping[str, Any], synapses: Any, declare: Callable[..., str]) -> dict[str, Any]:
     """An astrocytic process at each synapse, and the exchange of IP3 between them."""
-    equations = "\n".join(f"d{name}/dt = {rate} : 1" for name, rate in structure["process"].items())
+    equations = differential(structure["equations"]["process"] | structure["equations"]["gliotransmission"])
     high: Any = "calcium > calcium_threshold"
+    on_calcium = structure["events"]["calcium"]
     process = brian2.NeuronGroup(
         structure["sizes"]["process"],
-        declare(equations + PROCESS_INPUTS, ON_CALCIUM, high),
+        declare(equations + PROCESS_INPUTS, on_calcium, high),
         threshold=high,
         refractory=high,
-        reset=ON_CALCIUM,
+        reset=on_calcium,
         method="rk4",
         name="process",
     )
@@ -222,3 +219,8 @@ def build_process(structure: Mapping[str, Any], synapses: Any, declare: Callable
         groups[name] = brian2.Synapses(source, target, f"{name}_post = {name}_pre : 1 (summed)", name=name)
     groups["exchange"] = brian2.Synapses(process, process, declare(EXCHANGE), name="exchange")
     return groups
+
+
+def differential(rates: Mapping[str, str], flag: str = "") -> str:
+    """Differential equations in Brian2's syntax, from the time derivative of each variable."""
+    return "".join(f"d{name}/dt = {rate} : 1 {flag}\n" for name, rate in rates.items())

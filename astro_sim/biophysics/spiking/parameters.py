@@ -1,7 +1,7 @@
-"""Every number of the spiking model of tripartite synapses.
+"""All parameters of the spiking model of tripartite synapses.
 
-Values follow example 4 of Stimberg et al. 2019, doi:10.1101/198366. Those marked as ours were changed so that calcium
-returns to rest in each cycle: with the published ones the astrocyte keeps oscillating in silence.
+The values follow example 4 of Stimberg et al. 2019, doi:10.1101/198366. Values with source `OURS` differ from it so
+that calcium returns to rest in each cycle: with the published values the astrocyte keeps oscillating in silence.
 """
 
 from collections.abc import Iterator
@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from astro_sim.biophysics.parameters import (
-    BINDING,
-    MICROMOLAR,
     RATE,
     ActivatedCalciumParameters,
+    GliotransmissionParameters,
     Ip3Parameters,
     ReceptorParameters,
     ReleaseParameters,
-    TransmitterParameters,
+    SpikingTransmitterParameters,
     restated,
 )
 from astro_sim.biophysics.plasticity import CalciumPlasticityParameters
@@ -34,15 +33,12 @@ from astro_sim.stimuli import StpCycles
 from rmaat.base.records import OneOf, ParameterError, Quantity, Record, Source, parameter
 
 
-@dataclass(frozen=True)
+@restated(Source.OURS, coupling_strength=1.0, coupling_scale=2 / 3)
 class SpikingNetworkParameters(NetworkParameters):
-    """Neurons and where they stand; the coupling weighs the exchange of IP3 between processes."""
-
-    coupling_strength: float = restated(NetworkParameters, "coupling_strength", 1.0, Source.OURS)
-    coupling_scale: float = restated(NetworkParameters, "coupling_scale", 2 / 3, Source.OURS)
+    """Numbers and positions of neurons; the coupling weights the exchange of IP3 between processes."""
 
 
-# Trains of 10 s, a minute apart; drive 1 is the highest rate of the presynaptic neurons.
+# Trains of 10 s, one a minute. Drive 1 is the highest rate of the presynaptic neurons.
 TRAINS = StpCycles(
     run_duration=360.0, cycle_duration=60.0, stimulus_duration=10.0, drive_weakest=0.45, restart_fast_variables=False
 )
@@ -50,7 +46,7 @@ TRAINS = StpCycles(
 
 @dataclass(frozen=True)
 class NeuronParameters(Record):
-    """Poisson neurons that send and leaky integrate-and-fire neurons that receive; conductances per leak."""
+    """Presynaptic Poisson neurons, postsynaptic leaky integrate-and-fire neurons; conductances relative to the leak."""
 
     presynaptic_rate: float = parameter(40.0, "rate of a presynaptic neuron at drive 1", unit=RATE, low=0, high=200)
     silent_rate: float = parameter(0.02, "rate of a presynaptic neuron in silence", unit=RATE, low=0, high=200)
@@ -73,76 +69,25 @@ class NeuronParameters(Record):
     rate_window: float = parameter(0.5, "window over which activity is a rate", unit="s", low=0.01, high=10)
 
 
-@dataclass(frozen=True)
+@restated(Source.OURS, release_probability=0.3)
 class SpikingReleaseParameters(ReleaseParameters):
-    """A release probability that leaves room for gliotransmission to raise it."""
-
-    release_probability: float = restated(ReleaseParameters, "release_probability", 0.3, Source.OURS)
+    """A release probability low enough that gliotransmission can raise it."""
 
 
-@dataclass(frozen=True)
-class SpikingTransmitterParameters(TransmitterParameters):
-    """The vesicles of example 4."""
-
-    vesicle_volume_ratio: float = restated(TransmitterParameters, "vesicle_volume_ratio", 0.005, Paper.STIMBERG)
-
-
-@dataclass(frozen=True)
+@restated(Source.OURS, plc_beta_rate=0.6, plc_delta_rate=0.02)
 class SpikingIp3Parameters(Ip3Parameters):
-    """Production weak enough for rest between trains."""
-
-    plc_beta_rate: float = restated(Ip3Parameters, "plc_beta_rate", 0.6, Source.OURS)
-    plc_delta_rate: float = restated(Ip3Parameters, "plc_delta_rate", 0.02, Source.OURS)
-
-
-@dataclass(frozen=True)
-class GliotransmissionParameters(Record):
-    """Release from the astrocyte where calcium crosses a threshold, and what it does to the synapse."""
-
-    ip3_diffusion: float = parameter(
-        0.05, "exchange of IP3 between processes per unit of coupling", unit=RATE, low=0, high=10, symbol="D_I"
-    )
-    calcium_threshold: float = parameter(
-        0.3, "calcium at which the astrocyte releases", unit=MICROMOLAR, low=0.05, high=10, symbol="C_Θ"
-    )
-    astrocyte_release: float = parameter(
-        0.6, "share of its resources that the astrocyte releases", low=0, high=1, source=Paper.STIMBERG, symbol="U_A"
-    )
-    astrocyte_recovery: float = parameter(
-        0.6, "recovery of its resources", unit=RATE, low=0.01, high=100, source=Paper.STIMBERG, symbol="Ω_A"
-    )
-    astrocyte_vesicles: float = parameter(
-        130.0,
-        "gliotransmitter outside after a full release",
-        unit=MICROMOLAR,
-        low=0,
-        high=1e5,
-        source=Paper.STIMBERG,
-        symbol="ρ_e G_T",
-    )
-    gliotransmitter_clearance: float = parameter(
-        60.0, "clearance of gliotransmitter", unit=RATE, low=0.1, high=1e4, source=Paper.STIMBERG, symbol="Ω_e"
-    )
-    presynaptic_binding: float = parameter(
-        1.5, "binding to presynaptic receptors", unit=BINDING, low=0, high=100, source=Paper.STIMBERG, symbol="O_G"
-    )
-    presynaptic_unbinding: float = parameter(
-        0.1, "release from presynaptic receptors", unit=RATE, low=1e-3, high=10, symbol="Ω_G"
-    )
-    modulated_probability: float = parameter(
-        0.6, "release probability where all presynaptic receptors are bound", low=0, high=1, symbol="α"
-    )
+    """IP3 production weak enough that calcium rests between trains."""
 
 
 @dataclass(frozen=True)
 class PlasticityParameters(OneOf):
-    """Coincidence of spikes, raised by gliotransmission, and a slow variable; kinds differ in what drives that."""
+    """Facilitation by coincident spikes and gliotransmission, and a slow long-term process; the kind sets its drive."""
 
     default_kind: ClassVar[str] = "hill"
 
     coincidence_window: float = parameter(0.02, "decay of the traces of spikes", unit="s", low=1e-3, high=1)
     coincidence_gain: float = parameter(0.025, "facilitation per coincidence", low=0, high=10)
-    receptor_gain: float = parameter(0.3, "facilitation where all presynaptic receptors are bound", low=0, high=10)
+    receptor_gain: float = parameter(0.3, "facilitation when all presynaptic receptors are bound", low=0, high=10)
     facilitation_time: float = parameter(0.5, "decay of facilitation", unit="s", low=0.01, high=100, symbol="τ_s")
     long_term_time_constant: float = parameter(
         600.0, "time constant of the long-term process", unit="s", low=1, high=20_000, symbol="τ_p^l"
@@ -150,7 +95,7 @@ class PlasticityParameters(OneOf):
 
     @property
     def delays(self) -> dict[str, float]:
-        """What a presynaptic spike does later, and how much later in s; a network is compiled for it."""
+        """The delay in s of each delayed effect of a presynaptic spike. Other effects need another build."""
         return {}
 
 
@@ -166,29 +111,29 @@ class HillPlasticity(PlasticityParameters):
 
 @dataclass(frozen=True)
 class GraupnerBrunelPlasticity(PlasticityParameters):
-    """The long-term process follows the efficacy that postsynaptic calcium sets, of `astro_sim.biophysics.plasticity`.
+    """The long-term process follows the synaptic efficacy that postsynaptic calcium drives.
 
-    Gliotransmitter adds to that calcium, as D-serine does at NMDA receptors (Henneberger et al. 2010,
-    doi:10.1038/nature08673); that it acts in proportion is ours. Efficacy has no noise of its own: that of
-    the spikes is enough.
+    `astro_sim.biophysics.plasticity` has the equations. Gliotransmitter raises that calcium, as D-serine does at NMDA
+    receptors (Henneberger et al. 2010, doi:10.1038/nature08673); the proportional form is ours. Efficacy has no noise
+    term, because the spikes are noisy already.
     """
 
     kind: ClassVar[str] = "graupner_brunel"
 
     receptor_calcium: float = parameter(
-        0.5, "share added to presynaptic calcium where all presynaptic receptors are bound", low=0, high=10
+        0.5, "share added to presynaptic calcium when all presynaptic receptors are bound", low=0, high=10
     )
     spine: CalciumPlasticityParameters = field(default_factory=CalciumPlasticityParameters)
 
     @property
     def delays(self) -> dict[str, float]:
-        """Of calcium."""
+        """The delay of the presynaptic calcium in s."""
         return {"calcium": self.spine.presynaptic_delay}
 
 
 @dataclass(frozen=True)
 class SpikingSolverParameters(Record):
-    """How finely Brian2 steps."""
+    """Brian2's time step and target, and the seed of the noise."""
 
     time_step: float = parameter(
         0.0005, "fixed step of Brian2; it divides recording_interval", unit="s", low=1e-5, high=0.001, symbol="dt"
@@ -199,31 +144,33 @@ class SpikingSolverParameters(Record):
 
 @dataclass(frozen=True)
 class BiophysicalParameters(Record):
-    """All that determines a simulation of the spiking model.
+    """All parameters of a simulation of the spiking model.
 
     Raises
     ------
     ParameterError
-        As `Record`; a duration is no multiple of the step that it needs; or a restart is asked for.
+        As `Record`; or a duration is not a multiple of the step it needs; or the protocol restarts fast variables.
     """
 
-    network: SpikingNetworkParameters = SpikingNetworkParameters()
+    network: SpikingNetworkParameters = field(default_factory=SpikingNetworkParameters)
     protocol: ProtocolParameters = TRAINS
-    neurons: NeuronParameters = NeuronParameters()
-    release: SpikingReleaseParameters = SpikingReleaseParameters()
-    transmitter: SpikingTransmitterParameters = SpikingTransmitterParameters()
+    neurons: NeuronParameters = field(default_factory=NeuronParameters)
+    release: SpikingReleaseParameters = field(default_factory=SpikingReleaseParameters)
+    transmitter: SpikingTransmitterParameters = field(default_factory=SpikingTransmitterParameters)
     calcium: ActivatedCalciumParameters = field(default_factory=ActivatedCalciumParameters)
-    ip3: SpikingIp3Parameters = SpikingIp3Parameters()
+    ip3: SpikingIp3Parameters = field(default_factory=SpikingIp3Parameters)
     receptors: ReceptorParameters = field(default_factory=ReceptorParameters)
-    gliotransmission: GliotransmissionParameters = GliotransmissionParameters()
+    gliotransmission: GliotransmissionParameters = field(default_factory=GliotransmissionParameters)
     plasticity: PlasticityParameters = HillPlasticity()
     recording: RecordingParameters = field(default_factory=RecordingParameters)
-    solver: SpikingSolverParameters = SpikingSolverParameters()
+    solver: SpikingSolverParameters = field(default_factory=SpikingSolverParameters)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.protocol.restart_fast_variables:
-            raise ParameterError("restart_fast_variables is true; cells cannot be restarted, only the rate model's can")
+            raise ParameterError(
+                "restart_fast_variables is true; cells cannot be restarted, only the rate model can; set it to false"
+            )
         interval, step = self.recording.recording_interval, self.solver.time_step
         check_recording(self.protocol, self.recording)
         if not divides(step, interval):
@@ -232,5 +179,5 @@ class BiophysicalParameters(Record):
             )
 
     def parameters(self) -> Iterator[tuple[tuple[str, ...], Any, Quantity]]:
-        """As `Record`; what differs from a default is not credited to the default's source."""
+        """As `Record`; a value that differs from its default does not keep the default's source."""
         return credited(self, super().parameters(), {})

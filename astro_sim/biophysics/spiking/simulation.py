@@ -22,7 +22,8 @@ from typing import cast
 import numpy as np
 import xarray as xr
 
-from astro_sim.biophysics.calcium import PROCESS
+from astro_sim.biophysics.calcium import G_CHI, PROCESS
+from astro_sim.biophysics.release import GLIOTRANSMISSION, ON_CALCIUM, ON_SPIKE, PRESYNAPTIC_RECEPTORS, SYNAPSE
 from astro_sim.biophysics.solve import solve
 from astro_sim.biophysics.spiking.parameters import BiophysicalParameters
 from astro_sim.biophysics.system import constants_of
@@ -257,7 +258,14 @@ def _network(parameters: BiophysicalParameters, setting: _Setting) -> Network:
         path[-1]: (value, quantity.unit) for path, value, quantity in parameters.parameters() if type(value) is float
     }
     structure = {
-        "process": PROCESS.inlined(),
+        "equations": {
+            "synapse": SYNAPSE,
+            "transmitter": {"transmitter": G_CHI.rates["transmitter"]},
+            "presynaptic_receptors": PRESYNAPTIC_RECEPTORS,
+            "process": PROCESS.inlined(),
+            "gliotransmission": GLIOTRANSMISSION,
+        },
+        "events": {"spike": ON_SPIKE.text, "calcium": ON_CALCIUM.text},
         "parameters": {name: unit for name, (_, unit) in numbers.items()},
         "sizes": {"presynaptic": pre, "postsynaptic": post, "synapse": post * pre, "process": post * pre},
         "plasticity": parameters.plasticity.kind,
