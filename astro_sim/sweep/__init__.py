@@ -1,9 +1,9 @@
-"""Many simulations at once: designs over parameters, and a runner that is parallel and goes on after an interrupt.
+"""Sweeps over parameters: designs, and a parallel runner that resumes after an interrupt.
 
     design = RandomDesign({"coupling_strength": Span(0.01, 0.1)}, count=100)
     dataset = run_sweep(SimulationParameters(), design, measure, Path("parts"), LocalProcesses(2))
 
-docs/sweeps.md has a whole example.
+docs/sweeps.md has a complete example.
 """
 
 from astro_sim.sweep.design import Design, GridDesign, Listed, RandomDesign, Span, parse_axes

@@ -1,14 +1,14 @@
-"""Which values the parameters of a sweep take: every combination on a grid, or points drawn at random.
+"""The points of a sweep: all combinations of values on a grid, or points drawn at random.
 
-| written | means |
+| text | values |
 | --- | --- |
-| `1,2,5` or `linear,soft_bound` | these values |
-| `1:5:9` | 9 values from 1 to 5, evenly spaced; `1:5:9:log` by equal ratios; for a grid |
-| `1:5`, `1:5:log` | any value from 1 to 5; for a random design |
+| `1,2,5` or `linear,soft_bound` | exactly these |
+| `1:5:9`, `1:5:9:log` | 9 values from 1 to 5 with equal differences or equal ratios; for a grid |
+| `1:5`, `1:5:log` | any value from 1 to 5, uniform or uniform in its logarithm; for a random design |
 
-Whole numbers are rounded, durations that must be stored are rounded to `recording_interval`, and other numbers to six
-digits, so that a point can be simulated again from what is printed. The number of cycles stays when their length
-varies.
+Integers are rounded. Durations that must match stored times are rounded to multiples of `recording_interval`. Other
+numbers are rounded to six digits, so that the printed values reproduce a point. If the length of cycles varies, their
+number stays the same.
 """
 
 import itertools
@@ -30,12 +30,12 @@ LARGEST_GRID = 10**6
 
 @dataclass(frozen=True)
 class Listed:
-    """Values one by one, numbers or words."""
+    """A list of values, numbers or words."""
 
     values: tuple[Any, ...]
 
     def at(self, share: float) -> Any:
-        """The value at `share`, in [0, 1), of the list."""
+        """The value at the fraction `share`, in [0, 1), of the list."""
         return self.values[int(share * len(self.values))]
 
     def on_grid(self) -> tuple[Any, ...]:
@@ -45,12 +45,17 @@ class Listed:
 
 @dataclass(frozen=True)
 class Span:
-    """Values from `low` to `high`, even in themselves or in their logarithm.
+    """A range of values from `low` to `high`, uniform in the value or in its logarithm.
+
+    Attributes
+    ----------
+    count : int, optional
+        The number of values on a grid.
 
     Raises
     ------
     UsageError
-        The ends are not in order, a logarithm is asked of what is not positive, or a grid has a single value.
+        `low` is not below `high`, a logarithmic range starts at or below 0, or `count` is less than 2.
     """
 
     low: float
@@ -60,28 +65,28 @@ class Span:
 
     def __post_init__(self) -> None:
         if not self.low < self.high:
-            raise UsageError(f"values from {self.low:g} to {self.high:g} are none; write the smaller number first")
+            raise UsageError(f"the range from {self.low:g} to {self.high:g} is empty; write the smaller number first")
         if self.logarithmic and self.low <= 0:
-            raise UsageError(f"{self.low:g} has no logarithm; start above 0, or leave :log out")
+            raise UsageError(f"{self.low:g} has no logarithm; start above 0, or remove :log")
         if self.count is not None and self.count < 2:
-            raise UsageError(f"a span has at least 2 values, not {self.count}")
+            raise UsageError(f"a range needs at least 2 values, found {self.count}")
 
     @property
     def values(self) -> tuple[float, float]:
-        """Both ends."""
+        """Both ends of the range."""
         return self.low, self.high
 
     def at(self, share: float) -> float:
-        """The value at `share`, in [0, 1], of the way."""
+        """The value at the fraction `share`, in [0, 1], of the range."""
         if self.logarithmic:
             return self.low * (self.high / self.low) ** share
         return self.low + share * (self.high - self.low)
 
     def on_grid(self) -> tuple[float, ...]:
-        """`count` values, both ends included; raises `UsageError` where there is no count."""
+        """`count` values with both ends included; raises `UsageError` if there is no `count`."""
         if self.count is None:
             raise UsageError(
-                f"a grid needs a number of values from {self.low:g} to {self.high:g}; write low:high:count"
+                f"a grid needs the number of values from {self.low:g} to {self.high:g}; write low:high:count"
             )
         return tuple(self.at(place / (self.count - 1)) for place in range(self.count))
 
@@ -91,25 +96,30 @@ Spread = Listed | Span
 
 @dataclass(frozen=True)
 class Design(ABC):
-    """Values by parameter name, and how they are combined."""
+    """Values by parameter name, and the way to combine them into points."""
 
     axes: Mapping[str, Spread]
 
     @abstractmethod
     def combinations(self) -> list[tuple[Any, ...]]:
-        """Values in the order of `axes`, one tuple for each point."""
+        """One tuple per point, with values in the order of `axes`."""
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """The design in plain values."""
+        """The design as plain values, for a file or a log."""
 
     def rows(self, base: Record) -> list[dict[str, Any]]:
-        """What each point changes in `base`, by parameter name.
+        """For each point, the new values by parameter name.
+
+        Parameters
+        ----------
+        base : Record
+            The parameters that the points change.
 
         Raises
         ------
         ParameterError
-            A name or a value that no point could have.
+            A parameter does not exist in `base`, cannot vary, or has a value out of its bounds.
         UsageError
             The design has no points, or too many.
         """
@@ -131,13 +141,13 @@ class Design(ABC):
 
 @dataclass(frozen=True)
 class GridDesign(Design):
-    """Every combination of the values; the last parameter varies fastest."""
+    """All combinations of the values; the last parameter varies fastest."""
 
     def combinations(self) -> list[tuple[Any, ...]]:
         """As `Design.combinations`."""
         values = [spread.on_grid() for spread in self.axes.values()]
         if (points := math.prod(map(len, values))) > LARGEST_GRID:
-            raise UsageError(f"the grid has {points} points, more than {LARGEST_GRID}; take fewer values, or --random")
+            raise UsageError(f"the grid has {points} points, more than {LARGEST_GRID}; use fewer values, or --random")
         return list(itertools.product(*values))
 
     def describe(self) -> dict[str, Any]:
@@ -149,12 +159,26 @@ METHODS: Mapping[str, Callable[..., Any]] = {
     "latin_hypercube": qmc.LatinHypercube,
     "sobol": qmc.Sobol,
 }
-"""How random points fill the space evenly; SciPy's."""
+"""SciPy's methods that spread random points evenly over the space."""
 
 
 @dataclass(frozen=True)
 class RandomDesign(Design):
-    """`count` points at random that fill the space evenly, by a method in `METHODS`; the seed decides them all."""
+    """`count` random points that fill the space evenly.
+
+    Attributes
+    ----------
+    method : str
+        A key of `METHODS`.
+    seed : int
+        Equal seeds give equal points.
+
+    Raises
+    ------
+    UsageError
+        The method is unknown, or `count` is out of its bounds, or a Sobol sequence gets a `count` that is not a power
+        of 2, or a range has a `count`.
+    """
 
     count: int
     method: str = "latin_hypercube"
@@ -164,14 +188,14 @@ class RandomDesign(Design):
         if self.method not in METHODS:
             raise UsageError(unknown_name("method", self.method, METHODS))
         if not 1 <= self.count <= LARGEST_GRID:
-            raise UsageError(f"{self.count} points are asked for; take 1 to {LARGEST_GRID}")
+            raise UsageError(f"a random design has 1 to {LARGEST_GRID} points, found {self.count}; change the number")
         if self.method == "sobol" and self.count & (self.count - 1):
             raise UsageError(
-                f"{self.count} points are no power of 2, which a Sobol sequence needs to be even; take one"
+                f"a Sobol sequence needs a power of 2 as number of points, found {self.count}; change the number"
             )
         for name, spread in self.axes.items():
             if isinstance(spread, Span) and spread.count is not None:
-                raise UsageError(f"{name} has a number of values, which a random design has not; write low:high")
+                raise UsageError(f"{name} has a number of values, which only a grid uses; write low:high")
 
     def combinations(self) -> list[tuple[Any, ...]]:
         """As `Design.combinations`."""
@@ -193,14 +217,20 @@ class RandomDesign(Design):
 
 
 def parse_axes(texts: Sequence[str]) -> dict[str, Spread]:
-    """Values by name from texts such as `coupling_strength=0.01:0.1:5`; raises `UsageError`."""
+    """Parse texts such as `coupling_strength=0.01:0.1:5` into values by parameter name.
+
+    Raises
+    ------
+    UsageError
+        A text is malformed, or a name is given twice.
+    """
     axes: dict[str, Spread] = {}
     for text in texts:
         name, equals, values = (part.strip() for part in text.partition("="))
         if not equals or not values:
             raise UsageError(f"{text} has no values; write name=1,2,3, name=low:high:count or name=low:high")
         if name in axes:
-            raise UsageError(f"{name} is given twice; give all its values at once")
+            raise UsageError(f"{name} is given twice; give all its values together")
         axes[name] = _span(name, values) if ":" in values else Listed(tuple(map(_value, values.split(","))))
     return axes
 
@@ -213,7 +243,9 @@ def _span(name: str, text: str) -> Span:
         low, high, *count = numbers
         return Span(float(low), float(high), logarithmic, *(int(entry) for entry in count))
     except (ValueError, TypeError):
-        raise UsageError(f"{name}={text} is no span; write low:high or low:high:count, and :log at the end") from None
+        raise UsageError(
+            f"{name}={text} is not a range; write low:high or low:high:count, optionally with :log at the end"
+        ) from None
 
 
 def _value(text: str) -> Any:
@@ -226,7 +258,7 @@ def _value(text: str) -> Any:
 
 def _check(name: str, value: Any, own: Any, quantity: Quantity) -> None:
     if isinstance(own, bool | tuple):
-        raise ParameterError(f"{name} is not one number or word, so that it cannot be varied; vary another")
+        raise ParameterError(f"{name} is not a single number or word, so that it cannot be varied; vary another")
     if quantity.choices:
         if value not in quantity.choices:
             raise ParameterError(f"{name} is {value!r}; it must be one of {', '.join(quantity.choices)}")
@@ -235,12 +267,12 @@ def _check(name: str, value: Any, own: Any, quantity: Quantity) -> None:
     ):
         unit = "" if quantity.unit == "1" else f" {quantity.unit}"
         raise ParameterError(
-            f"{name} is to be {value}{unit}; it must lie between {quantity.low:g} and {quantity.high:g}{unit}"
+            f"{name} is {value}{unit}; it must lie between {quantity.low:g} and {quantity.high:g}{unit}"
         )
 
 
 def _rounding(base: Any, name: str, own: Any) -> Callable[[Any], Any]:
-    """What makes of a number on a span one that the parameter may have."""
+    """A function that rounds a value of a range to a value that the parameter may have."""
     if isinstance(own, str):
         return str
     if isinstance(own, int):
@@ -252,6 +284,7 @@ def _rounding(base: Any, name: str, own: Any) -> Callable[[Any], Any]:
 
 
 def _with_whole_cycles(base: Any, row: dict[str, Any]) -> dict[str, Any]:
+    """`row` with the run duration that keeps the number of cycles, if the row changes their length."""
     if "cycle_duration" not in row or "run_duration" in row:
         return row
     return row | {"run_duration": float(base.protocol.cycles * exact(row["cycle_duration"]))}

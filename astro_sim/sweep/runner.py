@@ -1,7 +1,7 @@
-"""Runs a design in batches: in parallel, going on after an interrupt, past points that fail.
+"""Runs the points of a design in batches: in parallel, resumable, and without stopping at points that fail.
 
-Batches are made from the design alone, whoever computes them, so that the same design gives the same bits with any
-number of workers of one kind of machine. Each batch that is done is a file of its own, whole or not at all.
+The design alone decides the batches, so that any number of workers gives the same bits on the same kind of machine.
+Each finished batch is a file, which is either complete or missing.
 """
 
 import hashlib
@@ -29,10 +29,9 @@ from rmaat.base.records import Record
 Result = TypeVar("Result")
 Outcome = xr.Dataset | Exception
 Measure = Callable[[Sequence[Any]], Sequence[Outcome]]
-"""From the parameters of a batch to what is measured at each point, or the error that stood in its way.
+"""From the parameters of a batch to the result at each point: a dataset, or the error that prevented one.
 
-The datasets of all points have the same variables, or some of them; what one lacks is NaN there. A variable `message`
-says what went wrong with a part of a point.
+A variable that the dataset of one point lacks is NaN there. A variable `message` describes a partial failure.
 """
 
 MESSAGE = "message"
@@ -41,12 +40,12 @@ DESIGN = "sweep.json"
 
 @dataclass(frozen=True)
 class Each:
-    """The measure that takes points one by one: `function` from parameters to a dataset or to numbers by name."""
+    """A `Measure` that calls `function` once per point; it returns a dataset, or numbers by name."""
 
     function: Callable[[Any], xr.Dataset | Mapping[str, Any]]
 
     def __call__(self, points: Sequence[Any]) -> list[Outcome]:
-        """What is measured at each point; whatever is raised there is its outcome."""
+        """The result at each point; an exception is the result of its own point only."""
         return [attempt(self._measure, point) for point in points]
 
     def __repr__(self) -> str:
@@ -58,7 +57,7 @@ class Each:
 
 
 def attempt(function: Callable[[Any], Result], argument: Any) -> Result | Exception:
-    """`function(argument)`, or what it raised: one point must not stop a thousand others."""
+    """`function(argument)`, or the exception that it raised, so that one point does not stop the others."""
     try:
         return function(argument)
     except Exception as error:
@@ -75,38 +74,40 @@ def run_sweep(
     batch_size: int = 1,
     progress: Progress = ignore_progress,
 ) -> xr.Dataset:
-    """Measure all points of `design` around `base`.
+    """Measure all points of a design, in batches.
 
     Parameters
     ----------
     base : Record
         Parameters that the design changes: `SimulationParameters`, `BiophysicalParameters` or your own.
     measure : callable
-        As `Measure`; it travels to other processes. Its name, or its text (`repr`) if it is no function, tells whether
-        a folder is of the same sweep.
+        As `Measure`; it is pickled for other processes. Its name, or its `repr` if it is not a function, identifies
+        the sweep that a folder belongs to.
     folder : Path
-        Keeps the batches that are done. With the same arguments the sweep goes on from there. The caller removes it.
+        Stores finished batches. A call with the same arguments resumes from them. The caller removes the folder.
+    workers : Workers
+        Where the batches run; in this process by default.
     batch_size : int
-        Points measured together.
+        The number of points measured together.
     progress : callable, optional
-        Told the fraction done, in [0, 1].
+        Called with the fraction done, in [0, 1].
 
     Returns
     -------
     Dataset
-        Along `point`: what `measure` found, NaN where it failed, and `message` with the reason, empty where all went
-        well. Varied parameters are coordinates.
+        Along `point`: the results of `measure`, NaN where it failed, and `message` with the reason of the failure, or
+        an empty text. Varied parameters are coordinates.
 
     Raises
     ------
     UsageError
-        The design has names or values that the parameters do not have.
+        The design has unknown names or invalid values.
     SimulationError
-        All points failed, or `folder` is of another sweep or damaged.
+        All points failed, or `folder` belongs to another sweep or is damaged.
     FileError
         A file cannot be written.
     """
-    rows, progress = design.rows(base), progress
+    rows = design.rows(base)
     batches = _batches(rows, batch_size)
     _claim(folder, base, rows, measure, batch_size)
     paths = [folder / f"batch-{number:05d}.npz" for number in range(len(batches))]
@@ -114,7 +115,7 @@ def run_sweep(
     progress(1 - len(missing) / len(batches))
     tasks = [(base, [rows[point] for point in batches[number]], measure) for number in missing]
     if tasks:
-        # Closed at once where something is raised here: else the workers would live on until the error is forgotten.
+        # Close the generator here: otherwise an error keeps it, and the workers, alive until its traceback is freed.
         with closing(workers.apply(_run_batch, tasks)) as results:
             for done, (place, dataset) in enumerate(results, start=1):
                 write_bytes(paths[missing[place]], _packed(dataset))
@@ -123,19 +124,22 @@ def run_sweep(
     found = found.isel(point=np.argsort(np.concatenate(batches)))
     messages = found[MESSAGE].values
     if all(messages) and set(found.data_vars) == {MESSAGE}:
-        raise SimulationError(f"all {len(rows)} points failed, the first because {messages[0]}")
+        raise SimulationError(f"all {len(rows)} points failed; the first with: {messages[0]}")
     places: dict[str, Any] = {name: ("point", np.array([row[name] for row in rows])) for name in design.axes}
     return found.assign_coords(places | {"point": ("point", np.arange(len(rows)))})
 
 
 def _named(measure: Callable[..., Any]) -> str:
-    """A function by its name, which stays from process to process, and anything else by its text."""
+    """The qualified name of a function, which is the same in every process, or the `repr` of another object."""
     name = getattr(measure, "__qualname__", None)
     return f"{measure.__module__}.{name}" if name else repr(measure)
 
 
 def _batches(rows: Sequence[Mapping[str, Any]], size: int) -> list[list[int]]:
-    """Numbers of points by batch; points that share words and whole numbers stand together, as they may be alike."""
+    """The numbers of the points in each batch; points with equal words and integers share batches if possible.
+
+    Their networks may have the same size, which the batch engine can solve together.
+    """
 
     def kind(point: int) -> str:
         return repr([value for value in rows[point].values() if not isinstance(value, float)])
@@ -162,7 +166,7 @@ def _with_message(outcome: Any) -> xr.Dataset:
 
 
 def _claim(folder: Path, base: Record, rows: Sequence[Mapping[str, Any]], measure: Measure, batch_size: int) -> None:
-    """Say in `folder` which sweep it is of, or see that it is of this one."""
+    """Write the identity of this sweep into `folder`, or check that the folder belongs to it."""
     points = json.dumps([base.to_dict(), *rows], sort_keys=True)
     mine = {
         "points": hashlib.sha256(points.encode()).hexdigest(),
@@ -175,15 +179,15 @@ def _claim(folder: Path, base: Record, rows: Sequence[Mapping[str, Any]], measur
         write_text(path, json.dumps(mine, indent=1))
     elif read_text(path) != json.dumps(mine, indent=1):
         raise SimulationError(
-            f"{folder} holds points of another sweep, or of other versions; give the command that began it, write to "
-            "another file, or delete the folder"
+            f"{folder} has points of another sweep, or of other package versions; repeat the command that began it, "
+            "write to another file, or delete the folder"
         )
 
 
 def _packed(dataset: xr.Dataset) -> bytes:
-    """The values of `dataset`, without attributes.
+    """The content of a batch file: the values of `dataset` without attributes, as NPZ.
 
-    Not as NetCDF: while Dask's client is there xarray asks the scheduler for a lock, which may hang on an interrupt.
+    Not NetCDF: while a Dask client exists, xarray asks the scheduler for a lock, which may hang after an interrupt.
     """
     content, arrays = io.BytesIO(), dataset.variables.items()
     named: dict[str, Any] = {f"{name}({','.join(map(str, array.dims))})": array.values for name, array in arrays}
@@ -196,7 +200,7 @@ def _read(path: Path) -> xr.Dataset:
         with np.load(path) as arrays:
             found = {key: arrays[key] for key in arrays.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise SimulationError(f"{path} cannot be read ({error}); delete it, and give the same command again") from error
+        raise SimulationError(f"{path} cannot be read ({error}); delete it and repeat the command") from error
     parts = ((key.rstrip(")").partition("("), values) for key, values in found.items())
     data: dict[str, Any] = {name: (tuple(filter(None, dims.split(","))), values) for (name, _, dims), values in parts}
     return xr.Dataset(data)

@@ -1,9 +1,9 @@
-"""The models beside numbers that were published, or that code which shares nothing with ours computed.
+"""Compares the models with published numbers and with numbers from independent code.
 
     outcomes = validate()
     print(as_markdown(outcomes))
 
-A check is a value: add one to the `CHECKS` of a file here, and it stands in the table.
+Each module of this package checks one subject. To add a row to the table, add a `Check` to the `CHECKS` of a module.
 """
 
 from collections.abc import Sequence
@@ -26,12 +26,12 @@ __all__ = ["CHECKS", "HEADER", "Check", "Outcome", "as_markdown", "checks_with",
 
 
 def checks_with(packages: Sequence[str]) -> list[Check]:
-    """The checks that need nothing but `packages`."""
+    """The checks that need no optional package, or one of `packages`."""
     return [check for check in CHECKS if not check.needs or check.needs in packages]
 
 
 def validate(progress: Progress, checks: Sequence[Check] = CHECKS) -> list[Outcome]:
-    """Measure every one of `checks`; `progress` is told the fraction done."""
+    """Measure all `checks`, in order; calls `progress` with the fraction done."""
     outcomes = []
     for count, check in enumerate(checks, start=1):
         outcomes.append(Outcome(check, check.measure()))
@@ -40,7 +40,7 @@ def validate(progress: Progress, checks: Sequence[Check] = CHECKS) -> list[Outco
 
 
 def as_markdown(outcomes: Sequence[Outcome]) -> str:
-    """The page `docs/validation.md`."""
+    """The text of `docs/validation.md`: an introduction and a table with one row per outcome."""
     lines = [
         "| " + " | ".join(cells) + " |" for cells in (HEADER, ("---",) * len(HEADER), *(o.row() for o in outcomes))
     ]
@@ -50,8 +50,8 @@ def as_markdown(outcomes: Sequence[Outcome]) -> str:
 INTRODUCTION = """\
 # Validation
 
-Written by `rmaat validate --with brian2 --out docs/validation.md --overwrite`; not by hand. Each row is a quantity of
-our models beside a published number, or one that code which shares nothing with ours computed. Without
-`--with brian2` the spiking model is left out. `rmaat validate` ends with status 1 where a row fails.
+Each row compares a quantity of our models with a published number, or with a number from independent code.
+`rmaat validate --with brian2 --out docs/validation.md --overwrite` writes this page; do not edit it. Without
+`--with brian2` the command skips the spiking model. It exits with status 1 if a row fails.
 
 """

@@ -1,4 +1,4 @@
-"""Checks of the astrocyte's calcium: Li-Rinzel in two parameter sets, and G-ChI."""
+"""Checks of the astrocyte's calcium: Li-Rinzel with two parameter sets, and G-ChI."""
 
 from functools import cache, partial
 
@@ -24,7 +24,7 @@ NEST = "NEST 3.10.0, astrocyte_lr_1994"
 STIMBERG = "Stimberg et al. 2019, figure 2, run in Brian2; doi:10.1101/198366"
 
 TRANSIENT, WINDOW, INTERVAL = 1000.0, 200.0, 0.01
-# Less is a transient that has not died away, near the point where oscillations end.
+# In umol/L. Near the edge of oscillation, a smaller amplitude is a transient that has not decayed yet.
 SMALLEST_OSCILLATION = 0.02
 NEST_START = {"calcium": 0.073, "availability": 0.793}
 
@@ -41,7 +41,7 @@ def oscillation(parameters: CalciumParameters, ip3: float) -> tuple[float, float
 
 
 def edge_of_oscillation(parameters: CalciumParameters, quiet: float, oscillating: float) -> float:
-    """The IP3 in umol/L between `quiet` and `oscillating` at which oscillations begin or end, by bisection."""
+    """The IP3 in umol/L at which oscillations begin or end, by bisection between `quiet` and `oscillating`."""
     while abs(quiet - oscillating) > 1e-3:
         middle = (quiet + oscillating) / 2
         if oscillation(parameters, middle)[0] > SMALLEST_OSCILLATION:
@@ -52,20 +52,20 @@ def edge_of_oscillation(parameters: CalciumParameters, quiet: float, oscillating
 
 
 def calcium_as_in_nest(parameters: CalciumParameters, ip3: float) -> float:
-    """Calcium in umol/L after a minute at constant `ip3` from where NEST starts."""
+    """Calcium in umol/L after 60 s at constant `ip3`, from NEST's initial state."""
     names = constants_of(parameters) | {"ip3": ip3}
     return float(solve(LI_RINZEL, names, NEST_START, np.array([0.0, 60.0]))["calcium"][-1])
 
 
 @cache
 def activated_peaks() -> tuple[Array, Array]:
-    """Times in s and heights in umol/L of the calcium peaks of an astrocyte that a spike drives every 2 s."""
+    """Times in s and heights in umol/L of the calcium peaks (peak,) of an astrocyte, under one spike every 2 s."""
     parameters = AstrocyteParameters()
     release = parameters.transmitter.vesicle_volume_ratio * parameters.transmitter.vesicle_transmitter
     kicks = {time: {"transmitter": release} for time in map(float, range(2, 30, 2))}
     times = np.arange(0, 30_000) / 1000
     calcium = solve(G_CHI, constants_of(parameters), {"availability": 0.9}, times, kicks)["calcium"]
-    # Each spike between two peaks leaves a ripple of less than half this prominence.
+    # Spikes between two peaks make ripples of less than half this prominence.
     peaks, _ = find_peaks(calcium, prominence=0.1)
     return times[peaks], calcium[peaks]
 
@@ -109,7 +109,7 @@ def _shapes() -> list[Check]:
     return checks
 
 
-def _second_code() -> list[Check]:
+def _as_in_nest() -> list[Check]:
     rows = [("AM", AMPLITUDE, 0.50, 0.4038897052), ("FM", FREQUENCY, 0.60, 0.04612609773)]
     return [
         Check.relative(
@@ -148,5 +148,5 @@ def _peak(what: int, number: int) -> float:
     return float(found[number]) if number < found.size else np.nan
 
 
-CHECKS = (*_edges(), *_shapes(), *_second_code(), *_activated())
-"""Li-Rinzel alone, then G-ChI."""
+CHECKS = (*_edges(), *_shapes(), *_as_in_nest(), *_activated())
+"""Checks of Li-Rinzel, then of G-ChI."""

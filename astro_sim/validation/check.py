@@ -1,4 +1,4 @@
-"""What one check of the models is, and what came of it."""
+"""One check of the models, and its outcome."""
 
 import math
 from collections.abc import Callable
@@ -8,20 +8,22 @@ from typing import Self
 
 @dataclass(frozen=True)
 class Check:
-    """A quantity of ours beside the same quantity of somebody else.
+    """A quantity of our models compared with the same quantity from elsewhere.
 
     Attributes
     ----------
+    quantity, unit : str
+        Name and unit of the quantity. No two checks have the same name.
     published, tolerance : str
-        In words, as the table shows them.
+        The other value and its tolerance, as the table shows them.
     low, high : float
-        The bounds, inclusive, within which our value passes; in `unit`.
+        The bounds, inclusive and in `unit`, between which our value passes.
     source : str
-        Who says so, or what code that shares nothing with ours computed it.
+        The paper, or the independent code, that gives the other value.
     measure : callable
         Computes our value.
     needs : str
-        A package that must be there, else empty; checks with needs are made on demand.
+        An optional package that the check needs, or empty. Checks that need one run only on demand.
     """
 
     quantity: str
@@ -55,13 +57,13 @@ class Check:
     def between(
         cls, quantity: str, unit: str, low: float, high: float, source: str, measure: Callable[[], float]
     ) -> Self:
-        """A check that passes from `low` to `high`."""
+        """A check that passes from `low` to `high`, both included."""
         return cls(quantity, unit, f"{low:g} to {high:g}", "range", low, high, source, measure)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A check and the value that we found."""
+    """A check and the value that our models give."""
 
     check: Check
     value: float
@@ -79,4 +81,4 @@ class Outcome:
 
 
 HEADER = ("quantity", "unit", "ours", "published", "tolerance", "verdict", "source")
-"""Of the cells of `Outcome.row`."""
+"""The header of the table whose rows are `Outcome.row`."""

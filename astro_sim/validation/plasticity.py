@@ -1,4 +1,4 @@
-"""Checks of calcium-based plasticity against what its authors simulated with noise, spike by spike."""
+"""Checks of calcium-based plasticity against the authors' own noisy, spike-by-spike simulation."""
 
 from functools import partial
 
@@ -7,26 +7,26 @@ from astro_sim.validation.check import Check
 
 AUTHORS = "Graupner and Brunel 2012, figure 2 (DP), the authors' own simulation; doi:10.1073/pnas.1109359109"
 PAIRS, RATE = 60, 1.0
-# Three standard deviations of means over the authors' 1000 synapses: of efficacies, and of shares near a half.
-OF_MEAN, OF_SHARE = 0.035, 0.047
+# Three standard errors over the authors' 1000 synapses: of a mean efficacy, and of a share near one half.
+MEAN_TOLERANCE, SHARE_TOLERANCE = 0.035, 0.047
 EFFICACIES = {-0.1: (0.43628, 0.555798), -0.02: (0.398732, 0.470449), 0.005: (0.554581, 0.559244)}
-"""By lag in s: the mean efficacy after the pairs of synapses that started from 0, and from 1."""
+"""By lag in s: the mean efficacy after all pairs, of synapses that started at 0 and at 1."""
 SHARES = {-0.1: (0.301, 0.330), -0.02: (0.222, 0.582), 0.005: (0.667, 0.312)}
-"""By lag in s: the share of synapses that went up, and that went down."""
+"""By lag in s: the share of synapses that went up, and the share that went down."""
 
 
 def drift(lag: float) -> Drift:
-    """The drift under pairs, the postsynaptic spike `lag` s after the presynaptic one."""
+    """The drift under pairs whose postsynaptic spike comes `lag` s after the presynaptic one."""
     return drift_under_pairs(PairingPlasticityParameters(), lag, RATE)
 
 
 def mean_efficacy(lag: float, start: int) -> float:
-    """The mean efficacy after the pairs."""
+    """The mean efficacy after all pairs, of synapses that started at `start`."""
     return drift(lag).mean(start, PAIRS / RATE)
 
 
 def share_that_changed(lag: float, start: int) -> float:
-    """The share of synapses that started from `start` and ended on the other side."""
+    """The share of synapses that started at `start` and ended on the other side of the boundary."""
     above = drift(lag).share_above(start, PAIRS / RATE)
     return 1 - above if start else above
 
@@ -39,15 +39,17 @@ def _checks() -> list[Check]:
             quantity = f"Graupner-Brunel: efficacy from {start} after {pairs}"
             published = EFFICACIES[lag][start]
             checks.append(
-                Check.absolute(quantity, "1", published, OF_MEAN, AUTHORS, partial(mean_efficacy, lag, start))
+                Check.absolute(quantity, "1", published, MEAN_TOLERANCE, AUTHORS, partial(mean_efficacy, lag, start))
             )
             quantity = f"Graupner-Brunel: share that goes {word} under {pairs}"
             published = SHARES[lag][start]
             checks.append(
-                Check.absolute(quantity, "1", published, OF_SHARE, AUTHORS, partial(share_that_changed, lag, start))
+                Check.absolute(
+                    quantity, "1", published, SHARE_TOLERANCE, AUTHORS, partial(share_that_changed, lag, start)
+                )
             )
     return checks
 
 
 CHECKS = tuple(_checks())
-"""The closed forms of mean and spread, at lags of depression, of potentiation and far apart."""
+"""The closed forms of mean and spread: at a lag that depresses, one that potentiates, and one without interaction."""

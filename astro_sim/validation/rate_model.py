@@ -21,42 +21,42 @@ KINETICS = "De Pittà et al. 2012, PMC3528083, table 2"
 REMODELLING = "remodelling of astrocytic processes after LTP, half in 10.7 min, most at 20 to 30 min; PMC6705321"
 PROTOTYPE = "independent SciPy prototype, fitted as here"
 RATIOS_OF_LENGTH = {0.2: 1.13, 0.4: 1.30, 0.6: 1.57, 0.8: 2.16}
-"""By the coupling's spectral radius as a share of the decay: reach of the influence, per that of the coupling."""
+"""Reach of the influence divided by that of the coupling, by the coupling's spectral radius per decay."""
 SIDE, NEAREST, FARTHEST = 41, 2, 8
-# 10.7 min to the half is this time constant.
+# Time constant in s of an exponential approach that is half complete after 10.7 min.
 REMODELLING_TIME = 926.0
 EQUAL = SimulationParameters().override({"layout": "equal", "run_duration": 50.0})
-# At equal distances the spectral radius is 8 strength / e, and decay less loop gain is 1 / 2.
+# With 9 synapses at equal distances the spectral radius is 8 strength / e; decay minus loop gain is 1 / 2.
 CRITICAL_STRENGTH = 0.5 * math.e / 8
 
 
 @cache
 def default_traces() -> xr.Dataset:
-    """The default run, with restarts."""
+    """Traces of the default run, which restarts the fast variables."""
     return simulate()
 
 
 def increments() -> Array:
-    """Growth of the mean long-term process in each cycle."""
+    """Growth of the mean long-term process in each cycle (cycle,)."""
     traces = default_traces()
     mean = traces["long_term_process"].mean(("post", "pre"))
     return np.diff(mean.sel(time=traces["cycle_end"].values, method="nearest").values, prepend=0)
 
 
 def ratio_of_increments() -> float:
-    """Of neighbouring increments, the ratio that lies farthest from the others' median."""
+    """The ratio of neighbouring increments that is farthest from the median ratio."""
     found = increments()
     ratios = found[1:] / found[:-1]
     return float(ratios[np.abs(ratios - np.median(ratios)).argmax()])
 
 
 def retention_of_first_of_four() -> float:
-    """RF(1, 4)."""
+    """RF(1, 4), the retention factor of the first of four segments."""
     return float(increments()[0] / increments()[:4].sum())
 
 
 def refusals() -> float:
-    """How many of two networks are refused, 2 % below and 2 % above the bound of stability."""
+    """The number of refused networks, of one 2 % below and one 2 % above the bound of stability."""
     count = 0
     for share in (0.98, 1.02):
         try:
@@ -67,7 +67,7 @@ def refusals() -> float:
 
 
 def decay_time_below_the_bound() -> float:
-    """Time constant in s of the return to rest at 0.98 of the largest stable coupling."""
+    """The time constant in s of the return to rest, at 0.98 of the largest stable coupling."""
     run = {"coupling_strength": 0.98 * CRITICAL_STRENGTH, "cycle_duration": 4000.0, "run_duration": 4000.0}
     silence = simulate(EQUAL.override(run | {"recording_interval": 5.0}))["short_term_process"]
     late, later = silence.sel(time=[3000.0, 4000.0], method="nearest").mean(("post", "pre")).values
@@ -75,7 +75,7 @@ def decay_time_below_the_bound() -> float:
 
 
 def influence_against_inverse() -> float:
-    """The largest relative difference of the measured influence from the inverse of decay, gain and coupling."""
+    """The largest relative difference between the measured influence and the inverse of decay - gain - coupling."""
     traces = default_traces()
     coupling, influence = (traces[name].values.reshape(9, 9) for name in ("coupling", "influence"))
     expected = np.linalg.inv(0.5 * np.eye(9) - coupling)
@@ -83,22 +83,23 @@ def influence_against_inverse() -> float:
 
 
 def influence_without_coupling() -> float:
-    """The largest influence of one synapse on another where the coupling is off."""
+    """The largest influence of one synapse on another without coupling."""
     influence = simulate(EQUAL.override({"coupling_strength": 0.0}))["influence"].values.reshape(9, 9)
     return float(np.abs(influence - np.diag(np.diag(influence))).max())
 
 
 def response_at_silent_synapses() -> float:
-    """The largest short-term process at synapses whose neuron is silent, with the coupling off."""
+    """The largest short-term process at synapses of silent neurons, without coupling."""
     one = {"coupling_strength": 0.0, "presynaptic_pattern": [1.0, 0.0, 0.0]}
     response = simulate(EQUAL.override(one))["short_term_process"]
     return float(np.abs(response.isel(pre=slice(1, None))).max())
 
 
 def ratio_of_lengths(share: float) -> float:
-    """Length over which the measured influence falls, per that of the coupling, from `NEAREST` to `FARTHEST` spacings.
+    """The length over which the measured influence falls, divided by that of the coupling.
 
-    The coupling's spectral radius is `share` of the short-term process's decay, and facilitation feeds nothing back.
+    The fit of the influence covers distances from `NEAREST` to `FARTHEST` spacings. The coupling's spectral radius is
+    `share` times the decay of the short-term process, and facilitation has no feedback.
     """
     network = NetworkParameters(
         presynaptic_neurons=SIDE,
@@ -119,9 +120,9 @@ def ratio_of_lengths(share: float) -> float:
 
 
 def minutes_of_growth(share: float, time_constant: float) -> float:
-    """Minutes until the mean long-term process is the `share` of what the trains of `biological` make of it.
+    """Minutes until the mean long-term process reaches `share` of its final value, under the trains of `biological`.
 
-    Its end is the last value continued at the ratio of the last two increments, which differs from the law's by 1e-5.
+    The final value continues the last two increments as a geometric series; it differs from the fitted law's by 1e-5.
     """
     changed = {"long_term_time_constant": time_constant, "relative_tolerance": 1e-6, "absolute_tolerance": 1e-9}
     traces = simulate(load_preset("biological").override(changed))
@@ -133,13 +134,13 @@ def minutes_of_growth(share: float, time_constant: float) -> float:
 
 
 def mean_response() -> xr.DataArray:
-    """The mean short-term process in the first cycle."""
+    """The mean short-term process in the first cycle (time,)."""
     traces = default_traces()
     return traces["short_term_process"].mean(("post", "pre")).sel(time=slice(0, float(traces["cycle_end"][0])))
 
 
 def rise_time() -> float:
-    """From 10 to 90 % of the peak of the mean short-term process, in s."""
+    """The rise time of the mean short-term process from 10 to 90 % of its peak, in s."""
     response = mean_response()
     peak = int(response.values.argmax())
     rising = response.values[: peak + 1] / float(response.max())
@@ -148,7 +149,7 @@ def rise_time() -> float:
 
 
 def decay_time() -> float:
-    """From the peak of the mean short-term process to 1 / e of it, in s."""
+    """The decay time of the mean short-term process from its peak to 1 / e of it, in s."""
     response = mean_response()
     peak = int(response.values.argmax())
     falling, times = response.values[peak:] / float(response.max()), response["time"].values[peak:]
@@ -206,4 +207,4 @@ CHECKS = (
         lambda: minutes_of_growth(0.9, load_preset("biological").model.long_term_time_constant),
     ),
 )
-"""Exact facts of the equations, reach of the influence, calcium kinetics and remodelling of astrocytes."""
+"""Exact results of the equations, reach of the influence, calcium kinetics and remodelling of astrocytes."""

@@ -1,4 +1,4 @@
-"""Checks of release at Tsodyks-Markram synapses, without gliotransmission and with it."""
+"""Checks of release at Tsodyks-Markram synapses, without and with gliotransmission."""
 
 from dataclasses import replace
 from functools import cache, partial
@@ -13,7 +13,7 @@ from rmaat.base.arrays import Array
 RATES = {0.1: 0.587, 1.0: 0.485, 5.0: 0.259, 10.0: 0.160, 50.0: 0.038}
 SYNAPSES, SPIKES, FIRST, SEED = 2000, 300, 100, 1
 PROTOTYPE = "independent Brian2 prototype, Poisson spikes"
-# At lower rates the published mean over one seed has too few spikes to be compared with.
+# At lower rates the published mean, from one seed, has too few spikes for a comparison.
 TRANSMITTER = {1.1: 33.3, 11.0: 104.5}
 VESICLE_KICK, CLEARANCE = 2500.0, 40.0
 FIGURE = "Stimberg et al. 2019, figure 4B, run in Brian2; doi:10.1101/198366"
@@ -25,7 +25,7 @@ GLIOTRANSMISSION = {
     "with closed-loop gliotransmission": (CLOSED_LOOP, (0.36, 4.5, 17.6, 66.3)),
 }
 STEPPED_RATES = (0.011, 0.11, 1.1, 11.0)
-"""In Hz, for 5 s each, of which the last 4 s are averaged over the synapses."""
+"""Rates in Hz, each for 5 s. The mean is over the last 4 s and all synapses."""
 PUBLISHED_SYNAPSES, STEP_OF_RATE, AVERAGED = 500, 5.0, 4.0
 STEPPED_SYNAPSES, TIME_STEP = 1000, 0.005
 SMALLEST_TOLERANCE = 10
@@ -33,24 +33,24 @@ SMALLEST_TOLERANCE = 10
 
 @cache
 def simulated_release(rate: float) -> float:
-    """The mean share that a spike releases, over many synapses and after `FIRST` spikes."""
+    """The mean share of resources that a spike releases, over many synapses, without the first `FIRST` spikes."""
     intervals = np.random.default_rng(SEED).exponential(1 / rate, (SPIKES, SYNAPSES))
     return float(release_at(ReleaseParameters(), intervals)[FIRST:].mean())
 
 
 def excess_of_mean_field(rate: float) -> float:
-    """How far the closed form lies above the simulation, in percent."""
+    """By how many percent the mean field exceeds the simulation."""
     return 100 * float(mean_release(ReleaseParameters(), rate) / simulated_release(rate) - 1)
 
 
 def mean_transmitter(rate: float) -> float:
-    """Transmitter outside a synapse in umol/L, in the mean over time: release per second over its clearance."""
+    """The mean transmitter at a synapse in umol/L: release per second divided by clearance."""
     return VESICLE_KICK * rate * simulated_release(rate) / CLEARANCE
 
 
 @cache
 def stepped_transmitter(kind: str) -> Array:
-    """Mean transmitter in umol/L at each of `STEPPED_RATES` for a kind of `GLIOTRANSMISSION`."""
+    """The mean transmitter in umol/L at each of `STEPPED_RATES` (rate,), for one kind of `GLIOTRANSMISSION`."""
     steps, skipped = round(STEP_OF_RATE / TIME_STEP), round((STEP_OF_RATE - AVERAGED) / TIME_STEP)
     chances = np.repeat(STEPPED_RATES, steps)[:, None] * TIME_STEP
     spikes = np.random.default_rng(SEED).random((len(chances), STEPPED_SYNAPSES)) < chances
@@ -62,7 +62,7 @@ def _stepped() -> list[Check]:
     checks = []
     for kind, (_, published) in GLIOTRANSMISSION.items():
         for place, rate in enumerate(STEPPED_RATES):
-            # The published means are of one seed: where it has few spikes, three standard deviations of their number.
+            # The published means are from one seed: allow three standard deviations of its number of spikes.
             spikes = PUBLISHED_SYNAPSES * AVERAGED * rate
             chance = round(300 / spikes**0.5)
 
@@ -87,7 +87,7 @@ def _checks() -> list[Check]:
     checks = []
     for rate, published in RATES.items():
         quantity = f"Tsodyks-Markram: share released per spike at {rate:g} Hz"
-        # Published to three digits, which is 1.3 % of the smallest.
+        # The published values have three digits; rounding is up to 1.3 % of the smallest.
         checks.append(Check.relative(quantity, "1", published, 2, PROTOTYPE, partial(simulated_release, rate)))
     for rate in RATES:
         quantity = f"Tsodyks-Markram: mean field above the run at {rate:g} Hz"
@@ -99,4 +99,4 @@ def _checks() -> list[Check]:
 
 
 CHECKS = (*_checks(), *_stepped())
-"""The event-driven run against an outside one, the closed form against the run, and gliotransmission."""
+"""Event-driven release against an independent run, the mean field against event-driven release, gliotransmission."""

@@ -1,4 +1,4 @@
-"""Checks of the spiking model, in Brian2, against an independent prototype of the same equations."""
+"""Checks of the spiking model in Brian2 against an independent prototype of the same equations."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,40 +21,40 @@ FIRST = slice(0, CYCLE)
 
 @cache
 def traces() -> xr.Dataset:
-    """All cycles of one seed."""
+    """Traces of all cycles, for one seed."""
     return simulate_biophysical(BiophysicalParameters().override({"run_duration": CYCLES * CYCLE}), SEED)
 
 
 def in_first_cycle(name: str) -> xr.DataArray:
-    """The mean of a variable over synapses, or postsynaptic neurons, in the first cycle."""
+    """The mean of a variable over synapses, or over neurons, during the first cycle (time,)."""
     found = traces()[name].sel(time=FIRST)
     return found.mean([axis for axis in ("post", "pre") if axis in found.dims])
 
 
 def peak(name: str) -> float:
-    """The highest mean in the first cycle."""
+    """The maximum of the mean over synapses in the first cycle."""
     return float(in_first_cycle(name).max())
 
 
 def mean_between(name: str, start: float, end: float) -> float:
-    """The mean of a variable from `start` to `end` in s."""
+    """The mean of a variable over synapses and over time, from `start` to `end` in s."""
     return float(in_first_cycle(name).sel(time=slice(start, end)).mean())
 
 
 def growth() -> Array:
-    """The mean long-term process at the ends of cycles (cycle,)."""
+    """The mean long-term process at the end of each cycle (cycle,)."""
     found = traces()
     return found["long_term_process"].sel(time=found["cycle_end"].values).mean(("post", "pre")).values
 
 
 def saturating(cycle: Array, end: float, cycles: float) -> Array:
-    """The law, with `end` where it saturates and e-folding `cycles`."""
+    """The law of growth after `cycle` cycles: saturation at `end`, with a constant of `cycles` cycles."""
     return -end * np.expm1(-cycle / cycles)
 
 
 @cache
 def fitted() -> tuple[float, float, float]:
-    """End and e-folding cycles of the law fitted to the growth, and R²."""
+    """The law fitted to the growth: its end, its constant in cycles, and R²."""
     cycle, grown = np.arange(1, CYCLES + 1, dtype=np.float64), growth()
     (end, cycles), _ = curve_fit(saturating, cycle, grown, p0=(grown[-1], 10.0))
     off = grown - saturating(cycle, end, cycles)
@@ -77,7 +77,7 @@ def _checks() -> list[Check]:
             PROTOTYPE,
             lambda: float(in_first_cycle(calcium).idxmax()),
         ),
-        # Rare spikes in silence stir it.
+        # Rare spikes in silence keep calcium slightly above rest.
         check("calcium at the end of a cycle", "umol/L", 0.052, 15, lambda: mean_between(calcium, CYCLE, CYCLE)),
         check("highest IP3", "umol/L", 0.8, 5, lambda: peak(ip3)),
         check("time of highest IP3", "s", 9.6, 5, lambda: float(in_first_cycle(ip3).idxmax())),
@@ -94,4 +94,4 @@ def _checks() -> list[Check]:
 
 
 CHECKS = tuple(replace(check, needs="brian2") for check in _checks())
-"""The first cycle, and how the long-term process grows."""
+"""Checks of the first cycle, and of the growth of the long-term process."""

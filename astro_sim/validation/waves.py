@@ -10,24 +10,24 @@ from rmaat.base.arrays import Array
 
 FIGURE = "Stimberg et al. 2019, figure 5, run in Brian2; doi:10.1101/198366"
 DURATION, LEVEL = 180.0, 0.3
-# Nearer the cell that is pushed the wave still gathers way.
+# Distances in cells. Closer to the pushed cell the wave is still speeding up.
 NEAR, FAR = 2, 10
 
 
 @cache
 def wave() -> tuple[Array, Array]:
-    """Times (time,) in s and calcium (time, cell) in umol/L until the wave has gone `FAR`."""
+    """Times (time,) in s and calcium (time, cell) in umol/L, long enough for the wave to travel `FAR` cells."""
     return run_ring(RingParameters(), DURATION)
 
 
 def arrivals() -> Array:
-    """When the wave reaches the cells `NEAR` and `FAR` from that which is pushed, in s, in the mean of both ways."""
+    """Arrival times in s of the wave at distances `NEAR` and `FAR` from the pushed cell, mean of both directions."""
     arrived, pushed = arrival_times(*wave(), LEVEL), RingParameters().cells // 2
     return np.array([arrived[[pushed - away, pushed + away]].mean() for away in (NEAR, FAR)])
 
 
 def seconds_per_cell() -> float:
-    """How long the wave takes from cell to cell."""
+    """Travel time of the wave from one cell to the next, in s."""
     near, far = arrivals()
     return float(far - near) / (FAR - NEAR)
 
@@ -38,4 +38,4 @@ CHECKS = (
     Check.relative(f"ring: arrival of the wave at distance {FAR}", "s", 164.7, 3, FIGURE, lambda: float(arrivals()[1])),
     Check.relative("ring: highest calcium", "umol/L", 1.014, 3, FIGURE, lambda: float(wave()[1].max())),
 )
-"""Speed and height."""
+"""Checks of the wave's speed and height."""

@@ -1,1 +1,1 @@
-"""The spiking tripartite network: parameters, the Brian2 network, and the simulation."""
+"""The spiking network of tripartite synapses: parameters, the network in Brian2, and the simulation."""

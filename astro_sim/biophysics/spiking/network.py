@@ -1,7 +1,9 @@
-"""The spiking network in Brian2, as `engines/brian2/worker.py` wants it described.
+"""The spiking network in Brian2, in the form that `engines/brian2/worker.py` runs.
 
-Numbers are in umol/L, s and mV; only time has a unit here. Poisson spikes follow from seed, neuron and step alone, so
-that they are the same whatever Brian2 makes of the network.
+The equations of the astrocyte and of release come with the structure (`biophysics.calcium` and `biophysics.release`,
+which NumPy uses too). Those of neurons, facilitation and the long-term process are here. Numbers are in umol/L, s and
+mV; only time has a unit in Brian2. Poisson spikes depend on seed, neuron and step alone, so that every target of Brian2
+gives the same spikes.
 """
 
 from collections.abc import Callable, Mapping
@@ -48,14 +50,14 @@ defficacy/dt = (potentiation_rate * (1 - efficacy) * int(spine_calcium > potenti
 dlong_term_process/dt = (-long_term_process + efficacy) / long_term_time_constant : 1 (clock-driven)
 """,
 }
-"""What drives the long-term process, by kind."""
+"""Equations of the long-term process, by kind of plasticity."""
 ON_SENDER = """
 excitation_post += synaptic_weight * released
 synaptic_facilitation += coincidence_gain * spike_trace_post
 """
-"""What a presynaptic spike does after its release."""
+"""Effects of a presynaptic spike after its release."""
 ON_ARRIVAL = {"calcium": "spine_calcium += presynaptic_calcium * (1 + receptor_calcium * presynaptic_receptors)"}
-"""What a presynaptic spike does after a delay of its own."""
+"""Delayed effects of a presynaptic spike."""
 ON_RECEIVER = "synaptic_facilitation += coincidence_gain * spike_trace_pre"
 ON_RECEIVER_BY_KIND = {
     "hill": ON_RECEIVER,
@@ -70,8 +72,8 @@ weight : 1
 exchange_post = ip3_diffusion * weight * (ip3_pre - ip3_post) : Hz (summed)
 """
 
-# SplitMix64 (Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195), whose state is a sum: its value number `step`
-# is found without those before it.
+# SplitMix64 (Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195). Its state is a sum, so that its value number
+# `step` needs no earlier value. The C, Cython and NumPy forms give the same bits.
 SPLITMIX = """
 #include <stdint.h>
 static inline uint64_t scrambled(uint64_t z) {
@@ -96,7 +98,7 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def scrambled(z: Any) -> Any:
-    """The output function of SplitMix64, of numbers of 64 bits."""
+    """The output function of SplitMix64 for unsigned integers of 64 bits, any shape."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))
@@ -106,7 +108,7 @@ def scrambled(z: Any) -> Any:
 @brian2.implementation("cython", SPLITMIX_IN_CYTHON)
 @brian2.check_units(seed=1, stream=1, neuron=1, step=1, result=1)
 def uniform(seed: Any, stream: Any, neuron: Any, step: Any) -> Any:
-    """A number in [0, 1) for each `neuron` and `step`, of 53 random bits."""
+    """A random number in [0, 1) with 53 random bits, for each `neuron` and `step`; NumPy form of the C code above."""
     with np.errstate(over="ignore"):
         state = GOLDEN * np.uint64(0)
         for part in (seed, stream, neuron):
@@ -119,7 +121,7 @@ FUNCTIONS = {"uniform": uniform}
 
 
 def build(structure: Mapping[str, Any], declare: Callable[..., str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Neurons, synapses and astrocytic processes; and who is connected to whom."""
+    """The groups of the network (neurons, synapses, processes), and the indices (i, j) of their connections."""
     groups = build_neurons(structure, declare)
     groups["synapse"] = build_synapses(structure, groups, declare)
     groups |= build_process(structure, groups["synapse"], declare)
@@ -128,7 +130,7 @@ def build(structure: Mapping[str, Any], declare: Callable[..., str]) -> tuple[di
     target, source = np.divmod(np.arange(synapses.size**2), synapses.size)
     connections = {
         "noise": (neurons, neurons),
-        # Those of one postsynaptic neuron after the other.
+        # All synapses of the first postsynaptic neuron, then those of the second: the order of traces (post, pre).
         "synapse": (np.tile(np.arange(pre), post), np.repeat(neurons, pre)),
         "transmitter": (synapses, synapses),
         "gliotransmitter": (synapses, synapses),
@@ -138,7 +140,7 @@ def build(structure: Mapping[str, Any], declare: Callable[..., str]) -> tuple[di
 
 
 def build_neurons(structure: Mapping[str, Any], declare: Callable[..., str]) -> dict[str, Any]:
-    """Neurons that send, neurons that receive, and the background of these."""
+    """Presynaptic and postsynaptic neurons, and the background input of the latter."""
     post, pre = structure["sizes"]["postsynaptic"], structure["sizes"]["presynaptic"]
     refractory: Any = "refractory_time"
     reset = f"potential = leak_potential{ON_SPIKE}"
@@ -169,25 +171,17 @@ def build_neurons(structure: Mapping[str, Any], declare: Callable[..., str]) -> 
 
 
 def poisson(stream: int) -> str:
-    """The threshold by which the neurons of a group spike at random; groups draw from streams of their own."""
+    """The threshold condition of neurons that spike at random; each group draws from its own stream."""
     return f"uniform(noise_seed, {stream}, i, t_in_timesteps) < rate * dt"
 
 
 def build_synapses(structure: Mapping[str, Any], groups: Mapping[str, Any], declare: Callable[..., str]) -> Any:
-    """All synapses."""
+    """All synapses: release, facilitation and the long-term process."""
     kind, delays = structure["plasticity"], structure["delays"]
-    equations = "\n".join(
-        differential(structure["equations"][name], flag)
-        for name, flag in (
-            ("synapse", "(event-driven)"),
-            ("transmitter", "(clock-driven)"),
-            ("presynaptic_receptors", "(clock-driven)"),
-        )
-    )
-    on_sender = {
-        "pre": structure["events"]["spike"] + ON_SENDER,
-        **{name: ON_ARRIVAL[name] for name in delays},
-    }
+    # Brian2 solves the resources exactly from spike to spike; what other groups read must be stepped.
+    equations = differential(structure["equations"]["resources"], "(event-driven)")
+    equations += differential(structure["equations"]["signals"], "(clock-driven)")
+    on_sender = {"pre": structure["events"]["spike"] + ON_SENDER} | {name: ON_ARRIVAL[name] for name in delays}
     return brian2.Synapses(
         groups["presynaptic"],
         groups["postsynaptic"],
@@ -202,7 +196,8 @@ def build_synapses(structure: Mapping[str, Any], groups: Mapping[str, Any], decl
 
 def build_process(structure: Mapping[str, Any], synapses: Any, declare: Callable[..., str]) -> dict[str, Any]:
     """An astrocytic process at each synapse, and the exchange of IP3 between them."""
-    equations = differential(structure["equations"]["process"] | structure["equations"]["gliotransmission"])
+    equations = differential(structure["equations"]["process"])
+    # As threshold and refractoriness: the process releases once, and again only after calcium has fallen below.
     high: Any = "calcium > calcium_threshold"
     on_calcium = structure["events"]["calcium"]
     process = brian2.NeuronGroup(

@@ -1,23 +1,26 @@
-"""The spiking model of tripartite synapses, as traces with the variables of the rate model's.
+"""Simulates the spiking model of tripartite synapses and returns traces with the variables of the rate model.
 
-| trace | here |
+| trace | in the spiking model |
 | --- | --- |
 | presynaptic, postsynaptic activity | rate of spikes over a window, Hz |
-| synaptic facilitation | coincidence of spikes, raised by gliotransmission |
+| synaptic facilitation | coincidence of spikes, plus gliotransmission |
 | short-term process | IP3 of the astrocytic process, in umol/L |
-| long-term process | slow variable that a Hill function of facilitation drives, or follows synaptic efficacy |
+| long-term process | slow variable driven by a Hill function of facilitation, or by synaptic efficacy |
 | coupling | weights of the exchange of IP3 |
-| influence | answer of IP3 at rest to a small production of it, per production that raises it by 1 without calcium |
+| influence | change of IP3 at rest per small IP3 production; 1 means the change that the phosphatase alone allows |
 
-Beyond them it holds `calcium` and `presynaptic_receptors`. After Stimberg, Goodman, Brette and De Pittà 2019,
-doi:10.1101/198366; coincidence and long-term process are ours. Poisson spikes make increments noisy: they decrease in
-the mean of seeds, not in every run, so that their law is to be fitted.
+The traces also hold `calcium` and `presynaptic_receptors`. The model follows Stimberg, Goodman, Brette and De Pittà
+2019, doi:10.1101/198366; coincidence and long-term process are ours. Poisson spikes make increments of the long-term
+process noisy: they decrease in the mean over seeds, not in every run. Fit their law instead of reading it off one run.
+
+`network.py` builds the network in a Brian2 process of its own; it cannot import this package, so that equations reach
+it as strings.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import xarray as xr
@@ -25,7 +28,7 @@ import xarray as xr
 from astro_sim.biophysics.calcium import G_CHI, PROCESS
 from astro_sim.biophysics.release import GLIOTRANSMISSION, ON_CALCIUM, ON_SPIKE, PRESYNAPTIC_RECEPTORS, SYNAPSE
 from astro_sim.biophysics.solve import solve
-from astro_sim.biophysics.spiking.parameters import BiophysicalParameters
+from astro_sim.biophysics.spiking.parameters import BiophysicalParameters, NeuronParameters
 from astro_sim.biophysics.system import constants_of
 from astro_sim.durations import common_step
 from astro_sim.engines.brian2.process import Network, check_installed, choose_target, run_network
@@ -63,8 +66,9 @@ VARIABLES = {
         "Γ_S",
     ),
 }
-"""Each trace: its name in the network, its place, unit, meaning and symbol."""
+"""By label of the trace: name in the network, place, unit, meaning and symbol."""
 
+# Simulated time in s before rest is measured.
 SETTLING = 2000.0
 SLOPE_STEP = 1e-6
 
@@ -77,14 +81,14 @@ def simulate_biophysical(
     Parameters
     ----------
     seed : int, optional
-        In place of `noise_seed`; equal seeds give equal traces.
+        Replaces `noise_seed`. Equal seeds give equal traces.
     progress : callable, optional
-        Told the fraction done, in [0, 1].
+        Called with the fraction done, in [0, 1].
 
     Raises
     ------
     SimulationError
-        Brian2 is not installed or failed, or a process has no rest.
+        Brian2 is not installed or failed, or a process never comes to rest.
     ParameterError
         The network is too large.
     """
@@ -100,17 +104,19 @@ def simulate_biophysical(
 def simulate_trials(
     parameters: BiophysicalParameters | None, seeds: Sequence[int], progress: Progress = ignore_progress
 ) -> xr.Dataset:
-    """Run the spiking model once for each seed, all in one compiled network, and return the traces of all trials.
+    """Run the spiking model once per seed, all in one compiled network, and return the traces of all trials.
 
-    What the noise changes has `trial` as its first axis; `noise_seed` (trial) tells the seeds. Parameters and seed
-    among the attributes are those of the first trial.
+    Variables that depend on the noise have `trial` as first axis; the coordinate `noise_seed` (trial) gives the seeds.
+    The attributes have the parameters and the seed of the first trial.
 
     Parameters
     ----------
     parameters : BiophysicalParameters, optional
-        Without them the defaults; `noise_seed` is not read.
+        The defaults if missing. `noise_seed` is ignored.
+    seeds : sequence of int
+        One per trial.
     progress : callable, optional
-        Told the fraction of all trials done, in [0, 1].
+        Called with the fraction of all trials done, in [0, 1].
 
     Raises
     ------
@@ -118,7 +124,7 @@ def simulate_trials(
         As `simulate_biophysical`; or there is no seed.
     """
     if not seeds:
-        raise ParameterError("no seeds are given; trials need at least one")
+        raise ParameterError("no seeds are given; give at least one")
     start = parameters or BiophysicalParameters()
     progress(0.0)
     setting = _prepare(start)
@@ -135,12 +141,12 @@ def simulate_trials(
 
 
 def find_rest(parameters: BiophysicalParameters) -> dict[str, float]:
-    """Values of all variables of a lone process in silence.
+    """The resting values of all variables of a single process, without transmitter and exchange.
 
     Raises
     ------
     SimulationError
-        Calcium has not come to rest after a long time.
+        Calcium still changes after a long time.
     """
     names = constants_of(parameters.calcium, parameters.ip3, parameters.receptors)
     start = {"calcium": 0.05, "availability": 0.9, "ip3": 0.05}
@@ -149,7 +155,8 @@ def find_rest(parameters: BiophysicalParameters) -> dict[str, float]:
     low, high = found["calcium"][1:].min(), found["calcium"][1:].max()
     if high - low > 1e-6:
         raise SimulationError(
-            f"calcium does not rest in silence but goes from {low:.3g} to {high:.3g} umol/L; lower plc_delta_rate"
+            f"calcium does not come to rest in silence but ranges from {low:.3g} to {high:.3g} umol/L; "
+            "lower plc_delta_rate"
         )
     return {name: float(values[-1]) for name, values in found.items()}
 
@@ -180,7 +187,7 @@ def measure_influence(parameters: BiophysicalParameters, coupling: Coupling, res
 
 @dataclass(frozen=True, eq=False)
 class _Setting:
-    """What all trials share: `rest` is where they start, `influence` and `sources` are stored with their traces."""
+    """What all trials share: the state `rest` in which they start, and what their traces store beside the states."""
 
     geometry: Geometry
     job: Job
@@ -207,7 +214,7 @@ def _prepare(parameters: BiophysicalParameters) -> _Setting:
 
 
 def _job(parameters: BiophysicalParameters, coupling: Coupling) -> Job:
-    """What `build_traces` reads of a run; the rates of the variables stand in the network's script."""
+    """The parts of a job that `build_traces` reads. Rates are empty, because `network.py` has the equations."""
     variables = tuple(
         Variable(label.removeprefix(f"{place}_"), place, "", meaning, symbol)
         for label, (_, place, _, meaning, symbol) in VARIABLES.items()
@@ -224,10 +231,7 @@ def _job(parameters: BiophysicalParameters, coupling: Coupling) -> Job:
 
 def _simulate_trial(setting: _Setting, parameters: BiophysicalParameters, progress: Progress) -> xr.Dataset:
     times, states = run_network(_network(parameters, setting), setting.target, progress)
-    for label, (name, *_) in VARIABLES.items():
-        if not np.isfinite(states[name]).all():
-            time = times[np.argwhere(~np.isfinite(states[name]))[0, 0]]
-            raise SimulationError(f"Brian2 found {label} not finite at {time:g} s; choose a smaller time_step")
+    _require_finite(times, states)
     shape = setting.job.coupling.shape
     values = {
         label: states[name].reshape(times.size, *shape) if place is Place.SYNAPSE else states[name]
@@ -235,55 +239,71 @@ def _simulate_trial(setting: _Setting, parameters: BiophysicalParameters, progre
     }
     settings = {"method": "rk4", "time_step": parameters.solver.time_step, "target": setting.target}
     solution = Solution(times, values, settings, ("brian2",))
-    # Of parameters, build_traces reads the parts that both models have.
+    # build_traces reads only those parameters that both models have.
     known = cast(SimulationParameters, parameters)
     traces = build_traces(known, "brian2", setting.geometry, setting.job, solution, setting.sources, setting.influence)
-    for label, entry in VARIABLES.items():
-        traces[label].attrs["units"] = entry[2]
+    for label, (_, _, unit, *_) in VARIABLES.items():
+        traces[label].attrs["units"] = unit
     return traces.assign_attrs(title="Simulated tripartite synapses, spiking model", seed=parameters.solver.noise_seed)
 
 
+def _require_finite(times: Array, states: Mapping[str, Array]) -> None:
+    for label, (name, *_) in VARIABLES.items():
+        if not np.isfinite(states[name]).all():
+            time = times[np.argwhere(~np.isfinite(states[name]))[0, 0]]
+            raise SimulationError(f"Brian2 found {label} not finite at {time:g} s; choose a smaller time_step")
+
+
 def _network(parameters: BiophysicalParameters, setting: _Setting) -> Network:
-    neurons, intervals = parameters.neurons, setting.job.intervals
-    step = common_step(interval.end - interval.start for interval in intervals)
-    lengths = [round((interval.end - interval.start) / step) for interval in intervals]
-    drive = np.repeat(np.stack([interval.presynaptic_drive for interval in intervals]), lengths, axis=0)
-    driven: Array = np.asarray(drive.any(axis=1, keepdims=True), dtype=np.float64)
-    post, pre = setting.job.coupling.shape
-    inputs = {
-        "presynaptic_rates": np.maximum(neurons.presynaptic_rate * drive, neurons.silent_rate),
-        "background_rates": neurons.background_rate * np.repeat(driven, post, axis=1),
-    }
+    """The network for Brian2: its structure, which decides what is compiled, and the values of one run."""
+    step = common_step(interval.end - interval.start for interval in setting.job.intervals)
+    inputs = _inputs(parameters.neurons, setting.job, step)
     numbers = {
         path[-1]: (value, quantity.unit) for path, value, quantity in parameters.parameters() if type(value) is float
     }
-    structure = {
-        "equations": {
-            "synapse": SYNAPSE,
-            "transmitter": {"transmitter": G_CHI.rates["transmitter"]},
-            "presynaptic_receptors": PRESYNAPTIC_RECEPTORS,
-            "process": PROCESS.inlined(),
-            "gliotransmission": GLIOTRANSMISSION,
-        },
-        "events": {"spike": ON_SPIKE.text, "calcium": ON_CALCIUM.text},
-        "parameters": {name: unit for name, (_, unit) in numbers.items()},
-        "sizes": {"presynaptic": pre, "postsynaptic": post, "synapse": post * pre, "process": post * pre},
-        "plasticity": parameters.plasticity.kind,
-        "delays": parameters.plasticity.delays,
-        "recorded": RECORDED,
-        "inputs": {name: values.shape for name, values in inputs.items()},
-        "duration": intervals[-1].end,
-        "edge_step": step,
-        "recording_interval": setting.job.recording_interval,
-        "time_step": parameters.solver.time_step,
-    }
-    values = {name: value for name, (value, _) in numbers.items()}
+    values: dict[str, Any] = {name: value for name, (value, _) in numbers.items()}
     values |= {f"process.{name}": value for name, value in setting.rest.items()}
     values |= {
         "noise_seed": parameters.solver.noise_seed,
-        "postsynaptic.potential": neurons.leak_potential,
+        "postsynaptic.potential": parameters.neurons.leak_potential,
         "synapse.resources": 1.0,
         "process.astrocyte_resources": 1.0,
         "exchange.weight": setting.job.coupling.dense().ravel(),
     }
-    return Network(SCRIPT, structure, values | {f"{name}.values": array for name, array in inputs.items()})
+    structure = _structure(parameters, setting.job) | {
+        "parameters": {name: unit for name, (_, unit) in numbers.items()},
+        "inputs": {name: rates.shape for name, rates in inputs.items()},
+        "edge_step": step,
+    }
+    return Network(SCRIPT, structure, values | {f"{name}.values": rates for name, rates in inputs.items()})
+
+
+def _inputs(neurons: NeuronParameters, job: Job, step: float) -> dict[str, Array]:
+    """Rates of the Poisson neurons in Hz (step, neuron), constant during each `step` in s."""
+    lengths = [round((interval.end - interval.start) / step) for interval in job.intervals]
+    drive = np.repeat(np.stack([interval.presynaptic_drive for interval in job.intervals]), lengths, axis=0)
+    driven: Array = np.asarray(drive.any(axis=1, keepdims=True), dtype=np.float64)
+    return {
+        "presynaptic_rates": np.maximum(neurons.presynaptic_rate * drive, neurons.silent_rate),
+        "background_rates": neurons.background_rate * np.repeat(driven, job.coupling.shape[0], axis=1),
+    }
+
+
+def _structure(parameters: BiophysicalParameters, job: Job) -> dict[str, Any]:
+    """The equations, sizes and times of the network; the caller adds parameters and inputs."""
+    post, pre = job.coupling.shape
+    return {
+        "equations": {
+            "resources": SYNAPSE,
+            "signals": {"transmitter": G_CHI.rates["transmitter"], **PRESYNAPTIC_RECEPTORS},
+            "process": {**PROCESS.inlined(), **GLIOTRANSMISSION},
+        },
+        "events": {"spike": ON_SPIKE.text, "calcium": ON_CALCIUM.text},
+        "sizes": {"presynaptic": pre, "postsynaptic": post, "synapse": post * pre, "process": post * pre},
+        "plasticity": parameters.plasticity.kind,
+        "delays": parameters.plasticity.delays,
+        "recorded": RECORDED,
+        "duration": job.intervals[-1].end,
+        "recording_interval": job.recording_interval,
+        "time_step": parameters.solver.time_step,
+    }

@@ -69,8 +69,8 @@ def test_parameters_of_the_biophysical_model_vary_too():
         (["coupling_strength=0.1", "coupling_strength=0.2"], "given twice"),
         (["coupling_strength=0.1:0.2"], "low:high:count"),
         (["coupling_strength=0.1:0.2:1"], "at least 2 values"),
-        (["coupling_strength=0.1:0.2:x"], "is no span"),
-        (["coupling_strength=0.1:0.2:3:4"], "is no span"),
+        (["coupling_strength=0.1:0.2:x"], "is not a range"),
+        (["coupling_strength=0.1:0.2:3:4"], "is not a range"),
         (["coupling_strength=0.2:0.1:3"], "smaller number first"),
         (["coupling_strength=0:0.1:3:log"], "no logarithm"),
         (["coupling_strength=0:11:3"], "between 0 and 10"),
@@ -89,7 +89,7 @@ def test_a_grid_that_cannot_be_is_refused_in_words(texts, words):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((0,), "take 1 to"),
+        ((0,), "has 1 to"),
         ((3, "sobol"), "power of 2"),
         ((3, "dice"), "known are latin_hypercube, sobol"),
     ],

@@ -70,7 +70,7 @@ def test_a_combination_that_parameters_refuse_fails_at_its_point_only(tmp_path):
 
 
 def test_when_all_points_fail_the_first_reason_is_the_error(tmp_path):
-    with pytest.raises(SimulationError, match="all 1 points failed, the first because three is refused"):
+    with pytest.raises(SimulationError, match="all 1 points failed; the first with: three is refused"):
         run(tmp_path, design=GridDesign({"coupling_strength": Listed((0.3,)), "layout": Listed(("equal",))}))
 
 

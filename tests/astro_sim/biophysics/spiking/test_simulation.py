@@ -200,7 +200,7 @@ def test_rest_is_where_nothing_changes():
 
 
 def test_a_process_that_oscillates_in_silence_is_refused():
-    with pytest.raises(SimulationError, match="calcium does not rest in silence"):
+    with pytest.raises(SimulationError, match="calcium does not come to rest in silence"):
         find_rest(DEFAULT.override({"plc_delta_rate": 0.3, "plc_delta_affinity": 0.1}))
 
 
@@ -276,7 +276,7 @@ def test_trials_that_mean_nothing_are_refused(arguments: list[str], told: str, c
 
 
 def test_no_seeds_are_no_trials():
-    with pytest.raises(ParameterError, match="no seeds are given; trials need at least one"):
+    with pytest.raises(ParameterError, match="no seeds are given; give at least one"):
         simulate_trials(DEFAULT, [])
 
 
