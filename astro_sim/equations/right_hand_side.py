@@ -21,8 +21,8 @@ class RightHandSide:
     parameters : mapping of names to numbers or arrays
         The constants in the equations. Arrays broadcast against the shape of the equation's variable.
     coupling : Coupling
-        The operator T. It sets the number of neurons. A coupling of several networks adds its axes of points after
-        the axes of each variable.
+        The operator T, which sets the number of neurons. If it couples several networks, its axes of points follow the
+        axes of each variable.
 
     Raises
     ------
@@ -49,9 +49,9 @@ class RightHandSide:
         Parameters
         ----------
         state : (size,)
-            All variables, dimensionless, in the order of the model; `unpack` gives them by name.
-        presynaptic_drive, postsynaptic_drive : (pre,), (post,)
-            Input to the neurons, dimensionless. Axes of points, if any, follow.
+            All variables one after the other, dimensionless; `unpack` gives them by name.
+        presynaptic_drive, postsynaptic_drive : (pre, *points), (post, *points)
+            Input to the neurons, dimensionless.
         """
         derivative = np.empty(self.size, state.dtype)
         values, rates = (

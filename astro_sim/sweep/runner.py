@@ -20,6 +20,7 @@ import xarray as xr
 from astro_sim.errors import SimulationError
 from astro_sim.sweep.design import Design
 from astro_sim.sweep.workers import InProcess, Workers
+from rmaat.base.arrays import Array
 from rmaat.base.errors import RmaatError
 from rmaat.base.files import read_text, write_bytes, write_text
 from rmaat.base.progress import Progress, ignore_progress
@@ -120,13 +121,19 @@ def run_sweep(
             for done, (place, dataset) in enumerate(results, start=1):
                 write_bytes(paths[missing[place]], _packed(dataset))
                 progress(1 - (len(missing) - done) / len(batches))
-    found = xr.concat([_read(path) for path in paths], "point", data_vars="all", coords="minimal", join="outer")
-    found = found.isel(point=np.argsort(np.concatenate(batches)))
-    messages = found[MESSAGE].values
-    if all(messages) and set(found.data_vars) == {MESSAGE}:
-        raise SimulationError(f"all {len(rows)} points failed; the first with: {messages[0]}")
+    found = _joined(paths, np.concatenate(batches))
     places: dict[str, Any] = {name: ("point", np.array([row[name] for row in rows])) for name in design.axes}
     return found.assign_coords(places | {"point": ("point", np.arange(len(rows)))})
+
+
+def _joined(paths: Sequence[Path], points: Array) -> xr.Dataset:
+    """The results of all batches in the order of the design; `points` numbers the points in the order of the files."""
+    found = xr.concat([_read(path) for path in paths], "point", data_vars="all", coords="minimal", join="outer")
+    found = found.isel(point=np.argsort(points))
+    messages = found[MESSAGE].values
+    if all(messages) and set(found.data_vars) == {MESSAGE}:
+        raise SimulationError(f"all {messages.size} points failed; the first with: {messages[0]}")
+    return found
 
 
 def _named(measure: Callable[..., Any]) -> str:

@@ -1,4 +1,4 @@
-"""What synapses do between spikes that are known, for the tests of plasticity and of the spiking model."""
+"""A solution of synaptic efficacy for known spikes, which the tests of plasticity and of the spiking model compare."""
 
 from collections.abc import Callable
 
@@ -15,9 +15,16 @@ def follow_efficacy() -> Callable[..., Array]:
 
 
 def _follow(parameters: CalciumPlasticityParameters, intervals: Array, jumps: Array, efficacy: Array | float) -> Array:
-    """Efficacy (spike, ...) at the end of the `intervals` (spike, ...) in s that follow each of `jumps` of calcium.
+    """Efficacy (spike, ...) at the end of the interval after each jump of calcium, in closed form between jumps.
 
-    Without noise and without what happens in silence; in closed form between spikes. Calcium is 0 at first.
+    There is no noise and no drift in silence. Calcium starts at 0.
+
+    Parameters
+    ----------
+    intervals : (spike, ...)
+        Time in s from each jump to the next.
+    jumps : (spike, ...)
+        Jumps of calcium, in units of the threshold of depression.
     """
     decay, time_constant = parameters.spine_calcium_time, parameters.efficacy_time_constant
     falling, rising = parameters.depression_rate / time_constant, parameters.potentiation_rate / time_constant

@@ -1,8 +1,8 @@
-"""Calcium of NEST's astrocyte at constant IP3, as the second code beside astro_sim.biophysics.
+"""Writes calcium of NEST's astrocyte at constant IP3, an independent reference for astro_sim.biophysics.
 
 pip install nest-simulator==3.10.0; python nest_astrocyte.py nest_astrocyte.csv
 
-An own environment, please: NEST brings a NumPy that Brian2 2.9 cannot use, and its licence is the GPL.
+Use a separate environment: NEST installs a NumPy that Brian2 2.9 cannot use, and its licence is the GPL.
 """
 
 import csv
@@ -15,7 +15,7 @@ DURATION, INTERVAL, STEP = 60_000.0, 500.0, 0.1
 
 
 def main(path: str) -> None:
-    """Write time in s, and calcium in umol/L and open fraction for both parameter sets."""
+    """Write time in s, and calcium in umol/L and available receptors for both parameter sets, as CSV."""
     nest.resolution = STEP
     recorders = {}
     for name, (ip3, affinity) in RUNS.items():

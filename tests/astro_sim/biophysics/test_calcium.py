@@ -13,7 +13,7 @@ from astro_sim.biophysics import (
     solve,
 )
 
-# Made by nest_astrocyte.py beside it.
+# Written by nest_astrocyte.py in this folder.
 NEST = np.genfromtxt(Path(__file__).with_name("nest_astrocyte.csv"), delimiter=",", names=True)
 
 
@@ -21,7 +21,7 @@ NEST = np.genfromtxt(Path(__file__).with_name("nest_astrocyte.csv"), delimiter="
     ("name", "parameters", "ip3"),
     [("amplitude", CalciumParameters(), 0.5), ("frequency", FrequencyCalciumParameters(), 0.6)],
 )
-def test_li_rinzel_is_nests_astrocyte(name: str, parameters: CalciumParameters, ip3: float):
+def test_li_rinzel_gives_the_calcium_of_nests_astrocyte(name: str, parameters: CalciumParameters, ip3: float):
     start = {"calcium": 0.073, "availability": 0.793}
     found = solve(LI_RINZEL, constants_of(parameters) | {"ip3": ip3}, start, np.append(0, NEST["time"]))
     np.testing.assert_allclose(found["calcium"][1:], NEST[f"{name}_calcium"], rtol=2e-6)
@@ -38,15 +38,15 @@ def test_an_empty_cell_fills_from_its_store_by_the_leak_alone():
     assert rate_of_change(availability=1.0)["calcium"] == pytest.approx(0.1 * 2.0)
 
 
-def test_calcium_has_equal_concentrations_on_both_sides_where_nothing_is_left_to_flow():
-    # 2 / 1.18 umol/L in the cytosol leaves as much in the store, and then only the pump works.
+def test_at_equal_concentrations_in_cytosol_and_store_only_the_pump_moves_calcium():
+    # Total calcium is 2 umol/L, so that 2 / 1.18 umol/L in the cytosol means the same concentration in the store.
     full = 2 / 1.18
     assert rate_of_change(calcium=full, availability=0.5, ip3=0.3)["calcium"] == pytest.approx(
         -0.9 * full**2 / (full**2 + 0.01)
     )
 
 
-def test_ip3_comes_from_receptors_and_goes_by_phosphatase_where_there_is_no_calcium():
+def test_without_calcium_receptors_produce_ip3_and_the_phosphatase_degrades_it():
     found = rate_of_change(receptors_bound=0.1, ip3=0.05)
     assert found["ip3"] == pytest.approx(5 * 0.1 - 0.1 * 0.05, rel=1e-4)
 
@@ -57,7 +57,7 @@ def test_calcium_desensitises_receptors():
     assert busy == pytest.approx(-0.5 * (1 + 10 * 0.5) * 0.5)
 
 
-def test_ip3_leaves_only_above_the_threshold_of_difference():
+def test_ip3_flows_out_only_above_the_threshold_difference():
     below, above = (rate_of_change(ip3=level)["ip3"] + 0.1 * level for level in (0.1, 0.6))
     assert below == pytest.approx(0, abs=1e-4)
     assert above == pytest.approx(-0.09, abs=1e-4)

@@ -13,7 +13,7 @@ def test_every_value_has_meaning_unit_bounds_and_source(record: Record):
         assert "doi:" in quantity.source, path
 
 
-def test_a_restated_value_keeps_meaning_and_bounds_but_names_its_own_source():
+def test_a_restated_value_keeps_meaning_and_bounds_but_has_its_own_source():
     base, restated = (
         {path[-1]: (value, quantity) for path, value, quantity in record.parameters()}
         for record in (CalciumParameters(), FrequencyCalciumParameters())

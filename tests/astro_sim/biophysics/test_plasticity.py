@@ -1,4 +1,4 @@
-"""Calcium-based plasticity: closed forms against fine grids of time, and against each other."""
+"""Calcium-based plasticity: closed forms compared with fine time grids and with each other."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ PAIRS = 60
 
 
 def shares_above(lag: float, rate: float) -> tuple[float, float]:
-    """Shares of time above both thresholds in the last but one of 20 periods, on a grid of 10 us, spike by spike."""
+    """Shares of time above both thresholds in the last but one of 20 periods, from a time grid of 10 us."""
     starts = np.arange(20) / rate
     times = starts[-2] + np.arange(0, 1 / rate, 1e-5)
     calcium = np.zeros_like(times)
@@ -28,7 +28,7 @@ def shares_above(lag: float, rate: float) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize(("lag", "rate"), [(0.005, 1.0), (-0.02, 1.0), (0.01, 20.0), (0.0137, 5.0)])
-def test_the_drift_is_that_of_shares_of_time_found_on_a_fine_grid(lag: float, rate: float):
+def test_the_drift_equals_the_drift_from_shares_of_time_on_a_fine_grid(lag: float, rate: float):
     high, higher = shares_above(lag, rate)
     strength = 321.808 * higher + 200 * high
     found = drift_under_pairs(PAIRING, lag, rate)
@@ -38,17 +38,17 @@ def test_the_drift_is_that_of_shares_of_time_found_on_a_fine_grid(lag: float, ra
 
 
 @pytest.mark.parametrize("start", [0.0, 1.0])
-def test_efficacy_followed_from_spike_to_spike_goes_as_the_drift_says(start: float, follow_efficacy):
+def test_efficacy_solved_spike_by_spike_follows_the_drift(start: float, follow_efficacy):
     lag = 0.03
     intervals = np.tile([lag - PAIRING.presynaptic_delay, 1 - lag + PAIRING.presynaptic_delay], PAIRS)[:, None]
     jumps = np.tile([PAIRING.presynaptic_calcium, PAIRING.postsynaptic_calcium], PAIRS)[:, None]
     found = follow_efficacy(PAIRING, intervals, jumps, start)
     drift = drift_under_pairs(PAIRING, lag, 1.0)
-    # The drift is spread evenly over each period, where spikes push in a part of it.
+    # The drift acts evenly during each period, spikes only during a part of it.
     np.testing.assert_allclose(found[1::2, 0], [drift.mean(start, pair + 1) for pair in range(PAIRS)], atol=2e-3)
 
 
-def test_efficacy_followed_from_spike_to_spike_is_what_small_steps_make_of_it(follow_efficacy):
+def test_efficacy_solved_spike_by_spike_equals_small_time_steps(follow_efficacy):
     parameters, generator = CalciumPlasticityParameters(), np.random.default_rng(1)
     intervals, jumps = generator.exponential(0.02, (40, 1)), generator.choice([1.0, 0.275865], (40, 1))
     calcium, efficacy, step = 0.0, 0.2, 2e-6
@@ -64,7 +64,7 @@ def test_efficacy_followed_from_spike_to_spike_is_what_small_steps_make_of_it(fo
     assert follow_efficacy(parameters, intervals, jumps, 0.2)[-1, 0] == pytest.approx(efficacy, abs=2e-4)
 
 
-def test_pairs_depress_where_the_postsynaptic_spike_comes_first_and_potentiate_where_it_follows():
+def test_pairs_depress_if_the_postsynaptic_spike_comes_first_and_potentiate_if_it_follows():
     def change(lag: float) -> float:
         return drift_under_pairs(PAIRING, lag, 1.0).mean(0.5, PAIRS) - 0.5
 
@@ -74,7 +74,7 @@ def test_pairs_depress_where_the_postsynaptic_spike_comes_first_and_potentiate_w
     assert change(-0.1) == pytest.approx(apart, abs=5e-3)
 
 
-def test_the_drift_ends_at_its_level_and_half_the_synapses_cross_where_that_is_the_boundary():
+def test_the_drift_ends_at_its_level_and_half_the_synapses_cross_a_boundary_at_that_level():
     drift = drift_under_pairs(PAIRING, 0.01, 1.0)
     assert drift.mean(0.2, 0.0) == pytest.approx(0.2)
     assert drift.mean(0.2, 1e6) == pytest.approx(drift.level)
@@ -82,7 +82,7 @@ def test_the_drift_ends_at_its_level_and_half_the_synapses_cross_where_that_is_t
     assert drift_under_pairs(balanced, 0.01, 1.0).share_above(0.0, 1e6) == pytest.approx(0.5)
 
 
-def test_the_mean_and_the_share_are_those_of_noisy_synapses():
+def test_mean_and_share_equal_those_of_simulated_noisy_synapses():
     drift, generator = drift_under_pairs(PAIRING, -0.02, 1.0), np.random.default_rng(3)
     efficacy, steps = np.zeros(4000), 600
     step = PAIRS / steps

@@ -6,7 +6,7 @@ from astro_sim.biophysics import ReleaseParameters, mean_release, release_at
 PARAMETERS = ReleaseParameters()
 
 
-def test_the_first_spikes_release_what_is_reckoned_by_hand():
+def test_the_first_spikes_release_the_shares_calculated_by_hand():
     released = release_at(PARAMETERS, np.array([[5.0], [0.1]]))[:, 0]
     use = 0.6 * np.exp(-0.333)
     use += 0.6 * (1 - use)

@@ -1,4 +1,4 @@
-"""The ring of astrocytes against single cells whose exchange is reckoned in a loop."""
+"""The ring of astrocytes compared with single cells whose exchange a loop computes."""
 
 import numpy as np
 import pytest
@@ -11,11 +11,11 @@ SMALL = RingParameters(cells=5)
 
 
 def flow(difference: float) -> float:
-    """What flows down a difference of IP3, in umol/L/s, with the published numbers."""
+    """The IP3 inflow at a difference in umol/L, in umol/L/s, with the published numbers."""
     return -np.sign(difference) * 0.09 / 2 * (1 + np.tanh((abs(difference) - 0.3) / 0.05))
 
 
-def test_each_cell_is_a_process_that_gains_what_its_two_neighbours_and_its_surroundings_lose():
+def test_each_cell_is_a_process_that_exchanges_ip3_with_its_two_neighbours_and_its_surroundings():
     state = np.random.default_rng(1).uniform(0.05, 0.95, (3, 5))
     outside = np.array([0.0, 0.0, 1.0, 0.0, 0.0])
     names = constants_of(SMALL.calcium, SMALL.ip3, SMALL.exchange)
@@ -30,7 +30,7 @@ def test_each_cell_is_a_process_that_gains_what_its_two_neighbours_and_its_surro
         np.testing.assert_allclose(found[:, cell], [by_name[name] for name in RING.rates], rtol=1e-12)
 
 
-def test_the_wave_goes_both_ways_alike_and_reaches_cells_one_after_the_other():
+def test_the_wave_travels_both_ways_alike_and_reaches_one_cell_after_the_other():
     times, calcium = run_ring(RingParameters(cells=9), 80.0, step=0.1)
     np.testing.assert_allclose(calcium[:, 3::-1], calcium[:, 5:], atol=1e-9)
     arrived = arrival_times(times, calcium, 0.3)
@@ -42,7 +42,7 @@ def test_a_finer_step_gives_the_same_wave():
     np.testing.assert_allclose(coarse, fine, atol=0.05)
 
 
-def test_arrival_lies_between_the_values_below_and_above_and_is_missing_where_there_is_none():
+def test_arrival_is_interpolated_and_nan_in_cells_that_the_wave_never_reaches():
     calcium = np.array([[0.0, 0.0], [0.2, 0.1], [0.6, 0.1], [0.1, 0.1]])
     arrived = arrival_times(np.array([0.0, 1.0, 2.0, 3.0]), calcium, 0.3)
     assert arrived[0] == pytest.approx(1.25)

@@ -1,4 +1,4 @@
-"""Synapses with an astrocyte each, against the event-driven synapse and what the astrocyte may and may not change."""
+"""Synapses with an astrocyte each: without gliotransmission as event-driven release, with it weaker."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_without_gliotransmission_each_spike_releases_as_in_the_event_driven_syn
     since = start[:, None] - STEP * fired
     after = np.where(since >= 0, kicks * np.exp(-40 * np.maximum(since, 0)), 0).sum(axis=1)
     expected = after * (1 + np.exp(-40 * STEP)) / 2
-    # Steps of a fifth of the transmitter's decay cost 2e-6 each.
+    # A step is a fifth of the transmitter's decay time, which costs 2e-6 per step.
     np.testing.assert_allclose(run_tripartite(WITHOUT, spikes, STEP)[:, 0], expected, rtol=1e-3, atol=1e-6)
 
 
@@ -35,7 +35,7 @@ def test_an_astrocyte_driven_from_outside_silences_its_synapse():
     assert 0 < silenced < 0.7 * free
 
 
-def test_an_astrocyte_that_hears_its_synapse_changes_nothing_before_it_releases():
+def test_an_astrocyte_that_responds_to_its_synapse_changes_nothing_before_its_first_release():
     spikes = poisson(5.0, 10.0)
     free, closed = (run_tripartite(parameters, spikes, STEP) for parameters in (WITHOUT, CLOSED_LOOP))
     differs = (free != closed).any(axis=1)

@@ -15,7 +15,7 @@ from rmaat.base.errors import UsageError
 CONSTANTS = RateModelParameters().to_dict()
 
 
-def test_state_and_variables_are_two_views_of_the_same_numbers():
+def test_unpacked_variables_are_views_of_the_state():
     rate = RightHandSide(RATE_MODEL, CONSTANTS, DenseCoupling(np.zeros((2, 3, 2, 3))))
     values = rate.unpack(np.arange(rate.size, dtype=float))
     assert [(label, value.shape) for label, value in values.items()] == [
@@ -28,7 +28,7 @@ def test_state_and_variables_are_two_views_of_the_same_numbers():
     np.testing.assert_array_equal(np.concatenate([value.ravel() for value in values.values()]), np.arange(rate.size))
 
 
-def test_a_restart_spares_only_the_long_term_process():
+def test_a_restart_sets_all_variables_but_the_long_term_process_to_zero():
     rate = RightHandSide(RATE_MODEL, CONSTANTS, DenseCoupling(np.zeros((2, 3, 2, 3))))
     state = np.ones(rate.size)
     after = {label: value.mean() for label, value in rate.unpack(rate.restarted(state)).items()}
@@ -36,7 +36,7 @@ def test_a_restart_spares_only_the_long_term_process():
     assert state.all()
 
 
-def test_a_models_own_equations_see_the_names_of_their_place():
+def test_the_equations_of_a_custom_model_may_use_the_names_of_their_place():
     model = Model(
         variables=(
             Variable("u", Place.PRE, "drive * k", "", ""),
@@ -58,16 +58,16 @@ def test_a_models_own_equations_see_the_names_of_their_place():
             assert found["w"][post, pre] == pytest.approx(u[pre] + 10 * v[post] + 100 * coupled)
 
 
-def test_a_function_that_several_equations_take_of_a_variable_is_evaluated_once(monkeypatch: pytest.MonkeyPatch):
+def test_a_function_call_that_several_equations_share_is_evaluated_once(monkeypatch: pytest.MonkeyPatch):
     taken = []
     monkeypatch.setitem(FUNCTIONS, "tanh", lambda value: taken.append(value) or np.tanh(value))  # pyright: ignore
     rate = RightHandSide(RATE_MODEL, CONSTANTS, DenseCoupling(np.zeros((2, 3, 2, 3))))
     rate(np.ones(rate.size), np.zeros(3), np.zeros(2))
-    # Of the activities before and behind the synapse, facilitation and the short-term process.
+    # Of presynaptic and postsynaptic activity, facilitation and the short-term process.
     assert len(taken) == 4
 
 
-def test_names_of_equations_do_not_collide_with_those_of_parameters():
+def test_names_of_variables_do_not_collide_with_names_of_parameters():
     model = Model((Variable("x", Place.PRE, "drive + presynaptic_x * x", "", ""),), "u", "u")
     rate = RightHandSide(model, {"presynaptic_x": 5.0, "u": 1.0}, DenseCoupling(np.zeros((2, 3, 2, 3))))
     np.testing.assert_array_equal(rate(np.array([1.0, 2, 3]), np.ones(3), np.zeros(2)), [6, 11, 16])
@@ -82,7 +82,7 @@ def test_names_of_equations_do_not_collide_with_those_of_parameters():
         {"variables": (Variable("x", Place.PRE, "__import__('os')", "", ""),)},
     ],
 )
-def test_an_equation_that_uses_a_name_nothing_defines_there_is_refused(broken: dict):
+def test_an_equation_with_a_name_that_is_undefined_at_its_place_is_refused(broken: dict):
     with pytest.raises(UsageError, match="unknown name in the equation of"):
         RightHandSide(dataclasses.replace(RATE_MODEL, **broken), CONSTANTS, DenseCoupling(np.zeros((2, 3, 2, 3))))
 
@@ -91,7 +91,7 @@ ZEROS_AND_ONES = st.sampled_from([0.0, 1.0, -1.0, 0.3])
 
 
 @given(values=st.tuples(*[ZEROS_AND_ONES] * 4))
-def test_what_is_left_out_changes_no_bit(values: tuple[float, ...]):
+def test_dropped_arithmetic_changes_no_bit(values: tuple[float, ...]):
     model = Model(
         variables=(
             Variable("u", Place.PRE, "-a * u + b * drive - c", "", ""),
@@ -104,7 +104,7 @@ def test_what_is_left_out_changes_no_bit(values: tuple[float, ...]):
     numbers = dict(zip("abcd", values, strict=True)) | {"d2": values[3] ** 2 + 1}
     coupling = DenseCoupling(np.random.default_rng(0).normal(size=(2, 3, 2, 3)))
     state = np.random.default_rng(1).normal(size=3 + 2 + 6)
-    # Of arrays no value is known before the run, so that nothing is left out.
+    # Constants that are arrays are never simplified away.
     whole = RightHandSide(model, {name: np.array(value) for name, value in numbers.items()}, coupling)
     short = RightHandSide(model, numbers, coupling)
     drives = np.array([0.5, 0, 1]), np.zeros(2)

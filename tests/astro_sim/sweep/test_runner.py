@@ -23,7 +23,7 @@ def squared(parameters):
 
 @dataclass(frozen=True)
 class Stopping:
-    """Counts points and stops, as Ctrl-C does, before the batch that would exceed `most`."""
+    """A measure that raises KeyboardInterrupt, as Ctrl-C does, once it has measured `most` points."""
 
     most: int
     seen: list = field(default_factory=list, repr=False)
@@ -43,7 +43,7 @@ def run(folder, measure=Each(squared), design=DESIGN, **options):  # noqa: B008 
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 100])
-def test_points_are_in_the_order_of_the_design_whatever_the_batches(tmp_path, batch_size):
+def test_points_are_in_the_order_of_the_design_for_every_batch_size(tmp_path, batch_size):
     found = run(tmp_path / "parts", batch_size=batch_size)
     sound = (found.message == "").values
     assert found.sizes == {"point": 20, "power": 3}
@@ -52,7 +52,7 @@ def test_points_are_in_the_order_of_the_design_whatever_the_batches(tmp_path, ba
     np.testing.assert_array_equal(found.square[sound], found.coupling_strength[sound] ** 2)
 
 
-def test_a_point_that_fails_is_nan_with_its_reason_and_the_others_are_whole(tmp_path):
+def test_a_failed_point_is_nan_with_its_reason_and_the_others_are_complete(tmp_path):
     found = run(tmp_path / "parts", batch_size=4)
     failed = np.flatnonzero(found.message != "")
     assert failed.tolist() == [7, 8, 9]
@@ -62,20 +62,20 @@ def test_a_point_that_fails_is_nan_with_its_reason_and_the_others_are_whole(tmp_
     assert np.isfinite(np.delete(found.square.values, failed)).all()
 
 
-def test_a_combination_that_parameters_refuse_fails_at_its_point_only(tmp_path):
+def test_an_invalid_combination_of_parameters_fails_only_its_own_point(tmp_path):
     design = GridDesign({"stimulus_duration": Listed((25.0, 45.0)), "cycle_duration": Listed((50.0, 30.0))})
     found = run(tmp_path / "parts", Each(lambda parameters: {"cycles": parameters.protocol.cycles}), design)
     np.testing.assert_array_equal(found.cycles, [6, 6, 6, np.nan])
     assert "longer than the cycle" in str(found.message.values[3])
 
 
-def test_when_all_points_fail_the_first_reason_is_the_error(tmp_path):
+def test_if_all_points_fail_the_error_gives_the_first_reason(tmp_path):
     with pytest.raises(SimulationError, match="all 1 points failed; the first with: three is refused"):
         run(tmp_path, design=GridDesign({"coupling_strength": Listed((0.3,)), "layout": Listed(("equal",))}))
 
 
 @pytest.mark.parametrize("done", [3, 9, 15])
-def test_after_an_interrupt_the_rest_is_computed_and_the_result_has_the_same_bits(tmp_path, done):
+def test_a_resumed_sweep_computes_only_the_rest_and_gives_the_same_bits(tmp_path, done):
     whole = run(tmp_path / "whole", Stopping(100), batch_size=3)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "parts", Stopping(done), batch_size=3)
@@ -108,7 +108,7 @@ def test_a_folder_around_other_parameters_is_refused(tmp_path):
         run_sweep(BASE.override({"seed": 5}), DESIGN, Each(squared), tmp_path / "parts")
 
 
-def test_a_function_is_known_again_by_its_name(tmp_path):
+def test_a_function_is_identified_by_its_name(tmp_path):
     def measuring():
         return Each(lambda parameters: {"seed": parameters.network.seed})
 
@@ -117,7 +117,7 @@ def test_a_function_is_known_again_by_its_name(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"not a batch"])
-def test_a_damaged_batch_is_named(tmp_path, content):
+def test_the_error_for_a_damaged_batch_names_the_file(tmp_path, content):
     run(tmp_path, batch_size=10)
     (tmp_path / "batch-00001.npz").write_bytes(content)
     with pytest.raises(SimulationError, match=r"batch-00001\.npz cannot be read"):
@@ -130,6 +130,6 @@ def test_a_design_with_unknown_names_is_refused_before_anything_is_written(tmp_p
     assert not (tmp_path / "parts").exists()
 
 
-def test_a_measure_may_give_datasets(tmp_path):
+def test_a_measure_may_return_datasets(tmp_path):
     found = run(tmp_path, Each(lambda _: xr.Dataset({"one": 1.0})), workers=InProcess())
     assert found.one.dims == ("point",)

@@ -12,8 +12,8 @@ from astro_sim.validation.calcium import edge_of_oscillation
 from rmaat.cli import main
 
 PAGE = Path(__file__).parents[3] / "docs" / "validation.md"
-# The edges of oscillation take seconds each; `rmaat validate` and the test of one of them run those. The spiking model
-# runs for 32 cycles here, and in its own tests for one.
+# Without the edges of oscillation, which take seconds each: `rmaat validate` runs them, and a test below runs one. And
+# without the spiking model, which runs for 32 cycles: its own tests run one cycle.
 QUICK = [check for check in checks_with([]) if "oscillations" not in check.quantity]
 
 
@@ -27,7 +27,7 @@ def test_oscillations_begin_where_published():
     assert edge_of_oscillation(CalciumParameters(), 0.34, 0.37) == pytest.approx(0.355, rel=0.01)
 
 
-def test_every_check_has_a_name_of_its_own_and_could_fail():
+def test_every_check_has_a_unique_name_and_finite_bounds():
     assert len({check.quantity for check in CHECKS}) == len(CHECKS)
     for check in CHECKS:
         assert check.source
@@ -37,7 +37,7 @@ def test_every_check_has_a_name_of_its_own_and_could_fail():
 @pytest.mark.parametrize(
     ("value", "passed"), [(9.89, False), (9.91, True), (10.09, True), (10.11, False), (np.nan, False)]
 )
-def test_a_check_passes_within_its_tolerance_only(value: float, passed: bool):
+def test_a_check_passes_only_within_its_tolerance(value: float, passed: bool):
     for check in (
         Check.relative("q", "s", 10.0, 1, "who", lambda: value),
         Check.absolute("q", "s", 10.0, 0.1, "who", lambda: value),
@@ -56,7 +56,7 @@ def test_the_page_in_docs_is_the_table_that_the_command_writes():
 
 
 @pytest.mark.parametrize("asked", [False, True])
-def test_the_spiking_model_is_checked_on_demand_and_else_named_as_left_out(asked: bool, monkeypatch, capsys):
+def test_the_spiking_model_is_checked_on_demand_and_otherwise_reported_as_left_out(asked: bool, monkeypatch, capsys):
     given = []
 
     def no_validation(_, checks):

@@ -1,4 +1,4 @@
-"""The spiking model. Its build takes half a minute, so that all tests share one."""
+"""The spiking model. Its build takes half a minute, so that all tests share one build."""
 
 import os
 import runpy
@@ -35,7 +35,7 @@ BRIEF = DEFAULT.override({"run_duration": 2.0, "cycle_duration": 2.0, "stimulus_
 
 @pytest.fixture(scope="module")
 def traces(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
-    """One cycle; the folder that Brian2 worked in is gone, and progress went from 0 to 1."""
+    """Traces of one cycle. Also checks that Brian2's folder is removed and that progress goes from 0 to 1."""
     folder, told = tmp_path_factory.mktemp("own"), []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tempfile, "tempdir", str(folder))
@@ -48,7 +48,7 @@ def traces(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
 
 
 @pytest.mark.brian2
-def test_traces_are_those_of_the_rate_model_and_a_file_keeps_them(traces: xr.Dataset, tmp_path):
+def test_traces_have_the_variables_of_the_rate_model_and_survive_a_file(traces: xr.Dataset, tmp_path):
     write_traces(traces, tmp_path / "traces.nc")
     xr.testing.assert_identical(read_traces(tmp_path / "traces.nc"), traces)
     assert traces["short_term_process"].attrs["units"] == "umol/L"
@@ -56,7 +56,7 @@ def test_traces_are_those_of_the_rate_model_and_a_file_keeps_them(traces: xr.Dat
 
 
 @pytest.mark.brian2
-def test_neurons_fire_at_their_rates_during_the_stimulus_only(traces: xr.Dataset):
+def test_neurons_fire_at_their_rates_only_during_the_stimulus(traces: xr.Dataset):
     driven, silent = (traces.sel(time=slice(*span)).mean("time") for span in ((2, 10), (20, 60)))
     np.testing.assert_allclose(driven["presynaptic_activity"], [40, 29, 18], atol=8)
     np.testing.assert_allclose(driven["postsynaptic_activity"], 41, rtol=0.2)
@@ -65,11 +65,11 @@ def test_neurons_fire_at_their_rates_during_the_stimulus_only(traces: xr.Dataset
 
 @pytest.mark.brian2
 def test_calcium_rises_within_seconds_and_returns_to_rest(traces: xr.Dataset):
-    # An independent prototype of the same model: 0.05 to 0.69 umol/L at 2.2 s, 0.052 at the end of the cycle.
+    # An independent prototype of the model rises from 0.05 to 0.69 umol/L at 2.2 s, and ends the cycle at 0.052.
     calcium = traces["calcium"]
     assert float(calcium.sel(time=slice(0, 10)).max()) == pytest.approx(0.69, rel=0.1)
     assert 0.5 < float(calcium.time[int(calcium.mean(("post", "pre")).values.argmax())]) < 4
-    # Rare spikes in silence stir it a little.
+    # Rare spikes in silence keep it slightly above rest.
     assert float(calcium.isel(time=-1).median()) == pytest.approx(find_rest(DEFAULT)["calcium"], abs=0.02)
 
 
@@ -81,7 +81,9 @@ def test_the_long_term_process_grows_as_in_an_independent_prototype(traces: xr.D
 
 
 @pytest.mark.brian2
-def test_trials_are_the_runs_of_their_seeds_in_one_build(traces: xr.Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path):
+def test_trials_equal_single_runs_with_their_seeds_and_share_one_build(
+    traces: xr.Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path
+):
     monkeypatch.setattr(brian2_process, "_run_worker", refuse)
     told = []
     trials = simulate_trials(ONE_CYCLE, [8, 3], told.append)
@@ -98,7 +100,7 @@ def test_trials_are_the_runs_of_their_seeds_in_one_build(traces: xr.Dataset, mon
 
 
 @pytest.mark.brian2
-def test_other_parameters_need_no_other_build(traces: xr.Dataset, monkeypatch: pytest.MonkeyPatch):
+def test_other_parameter_values_need_no_other_build(traces: xr.Dataset, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(brian2_process, "_run_worker", refuse)
     slower = ONE_CYCLE.override({"long_term_time_constant": 1200.0, "coupling_strength": 0.5})
     found = simulate_biophysical(slower, seed=3)
@@ -117,12 +119,12 @@ def test_numpy_and_the_compiled_network_give_the_same_traces():
 
 
 @pytest.mark.brian2
-@pytest.mark.filterwarnings("ignore")  # of Brian2, which only this test imports
-def test_random_numbers_are_those_of_splitmix64_and_of_their_own_for_each_neuron():
+@pytest.mark.filterwarnings("ignore")  # warnings of Brian2, which only this test imports
+def test_random_numbers_follow_splitmix64_and_are_independent_between_neurons():
     script = runpy.run_path(str(spiking.SCRIPT))
     steps = np.arange(20_000)
     drawn = np.stack([script["uniform"](1, stream, neuron, steps) for stream in (0, 1) for neuron in (0, 1)])
-    # The generator's first numbers from state 1234567, as https://rosettacode.org/wiki/Pseudo-random_numbers/Splitmix64.
+    # The first numbers after state 1234567, from https://rosettacode.org/wiki/Pseudo-random_numbers/Splitmix64.
     with np.errstate(over="ignore"):
         states = np.uint64(1234567) + np.arange(1, 4, dtype=np.uint64) * script["GOLDEN"]
         known = [6457827717110365317, 3203168211198807973, 9817491932198370423]
@@ -132,7 +134,7 @@ def test_random_numbers_are_those_of_splitmix64_and_of_their_own_for_each_neuron
     assert (script["uniform"](2, 0, 0, steps) != drawn[0]).all()
 
 
-def test_an_interrupt_ends_the_compiled_network(monkeypatch: pytest.MonkeyPatch, tmp_path):
+def test_an_interrupt_stops_the_compiled_network(monkeypatch: pytest.MonkeyPatch, tmp_path):
     program, pid = tmp_path / "main", tmp_path / "pid"
     program.write_text(f"#!/bin/sh\necho $$ > {pid}\necho 30.0\nexec sleep 60\n")
     program.chmod(0o755)
@@ -147,19 +149,19 @@ def test_an_interrupt_ends_the_compiled_network(monkeypatch: pytest.MonkeyPatch,
 
     with pytest.raises(KeyboardInterrupt):
         simulate_biophysical(ONE_CYCLE, progress=interrupt_halfway)
-    # It has been waited for.
+    # The parent has waited for it, so that no zombie is left.
     assert not Path(f"/proc/{pid.read_text().strip()}").exists()
 
 
 @pytest.mark.brian2
-def test_the_long_term_process_follows_efficacy_as_the_closed_form_has_it_between_the_spikes_that_were(follow_efficacy):
+def test_the_long_term_process_follows_the_closed_form_of_efficacy_for_the_simulated_spikes(follow_efficacy):
     step = 0.001
     parameters = BRIEF.changed({"plasticity": {"kind": "graupner_brunel", "long_term_time_constant": 1.0}})
     quick = {"run_duration": 1.0, "cycle_duration": 1.0, "stimulus_duration": 0.5, "time_step": step}
     found = simulate_biophysical(parameters.override(quick | {"recording_interval": step, "brian2_target": "numpy"}))
     spikes = {}
     for place in ("presynaptic", "postsynaptic"):
-        # A spike adds 2 to an activity that falls by 0.2 % a step; it is stored at the next one.
+        # A spike adds 2 to the activity, which decays by 0.2 % per step. The trace shows it one step later.
         spikes[place] = np.diff(found[f"{place}_activity"].values, axis=0) > 1
         assert spikes[place].sum() > 20
     delay = round(GraupnerBrunelPlasticity().spine.presynaptic_delay / step)
@@ -176,7 +178,7 @@ def test_the_long_term_process_follows_efficacy_as_the_closed_form_has_it_betwee
     np.testing.assert_allclose(found["long_term_process"].values[-1], expected, rtol=0.03, atol=1e-4)
 
 
-def test_another_plasticity_keeps_what_both_kinds_have_and_comes_back_from_a_file(tmp_path):
+def test_another_kind_of_plasticity_keeps_common_values_and_survives_a_file(tmp_path):
     slow = DEFAULT.override({"long_term_time_constant": 900.0})
     found = slow.changed({"plasticity": {"kind": "graupner_brunel", "spine": {"potentiation_rate": 100.0}}})
     assert isinstance(found.plasticity, GraupnerBrunelPlasticity)
@@ -188,10 +190,10 @@ def test_another_plasticity_keeps_what_both_kinds_have_and_comes_back_from_a_fil
 
 
 def refuse(*_) -> None:
-    raise AssertionError("Brian2 was asked to build again")
+    raise AssertionError("the network was built again")
 
 
-def test_rest_is_where_nothing_changes():
+def test_nothing_changes_at_rest():
     rest = find_rest(DEFAULT)
     names = constants_of(DEFAULT.calcium, DEFAULT.ip3, DEFAULT.receptors) | {"transmitter": 0.0, "exchange": 0.0}
     rates = PROCESS.with_constants(names)(np.array([rest[name] for name in PROCESS.rates]))
@@ -204,18 +206,18 @@ def test_a_process_that_oscillates_in_silence_is_refused():
         find_rest(DEFAULT.override({"plc_delta_rate": 0.3, "plc_delta_affinity": 0.1}))
 
 
-def test_influence_is_how_ip3_answers_and_reaches_nobody_without_coupling():
+def test_influence_measures_the_response_of_ip3_and_is_local_without_coupling():
     coupling = np.full((2, 1, 2, 1), 0.3) * (1 - np.eye(2)).reshape(2, 1, 2, 1)
     rest = find_rest(DEFAULT)
     alone = measure_influence(DEFAULT, DenseCoupling(0 * coupling), rest)[:, :, 0]
     coupled = measure_influence(DEFAULT, DenseCoupling(coupling), rest)[:, :, 0]
     assert alone[0, 1] == alone[1, 0] == 0
     assert 0 < coupled[0, 1] < coupled[0, 0] < alone[0, 0]
-    # Exchange moves IP3 and makes none: what a common push does is as without it.
+    # Exchange moves IP3 without producing any, so that the effect of a common push does not depend on it.
     np.testing.assert_allclose(coupled.sum(axis=0), np.diag(alone), rtol=1e-4)
 
 
-def test_the_inlined_rates_are_the_rates():
+def test_inlined_rates_equal_the_rates():
     state = np.linspace(0.1, 0.4, 4)
     names = constants_of(DEFAULT.calcium, DEFAULT.ip3, DEFAULT.receptors) | {"transmitter": 2.0, "exchange": 0.1}
     scope = names | dict(zip(PROCESS.rates, state, strict=True))
@@ -223,7 +225,7 @@ def test_the_inlined_rates_are_the_rates():
     np.testing.assert_allclose(found, PROCESS.with_constants(names)(state), rtol=1e-12)
 
 
-def test_states_that_are_not_finite_are_refused_with_variable_and_time(monkeypatch: pytest.MonkeyPatch):
+def test_the_error_for_a_state_that_is_not_finite_names_variable_and_time(monkeypatch: pytest.MonkeyPatch):
     def run_network(*_):
         states = {name: np.zeros((121, 9 if name.startswith(("syn", "pro")) else 3)) for name, *_ in VARIABLES.values()}
         states["process.calcium"][5, 2] = np.nan
@@ -242,7 +244,7 @@ def test_states_that_are_not_finite_are_refused_with_variable_and_time(monkeypat
         ({"recording_interval": 3.0}, "recording_interval of 3 s does not divide stimulus_duration"),
     ],
 )
-def test_what_brian2_would_get_wrong_in_silence_is_refused(change: dict, told: str):
+def test_settings_that_brian2_would_silently_get_wrong_are_refused(change: dict, told: str):
     with pytest.raises(ParameterError, match=told):
         DEFAULT.override(change)
 
@@ -270,12 +272,12 @@ def test_the_command_writes_trials(traces: xr.Dataset, tmp_path, capsys):
         (["--model", "biophysical", "--trials", "0"], "--trials is 0; it must be 1 or more"),
     ],
 )
-def test_trials_that_mean_nothing_are_refused(arguments: list[str], told: str, capsys):
+def test_an_invalid_use_of_trials_is_refused(arguments: list[str], told: str, capsys):
     assert main(["simulate", *arguments, "--show"]) == 2
     assert told in capsys.readouterr().err
 
 
-def test_no_seeds_are_no_trials():
+def test_trials_without_seeds_are_refused():
     with pytest.raises(ParameterError, match="no seeds are given; give at least one"):
         simulate_trials(DEFAULT, [])
 
