@@ -79,13 +79,13 @@ def test_a_resumed_sweep_computes_only_the_rest_and_gives_the_same_bits(tmp_path
     whole = run(tmp_path / "whole", Stopping(100), batch_size=3)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "parts", Stopping(done), batch_size=3)
-    rest, told = Stopping(100), []
-    again = run(tmp_path / "parts", rest, batch_size=3, progress=told.append)
+    rest, reported = Stopping(100), []
+    again = run(tmp_path / "parts", rest, batch_size=3, progress=reported.append)
     assert len(rest.seen) == 20 - done
     assert again.identical(whole)
-    assert told[0] == pytest.approx(done / 3 / 7)
-    assert told == sorted(told)
-    assert told[-1] == 1
+    assert reported[0] == pytest.approx(done / 3 / 7)
+    assert reported == sorted(reported)
+    assert reported[-1] == 1
 
 
 @pytest.mark.parametrize(

@@ -68,8 +68,8 @@ def test_the_spiking_model_is_checked_on_demand_and_otherwise_reported_as_left_o
     spiking = [check for check in CHECKS if check.needs]
     assert len(spiking) == 10
     assert given == [check for check in CHECKS if asked or not check.needs]
-    told = "; left out are 10 of the spiking model, which need Brian2: add --with brian2"
-    assert (told in capsys.readouterr().out) is not asked
+    notice = "; left out are 10 of the spiking model, which need Brian2: add --with brian2"
+    assert (notice in capsys.readouterr().out) is not asked
 
 
 def test_the_command_prints_and_writes_the_table(monkeypatch, tmp_path, capsys):

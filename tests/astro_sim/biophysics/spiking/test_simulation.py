@@ -36,14 +36,14 @@ BRIEF = DEFAULT.override({"run_duration": 2.0, "cycle_duration": 2.0, "stimulus_
 @pytest.fixture(scope="module")
 def traces(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
     """Traces of one cycle. Also checks that Brian2's folder is removed and that progress goes from 0 to 1."""
-    folder, told = tmp_path_factory.mktemp("own"), []
+    folder, reported = tmp_path_factory.mktemp("own"), []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tempfile, "tempdir", str(folder))
-        found = simulate_biophysical(ONE_CYCLE, seed=3, progress=told.append)
+        found = simulate_biophysical(ONE_CYCLE, seed=3, progress=reported.append)
     assert not list(folder.iterdir())
-    assert told == sorted(told)
-    assert told[0] == 0
-    assert told[-1] == 1
+    assert reported == sorted(reported)
+    assert reported[0] == 0
+    assert reported[-1] == 1
     return found
 
 
@@ -85,9 +85,9 @@ def test_trials_equal_single_runs_with_their_seeds_and_share_one_build(
     traces: xr.Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path
 ):
     monkeypatch.setattr(brian2_process, "_run_worker", refuse)
-    told = []
-    trials = simulate_trials(ONE_CYCLE, [8, 3], told.append)
-    assert told == sorted(told)
+    reported = []
+    trials = simulate_trials(ONE_CYCLE, [8, 3], reported.append)
+    assert reported == sorted(reported)
     assert trials["noise_seed"].values.tolist() == [8, 3]
     assert trials["long_term_process"].dims == ("trial", "time", "post", "pre")
     for name in (*VARIABLES, "presynaptic_drive", "influence"):
@@ -237,15 +237,15 @@ def test_the_error_for_a_state_that_is_not_finite_names_variable_and_time(monkey
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"restart_fast_variables": True}, "cells cannot be restarted"),
         ({"time_step": 0.0003}, "time_step of 0.0003 s does not divide recording_interval"),
         ({"recording_interval": 3.0}, "recording_interval of 3 s does not divide stimulus_duration"),
     ],
 )
-def test_settings_that_brian2_would_silently_get_wrong_are_refused(change: dict, told: str):
-    with pytest.raises(ParameterError, match=told):
+def test_settings_that_brian2_would_silently_get_wrong_are_refused(change: dict, message: str):
+    with pytest.raises(ParameterError, match=message):
         DEFAULT.override(change)
 
 
@@ -266,15 +266,15 @@ def test_the_command_writes_trials(traces: xr.Dataset, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--trials", "2"], "the rate model has no noise, so that trials would be equal; leave --trials out"),
         (["--model", "biophysical", "--trials", "0"], "--trials is 0; it must be 1 or more"),
     ],
 )
-def test_an_invalid_use_of_trials_is_refused(arguments: list[str], told: str, capsys):
+def test_an_invalid_use_of_trials_is_refused(arguments: list[str], message: str, capsys):
     assert main(["simulate", *arguments, "--show"]) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_trials_without_seeds_are_refused():
