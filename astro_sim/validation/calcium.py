@@ -14,14 +14,14 @@ from astro_sim.biophysics import (
     constants_of,
     solve,
 )
-from astro_sim.validation.check import Check
+from astro_sim.validation.check import Check, Kind, Origin
 from rmaat.base.arrays import Array
 
 AMPLITUDE, FREQUENCY = CalciumParameters(), FrequencyCalciumParameters()
-PROTOTYPE = "independent SciPy prototype"
-EIGENVALUES = "eigenvalues at the fixed point, by code of its own"
-NEST = "NEST 3.10.0, astrocyte_lr_1994"
-STIMBERG = "Stimberg et al. 2019, figure 2, run in Brian2; doi:10.1101/198366"
+PROTOTYPE = Origin(Kind.OWN_PROTOTYPE, "SciPy prototype of the same equations")
+EIGENVALUES = Origin(Kind.OWN_PROTOTYPE, "eigenvalues at the fixed point, by code of its own")
+NEST = Origin(Kind.OTHER_CODE, "NEST 3.10.0, astrocyte_lr_1994")
+STIMBERG = Origin(Kind.OTHER_CODE, "Stimberg et al. 2019, figure 2, run in Brian2; doi:10.1101/198366")
 
 TRANSIENT, WINDOW, INTERVAL = 1000.0, 200.0, 0.01
 # In umol/L. Near the edge of oscillation, a smaller amplitude is a transient that has not decayed yet.
@@ -81,12 +81,12 @@ def _edges() -> list[Check]:
         Check.relative(
             f"Li-Rinzel {name}: IP3 at which oscillations {word}",
             "umol/L",
-            published,
+            reference,
             percent,
-            source,
+            origin,
             partial(edge_of_oscillation, parameters, *bracket),
         )
-        for name, parameters, word, bracket, published, percent, source in rows
+        for name, parameters, word, bracket, reference, percent, origin in rows
     ]
 
 
@@ -99,13 +99,13 @@ def _shapes() -> list[Check]:
     ]
     checks = []
     for name, parameters, ip3, period, peak, percent in rows:
-        for place, word, unit, published in ((2, "period", "s", period), (1, "peak", "umol/L", peak)):
+        for place, word, unit, reference in ((2, "period", "s", period), (1, "peak", "umol/L", peak)):
             quantity = f"Li-Rinzel {name}: {word} at IP3 {ip3:.2f}"
 
             def measure(parameters=parameters, ip3=ip3, place=place) -> float:
                 return oscillation(parameters, ip3)[place]
 
-            checks.append(Check.relative(quantity, unit, published, percent, PROTOTYPE, measure))
+            checks.append(Check.relative(quantity, unit, reference, percent, PROTOTYPE, measure))
     return checks
 
 
@@ -115,12 +115,12 @@ def _as_in_nest() -> list[Check]:
         Check.relative(
             f"Li-Rinzel {name}: calcium after 60 s at IP3 {ip3:.2f}",
             "umol/L",
-            published,
+            reference,
             0.001,
             NEST,
             partial(calcium_as_in_nest, parameters, ip3),
         )
-        for name, parameters, ip3, published in rows
+        for name, parameters, ip3, reference in rows
     ]
 
 
@@ -130,16 +130,16 @@ def _activated() -> list[Check]:
         Check.absolute(
             f"G-ChI at 0.5 Hz: time of calcium peak {number + 1}",
             "s",
-            published,
+            reference,
             0.05,
             STIMBERG,
             partial(_peak, 0, number),
         )
-        for number, published in enumerate(times)
+        for number, reference in enumerate(times)
     ]
-    for number, word, published in ((0, "first", 1.161), (-1, "last", 0.509)):
+    for number, word, reference in ((0, "first", 1.161), (-1, "last", 0.509)):
         quantity = f"G-ChI at 0.5 Hz: height of the {word} calcium peak"
-        checks.append(Check.relative(quantity, "umol/L", published, 1, STIMBERG, partial(_peak, 1, number)))
+        checks.append(Check.relative(quantity, "umol/L", reference, 1, STIMBERG, partial(_peak, 1, number)))
     return checks
 
 

@@ -3,9 +3,12 @@
 from functools import partial
 
 from astro_sim.biophysics.plasticity import Drift, PairingPlasticityParameters, drift_under_pairs
-from astro_sim.validation.check import Check
+from astro_sim.validation.check import Check, Kind, Origin
 
-AUTHORS = "Graupner and Brunel 2012, figure 2 (DP), the authors' own simulation; doi:10.1073/pnas.1109359109"
+AUTHORS = Origin(
+    Kind.OTHER_CODE,
+    "Graupner and Brunel 2012, figure 2 (DP), the authors' own simulation; doi:10.1073/pnas.1109359109",
+)
 PAIRS, RATE = 60, 1.0
 # Three standard errors over the authors' 1000 synapses: of a mean efficacy, and of a share near one half.
 MEAN_TOLERANCE, SHARE_TOLERANCE = 0.035, 0.047
@@ -37,15 +40,15 @@ def _checks() -> list[Check]:
         for start, word in enumerate(("up", "down")):
             pairs = f"60 pairs, lag {1000 * lag:g} ms"
             quantity = f"Graupner-Brunel: efficacy from {start} after {pairs}"
-            published = EFFICACIES[lag][start]
+            reference = EFFICACIES[lag][start]
             checks.append(
-                Check.absolute(quantity, "1", published, MEAN_TOLERANCE, AUTHORS, partial(mean_efficacy, lag, start))
+                Check.absolute(quantity, "1", reference, MEAN_TOLERANCE, AUTHORS, partial(mean_efficacy, lag, start))
             )
             quantity = f"Graupner-Brunel: share that goes {word} under {pairs}"
-            published = SHARES[lag][start]
+            reference = SHARES[lag][start]
             checks.append(
                 Check.absolute(
-                    quantity, "1", published, SHARE_TOLERANCE, AUTHORS, partial(share_that_changed, lag, start)
+                    quantity, "1", reference, SHARE_TOLERANCE, AUTHORS, partial(share_that_changed, lag, start)
                 )
             )
     return checks

@@ -7,17 +7,20 @@ import numpy as np
 
 from astro_sim.biophysics import ReleaseParameters, mean_release, release_at
 from astro_sim.biophysics.tripartite import CLOSED_LOOP, OPEN_LOOP, WITHOUT, run_tripartite
-from astro_sim.validation.check import Check
+from astro_sim.validation.check import Check, Kind, Origin
 from rmaat.base.arrays import Array
 
 RATES = {0.1: 0.587, 1.0: 0.485, 5.0: 0.259, 10.0: 0.160, 50.0: 0.038}
+# Without the correlation of u and x the mean field is too high by a few percent, and exact for very rare or very many
+# spikes.
+LARGEST_EXCESS = {0.1: 1, 50.0: 1}
 SYNAPSES, SPIKES, FIRST, SEED = 2000, 300, 100, 1
-PROTOTYPE = "independent Brian2 prototype, Poisson spikes"
-# At lower rates the published mean, from one seed, has too few spikes for a comparison.
+PROTOTYPE = Origin(Kind.OWN_PROTOTYPE, "Brian2 prototype of the same equations, Poisson spikes")
+# At lower rates the reference mean, from one seed, has too few spikes for a comparison.
 TRANSMITTER = {1.1: 33.3, 11.0: 104.5}
 VESICLE_KICK, CLEARANCE = 2500.0, 40.0
-FIGURE = "Stimberg et al. 2019, figure 4B, run in Brian2; doi:10.1101/198366"
-OURS = "our own event-driven run, Poisson spikes"
+FIGURE = Origin(Kind.OTHER_CODE, "Stimberg et al. 2019, figure 4B, run in Brian2; doi:10.1101/198366")
+OURS = Origin(Kind.SELF_CONSISTENCY, "our own event-driven run, Poisson spikes")
 
 GLIOTRANSMISSION = {
     "without gliotransmission": (WITHOUT, (0.36, 4.6, 33.3, 104.5)),
@@ -26,7 +29,7 @@ GLIOTRANSMISSION = {
 }
 STEPPED_RATES = (0.011, 0.11, 1.1, 11.0)
 """Rates in Hz, each for 5 s. The mean is over the last 4 s and all synapses."""
-PUBLISHED_SYNAPSES, STEP_OF_RATE, AVERAGED = 500, 5.0, 4.0
+REFERENCE_SYNAPSES, STEP_OF_RATE, AVERAGED = 500, 5.0, 4.0
 STEPPED_SYNAPSES, TIME_STEP = 1000, 0.005
 SMALLEST_TOLERANCE = 10
 
@@ -60,10 +63,10 @@ def stepped_transmitter(kind: str) -> Array:
 
 def _stepped() -> list[Check]:
     checks = []
-    for kind, (_, published) in GLIOTRANSMISSION.items():
+    for kind, (_, reference) in GLIOTRANSMISSION.items():
         for place, rate in enumerate(STEPPED_RATES):
-            # The published means are from one seed: allow three standard deviations of its number of spikes.
-            spikes = PUBLISHED_SYNAPSES * AVERAGED * rate
+            # The reference means are from one seed: allow three standard deviations of its number of spikes.
+            spikes = REFERENCE_SYNAPSES * AVERAGED * rate
             chance = round(300 / spikes**0.5)
 
             def measure(kind=kind, place=place) -> float:
@@ -72,7 +75,7 @@ def _stepped() -> list[Check]:
             check = Check.relative(
                 f"figure 4B: mean transmitter at {rate:g} Hz {kind}",
                 "umol/L",
-                published[place],
+                reference[place],
                 max(SMALLEST_TOLERANCE, chance),
                 FIGURE,
                 measure,
@@ -85,16 +88,17 @@ def _stepped() -> list[Check]:
 
 def _checks() -> list[Check]:
     checks = []
-    for rate, published in RATES.items():
+    for rate, reference in RATES.items():
         quantity = f"Tsodyks-Markram: share released per spike at {rate:g} Hz"
-        # The published values have three digits; rounding is up to 1.3 % of the smallest.
-        checks.append(Check.relative(quantity, "1", published, 2, PROTOTYPE, partial(simulated_release, rate)))
+        # The reference values have three digits; rounding is up to 1.3 % of the smallest.
+        checks.append(Check.relative(quantity, "1", reference, 2, PROTOTYPE, partial(simulated_release, rate)))
     for rate in RATES:
         quantity = f"Tsodyks-Markram: mean field above the run at {rate:g} Hz"
-        checks.append(Check.between(quantity, "%", 0, 3, OURS, partial(excess_of_mean_field, rate)))
-    for rate, published in TRANSMITTER.items():
+        most = LARGEST_EXCESS.get(rate, 3)
+        checks.append(Check.between(quantity, "%", 0, most, OURS, partial(excess_of_mean_field, rate)))
+    for rate, reference in TRANSMITTER.items():
         quantity = f"Tsodyks-Markram: mean transmitter at {rate:g} Hz"
-        checks.append(Check.relative(quantity, "umol/L", published, 10, FIGURE, partial(mean_transmitter, rate)))
+        checks.append(Check.relative(quantity, "umol/L", reference, 10, FIGURE, partial(mean_transmitter, rate)))
     return checks
 
 

@@ -10,11 +10,14 @@ from scipy.optimize import curve_fit
 
 from astro_sim.biophysics.spiking.parameters import BiophysicalParameters
 from astro_sim.biophysics.spiking.simulation import simulate_biophysical
-from astro_sim.validation.check import Check
+from astro_sim.validation.check import Check, Kind, Origin
 from rmaat.base.arrays import Array
 
-PROTOTYPE = "independent Brian2 prototype"
-FIVE_SEEDS = "independent Brian2 prototype, five seeds; background of 700, 600 and 500 Hz, here 600"
+PROTOTYPE = Origin(Kind.OWN_PROTOTYPE, "Brian2 prototype of the same equations")
+FIVE_SEEDS = Origin(
+    Kind.OWN_PROTOTYPE,
+    "Brian2 prototype of the same equations, five seeds; background of 700, 600 and 500 Hz, here 600",
+)
 CYCLES, CYCLE, SEED = 32, 60.0, 1
 FIRST = slice(0, CYCLE)
 
@@ -64,8 +67,8 @@ def fitted() -> tuple[float, float, float]:
 def _checks() -> list[Check]:
     calcium, ip3, receptors = "calcium", "short_term_process", "presynaptic_receptors"
 
-    def check(quantity: str, unit: str, published: float, percent: float, measure: Callable[[], float]) -> Check:
-        return Check.relative(f"spiking model: {quantity}", unit, published, percent, PROTOTYPE, measure)
+    def check(quantity: str, unit: str, reference: float, percent: float, measure: Callable[[], float]) -> Check:
+        return Check.relative(f"spiking model: {quantity}", unit, reference, percent, PROTOTYPE, measure)
 
     return [
         check("highest calcium", "umol/L", 0.69, 10, lambda: peak(calcium)),

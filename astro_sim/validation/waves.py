@@ -5,10 +5,10 @@ from functools import cache
 import numpy as np
 
 from astro_sim.biophysics.ring import RingParameters, arrival_times, run_ring
-from astro_sim.validation.check import Check
+from astro_sim.validation.check import Check, Kind, Origin
 from rmaat.base.arrays import Array
 
-FIGURE = "Stimberg et al. 2019, figure 5, run in Brian2; doi:10.1101/198366"
+FIGURE = Origin(Kind.OTHER_CODE, "Stimberg et al. 2019, figure 5, run in Brian2; doi:10.1101/198366")
 DURATION, LEVEL = 180.0, 0.3
 # Distances in cells. Closer to the pushed cell the wave is still speeding up.
 NEAR, FAR = 2, 10

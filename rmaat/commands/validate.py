@@ -1,4 +1,4 @@
-"""`rmaat validate`: check the simulator against published numbers."""
+"""`rmaat validate`: check the simulator against other codes, closed forms and published numbers."""
 
 import argparse
 from pathlib import Path
@@ -7,7 +7,7 @@ from rmaat.base.progress import Bar
 from rmaat.base.text import table
 from rmaat.commands.shared import new_file
 
-SUMMARY = "Check the simulator against published numbers"
+SUMMARY = "Check the simulator against other codes, closed forms and published numbers"
 EXAMPLE = "  rmaat validate --with brian2 --out docs/validation.md --overwrite"
 
 
@@ -28,16 +28,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Check the models."""
     from astro_sim import SimulationError
-    from astro_sim.validation import CHECKS, HEADER, as_markdown, checks_with, validate
+    from astro_sim.validation import CHECKS, HEADER, as_markdown, checks_with, count_by_kind, validate
     from rmaat.base.files import write_text
 
     out = new_file(options.out, options) if options.out else None
     with Bar("validate") as progress:
         outcomes = validate(progress, checks_with(options.packages))
     print(table([outcome.row() for outcome in outcomes], HEADER))
+    print("references: " + ", ".join(f"{count} {kind}" for kind, count in count_by_kind(outcomes).items()))
     if out:
         write_text(out, as_markdown(outcomes))
-    failed = [outcome.check.quantity for outcome in outcomes if not outcome.passed]
+    failed = [outcome.description for outcome in outcomes if not outcome.passed]
     if failed:
         raise SimulationError(f"{len(failed)} of {len(outcomes)} checks failed: {'; '.join(failed)}")
     print(f"all {len(outcomes)} checks passed{_left_out(len(CHECKS) - len(outcomes))}")
