@@ -16,8 +16,8 @@ def two_contenders(monkeypatch):
 
 @pytest.mark.usefixtures("two_contenders")
 def test_the_script_runs_on_a_cpu_and_gives_a_reason_for_what_it_skips(tmp_path, monkeypatch):
-    monkeypatch.setattr(gpu, "SMALL", replace(gpu.SMALL, lengths=(64, 2**26), tokens=64))
-    monkeypatch.setattr(gpu, "LONGEST_STEP", 5.0)
+    monkeypatch.setattr(gpu, "SMALL", replace(gpu.SMALL, lengths=(64, 2**21), tokens=64))
+    monkeypatch.setattr(gpu, "LONGEST_STEP", 0.1)
     monkeypatch.setattr("sys.argv", ["gpu", "--small", "--minutes", "2", "--out", str(tmp_path / "gpu")])
     gpu.main()
     result = json.loads((tmp_path / "gpu.json").read_text())
