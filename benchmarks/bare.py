@@ -1,8 +1,8 @@
-"""Replace three small packages that a machine with a GPU may lack: jaxtyping, lazy_loader and yaml.
+"""Replace small packages that a machine with a GPU may lack: jaxtyping, lazy_loader, platformdirs and yaml.
 
 Importing this module installs the replacements for the missing ones and leaves the others alone. The benchmarks then
 run without installing anything. The replacements suffice because shape annotations have no effect at run time, the
-benchmarks import modules by their full names, and no parameter file is read.
+benchmarks import modules by their full names, and they neither read a parameter file nor build a Brian2 program.
 """
 
 import importlib.util
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def stand_in() -> None:
-    """Register a replacement for each of jaxtyping, lazy_loader and yaml that is not installed."""
+    """Register a replacement for each of these packages that is not installed."""
     if importlib.util.find_spec("jaxtyping") is None:
         jaxtyping = ModuleType("jaxtyping")
         jaxtyping.__getattr__ = _shape  # pyright: ignore[reportAttributeAccessIssue]
@@ -21,6 +21,10 @@ def stand_in() -> None:
         lazy_loader = ModuleType("lazy_loader")
         lazy_loader.attach_stub = _attach_stub  # pyright: ignore[reportAttributeAccessIssue]
         sys.modules["lazy_loader"] = lazy_loader
+    if importlib.util.find_spec("platformdirs") is None:
+        platformdirs = ModuleType("platformdirs")
+        platformdirs.user_cache_path = _unused  # pyright: ignore[reportAttributeAccessIssue]
+        sys.modules["platformdirs"] = platformdirs
     if importlib.util.find_spec("yaml") is None:
         sys.modules["yaml"] = ModuleType("yaml")
 
@@ -29,6 +33,10 @@ def _shape(name: str) -> Any:
     if name.startswith("_"):
         raise AttributeError(name)
     return _Shape
+
+
+def _unused(*_: Any, **__: Any) -> Any:
+    raise NotImplementedError("the benchmarks of a GPU use no cache folder; install platformdirs")
 
 
 class _Shape:

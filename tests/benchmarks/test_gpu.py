@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -37,3 +39,9 @@ def test_what_comes_after_the_time_limit_is_skipped_with_that_reason():
 def test_every_contender_builds_a_model():
     for contender in gpu.CONTENDERS.values():
         assert gpu._parameters(contender.architecture, 64, gpu.SMALL).architecture == contender.architecture
+
+
+def test_the_script_imports_without_the_small_packages_that_it_replaces():
+    absent = ["jaxtyping", "lazy_loader", "platformdirs", "yaml"]
+    code = f"import sys; sys.modules.update(dict.fromkeys({absent})); import benchmarks.gpu"
+    subprocess.run([sys.executable, "-c", code], check=True)
