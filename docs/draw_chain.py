@@ -56,7 +56,7 @@ def draw_chain(demo: Path) -> Figure:
     run = RunFolder(demo / "listops")
     evaluation = run.read_evaluation()
     figure = Figure(figsize=(8.4, 5))
-    figure.get_layout_engine().set(wspace=0.14, hspace=0.1)
+    figure.set_layout_engine("constrained", wspace=0.14, hspace=0.1)
     panels = figure.subplots(2, 3).ravel()
     draw_curve(panels[0], traces)
     draw_bars(panels[1], tables.dataset["increment"].values[: traces.sizes["cycle"]], "cycle")
