@@ -27,7 +27,7 @@ from astro_sim.equations.stability import check_stability
 from astro_sim.errors import SimulationError
 from astro_sim.network.coupling import DenseCoupling, build_coupling
 from astro_sim.network.geometry import build_geometry
-from astro_sim.parameters import SimulationParameters
+from astro_sim.parameter_set import SimulationParameters
 from astro_sim.protocol import Interval, build_intervals
 from rmaat.base.arrays import Array
 from rmaat.base.records import ParameterError, Quantity, unknown_name
@@ -83,7 +83,8 @@ def measure_sensitivities(parameters: SimulationParameters, names: Sequence[str]
         if name not in quantities:
             raise ParameterError(unknown_name("parameter to differentiate by,", name, quantities))
     network = parameters.network
-    check_stability(parameters, build_coupling(build_geometry(network), network))
+    coupling = build_coupling(build_geometry(network), network)
+    check_stability(network, parameters.form, parameters.model, parameters.protocol, coupling)
     units = np.array([unit_of(*quantities[name]) for name in names])
     system = _TangentSystem(parameters, [_input_slopes(parameters, name, *quantities[name]) for name in names])
     states, tangents = system.integrate(times)
@@ -134,7 +135,7 @@ class _Inputs:
     @classmethod
     def of(cls, parameters: SimulationParameters) -> "_Inputs":
         network = parameters.network
-        intervals = build_intervals(parameters.protocol, network)
+        intervals = build_intervals(parameters.protocol, *network.sizes)
         return cls(
             np.array(list(parameters.model.to_dict().values())),
             build_coupling(build_geometry(network), network).dense(),
@@ -173,7 +174,7 @@ class _TangentSystem:
 
     def __init__(self, parameters: SimulationParameters, slopes: Sequence[_Inputs]) -> None:
         network = parameters.network
-        self._intervals = build_intervals(parameters.protocol, network)
+        self._intervals = build_intervals(parameters.protocol, *network.sizes)
         self._solver, self._parameters = parameters.solver, len(slopes)
         inputs = _Inputs.of(parameters)
         model, constants = parameters.form.model(network.presynaptic_neurons), parameters.model.to_dict()

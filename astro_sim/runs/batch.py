@@ -15,7 +15,7 @@ from astro_sim.equations.influence import ANSWERING, MOST_STEPS, PUSHED, SLOPE_S
 from astro_sim.errors import SimulationError
 from astro_sim.network.coupling import sources_to_store
 from astro_sim.network.geometry import Geometry
-from astro_sim.parameters import SimulationParameters
+from astro_sim.parameter_set import SimulationParameters
 from astro_sim.protocol import presynaptic_drive
 from astro_sim.runs.simulate import prepare, simulate
 from astro_sim.runs.traces import build_traces

@@ -24,12 +24,11 @@ from astro_sim.engines.job import Job, Solution
 from astro_sim.engines.scipy_engine import Edge, advance, right_hand_side, settings, start, stored_times
 from astro_sim.equations.influence import measure_influence
 from astro_sim.equations.model import Model
-from astro_sim.equations.stability import check_increments
 from astro_sim.errors import SimulationError
 from astro_sim.network.coupling import sources_to_store
 from astro_sim.network.geometry import Geometry
-from astro_sim.parameters import SimulationParameters
-from astro_sim.runs.simulate import prepare
+from astro_sim.parameter_set import SimulationParameters
+from astro_sim.runs.simulate import check_increments, prepare
 from astro_sim.runs.traces import build_traces, describe_state, open_traces, refused_writes
 from rmaat.base.arrays import Array
 from rmaat.base.errors import Interrupted

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from astro_sim.engines.job import Job, Solution
     from astro_sim.equations.model import Variable
     from astro_sim.network.geometry import Geometry
-    from astro_sim.parameters import SimulationParameters
+    from astro_sim.parameter_set import SimulationParameters
 
 SCHEMA = "rmaat-traces"
 SCHEMA_VERSION = 2

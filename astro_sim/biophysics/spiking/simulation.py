@@ -33,7 +33,8 @@ from astro_sim.equations.model import Model, Place, Variable
 from astro_sim.errors import SimulationError
 from astro_sim.network.coupling import Coupling, as_matrix, build_coupling, require_dense, sources_to_store
 from astro_sim.network.geometry import Geometry, build_geometry
-from astro_sim.parameters import SimulationParameters, SolverParameters
+from astro_sim.parameter_set import SimulationParameters
+from astro_sim.parameters import SolverParameters
 from astro_sim.protocol import build_intervals
 from astro_sim.runs.traces import build_traces, stack_trials
 from rmaat.base.arrays import Array
@@ -215,7 +216,7 @@ def _job(parameters: BiophysicalParameters, coupling: Coupling) -> Job:
         Model(variables, "", ""),
         parameters,
         coupling,
-        build_intervals(parameters.protocol, parameters.network),
+        build_intervals(parameters.protocol, *parameters.network.sizes),
         parameters.recording.recording_interval,
         SolverParameters(time_step=parameters.solver.time_step),
     )

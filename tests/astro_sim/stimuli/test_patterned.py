@@ -12,7 +12,7 @@ NETWORK = NetworkParameters(postsynaptic_neurons=2)
 
 
 def driven(protocol: ProtocolParameters) -> list[Interval]:
-    return [interval for interval in build_intervals(protocol, NETWORK) if interval.presynaptic_drive.any()]
+    return [interval for interval in build_intervals(protocol, *NETWORK.sizes) if interval.presynaptic_drive.any()]
 
 
 def test_a_pattern_drives_each_neuron_as_it_says():
@@ -25,7 +25,7 @@ def test_a_pattern_drives_each_neuron_as_it_says():
 @pytest.mark.parametrize(("side", "neurons"), [("presynaptic", 3), ("postsynaptic", 2)])
 def test_a_pattern_for_another_number_of_neurons_is_refused(side: str, neurons: int):
     with pytest.raises(ParameterError, match=f"{side}_pattern has 4 values for {neurons} neurons; give one for each"):
-        build_intervals(StpCycles(**{f"{side}_pattern": (1.0,) * 4}), NETWORK)
+        build_intervals(StpCycles(**{f"{side}_pattern": (1.0,) * 4}), *NETWORK.sizes)
 
 
 def test_jitter_delays_each_stimulus_differently_and_leaves_its_length():
@@ -35,7 +35,7 @@ def test_jitter_delays_each_stimulus_differently_and_leaves_its_length():
     assert all(0 <= delay <= 10 for delay in delays)
     assert max(delays) > 5
     assert [round(interval.end - interval.start, 9) for interval in driven(protocol)] == [25.0] * 6
-    assert [interval.start for interval in build_intervals(protocol, NETWORK) if interval.restart] == [
+    assert [interval.start for interval in build_intervals(protocol, *NETWORK.sizes) if interval.restart] == [
         50.0 * cycle for cycle in range(6)
     ]
 
@@ -51,7 +51,7 @@ def test_drive_varies_between_cycles_by_the_asked_share():
 
 def test_poisson_firing_has_the_mean_and_the_spread_of_counts():
     protocol = StpCycles(firing="poisson", firing_rate=40.0, modulation_bin=0.1)
-    intervals = build_intervals(protocol, NETWORK)
+    intervals = build_intervals(protocol, *NETWORK.sizes)
     found = np.concatenate(
         [
             np.repeat([interval.presynaptic_drive / [1.0, 0.8, 0.6]], round((interval.end - interval.start) / 0.1), 0)
@@ -71,7 +71,7 @@ def test_what_is_random_depends_on_the_seed_alone(random: dict):
     def flat(seed: int) -> list[float]:
         return [
             number
-            for interval in build_intervals(StpCycles(**random, stimulus_seed=seed), NETWORK)
+            for interval in build_intervals(StpCycles(**random, stimulus_seed=seed), *NETWORK.sizes)
             for number in (interval.start, interval.end, *interval.presynaptic_drive, *interval.postsynaptic_drive)
         ]
 
