@@ -21,7 +21,8 @@ import netCDF4
 import numpy as np
 
 from astro_sim.engines.job import Job, Solution
-from astro_sim.engines.scipy_engine import Edge, advance, right_hand_side, settings, start, stored_times
+from astro_sim.engines.scipy_engine import Edge, advance, right_hand_side, start, stored_times
+from astro_sim.engines.stepping import describe_solver
 from astro_sim.equations.influence import measure_influence
 from astro_sim.equations.model import Model
 from astro_sim.errors import SimulationError
@@ -147,7 +148,7 @@ def _create(run: _Run, geometry: Geometry) -> None:
     job, names = run.job, run.parameters
     sources = sources_to_store(geometry.shape)
     influence = measure_influence(job.model, names.model, job.coupling, sources)
-    nothing = Solution(stored_times(job), {}, settings(job.solver), ("scipy",))
+    nothing = Solution(stored_times(job), {}, describe_solver(job.solver), ("scipy",))
     traces = build_traces(names, "scipy", geometry, job, nothing, sources, influence)
     traces.to_netcdf(run.traces, engine="netcdf4", format="NETCDF4")
     with netCDF4.Dataset(run.traces, "a") as file:
