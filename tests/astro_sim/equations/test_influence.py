@@ -94,3 +94,21 @@ def test_a_network_without_a_steady_state_near_rest_is_an_error():
     model = Model((growing,), "short_term_process", "short_term_process")
     with pytest.raises(SimulationError, match="no steady state near rest"):
         measure_influence(model, RateModelParameters(), coupling_of("line"), SOURCES)
+
+
+def test_the_jacobian_of_many_points_is_that_of_each():
+    matrices = np.random.default_rng(0).normal(size=(3, 4, 4))
+
+    def rate(state: np.ndarray) -> np.ndarray:
+        return np.stack([matrix @ np.sin(own) for matrix, own in zip(matrices, state.T, strict=True)], axis=-1)
+
+    state = np.random.default_rng(1).normal(size=(4, 3))
+    found = influence_module.jacobian(rate, state)
+    np.testing.assert_allclose(found, matrices * np.cos(state.T)[:, None, :], atol=1e-9)
+    for matrix, own, slopes in zip(matrices, state.T, found, strict=True):
+        np.testing.assert_allclose(influence_module.jacobian(lambda y, m=matrix: m @ np.sin(y), own), slopes, atol=1e-9)
+
+
+def test_the_response_balances_the_force_to_first_order():
+    slopes, force = np.array([[-2.0, 0.5], [0.0, -1.0]]), np.array([[1.0], [3.0]])
+    np.testing.assert_allclose(slopes @ influence_module.response(slopes, force) + force, 0, atol=1e-15)
