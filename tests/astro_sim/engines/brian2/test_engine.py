@@ -190,6 +190,22 @@ def test_a_failing_build_is_one_sentence(monkeypatch: pytest.MonkeyPatch):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.brian2
+def test_a_build_uses_no_more_make_jobs_than_there_are_cores(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+):
+    # A make that writes its arguments down and fails, so that nothing is compiled.
+    folder = tmp_path_factory.mktemp("tools")
+    make, written = folder / "make", folder / "arguments"
+    make.write_text(f'#!/bin/sh\necho "$@" >> {written}\nexit 1\n')
+    make.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(brian2_process, "_core_count", lambda: 3)
+    with pytest.raises(SimulationError, match="Project compilation failed"):
+        integrate(own_model_job("-2 * w / synapse_time_constant"), "brian2", ignore)
+    assert written.read_text().split() == ["-j3"]
+
+
 def test_a_target_whose_compiler_is_missing_is_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(SimulationError, match=r"brian2_target cpp_standalone needs g\+\+ and make, not found; .*numpy"):
