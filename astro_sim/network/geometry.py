@@ -64,7 +64,8 @@ def build_geometry(network: NetworkParameters) -> Geometry:
     Raises
     ------
     ParameterError
-        The layout needs a file and none is given, a file is given to another layout, or the file has too few points.
+        The layout needs a file and none is given, a file is given for another layout, or a CSV file has another number
+        of points than there are synapses.
     SimulationError, FileError
         The file is malformed, or cannot be read.
     """

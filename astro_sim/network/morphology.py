@@ -1,8 +1,8 @@
 """Positions of synapses from files: points in CSV, or a traced cell in SWC, the format of neuromorpho.org.
 
 An SWC line is `id type x y z radius parent`, with lengths in µm. Type 1 is soma, 2 axon, 3 and 4 dendrites. The parent
-of a root is -1. `#` starts a comment. A dendritic segment is the line from a node of type 3 or 4 to its parent. Segments
-whose parent is soma are left out, because most of their length is within the soma.
+of a root is -1. `#` starts a comment. A dendritic segment is the line from a node of type 3 or 4 to its parent.
+Segments whose parent is soma are left out, because most of their length is within the soma.
 """
 
 from dataclasses import dataclass

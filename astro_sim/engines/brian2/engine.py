@@ -74,7 +74,7 @@ def _check_synapses(job: Job) -> None:
     if post * pre > LARGEST_DENSE:
         raise ParameterError(
             f"engine brian2 connects synapses pair by pair, and {pre} x {post} neurons have {post * pre} synapses, "
-            f"more than its limit of {LARGEST_DENSE}; use engine scipy or fewer neurons"
+            f"more than the {LARGEST_DENSE} that it supports; use engine scipy or fewer neurons"
         )
 
 

@@ -7,7 +7,8 @@ import pytest
 import xarray as xr
 
 from astro_sim import SimulationError, SimulationParameters, content_digest, read_traces, simulate, write_traces
-from astro_sim.runs.traces import DIMS, VARIED, stack_trials
+from astro_sim.runs.schema import DIMS, VARIED
+from astro_sim.runs.traces import stack_trials
 
 
 @pytest.fixture
