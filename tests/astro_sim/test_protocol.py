@@ -13,7 +13,7 @@ NETWORK = NetworkParameters()
 
 
 @given(cycle=st.integers(10, 1000), share=st.integers(1, 10), cycles=st.integers(1, 8), restart=st.booleans())
-def test_intervals_cover_the_run_without_gaps_and_drive_the_asked_share(
+def test_intervals_cover_the_run_without_gaps_and_drive_the_given_share(
     cycle: int, share: int, cycles: int, restart: bool
 ):
     protocol = (
@@ -49,7 +49,7 @@ def test_a_stimulus_as_long_as_the_cycle_leaves_no_silence():
     assert [(interval.start, interval.end) for interval in intervals[:2]] == [(0, 50), (50, 100)]
 
 
-def test_the_drive_at_an_edge_is_that_of_the_interval_which_ends_there():
+def test_the_drive_at_an_edge_belongs_to_the_interval_that_ends_there():
     intervals = build_intervals(StpCycles(), *NETWORK.sizes)
     drive = presynaptic_drive(intervals, np.array([0.0, 0.5, 25.0, 25.5, 50.0, 50.5, 300.0]))
     np.testing.assert_array_equal(drive[:, 0], [1, 1, 1, 0, 0, 1, 0])

@@ -44,7 +44,7 @@ def test_only_watched_elements_are_bounded():
     assert found[0, 1] == pytest.approx(np.exp(30), rel=1e-6)
 
 
-def test_a_solver_that_gives_up_says_why():
+def test_the_error_of_a_solver_that_gives_up_has_its_reason():
     def jumps(time: float, _: np.ndarray) -> np.ndarray:
         return np.array([np.nan if time > 1 else 1.0])
 
