@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from astro_sim.runs.traces import TRIAL
+from astro_sim.runs.schema import TRIAL
 from figures.style import (
     FACILITATION,
     LONG_TERM,

@@ -8,7 +8,7 @@ from pathlib import Path
 import netCDF4
 from matplotlib.figure import Figure
 
-from astro_sim.runs.traces import SCHEMA as TRACES
+from astro_sim.runs.schema import SCHEMA as TRACES
 from astro_sim.runs.traces import open_traces
 from distill import Tables, read_tables
 from distill.inverse.sweep import SCHEMA as SWEEP

@@ -10,7 +10,8 @@ from astro_sim.equations.influence import measure_influence
 from astro_sim.equations.rate_model import RATE_MODEL
 from astro_sim.network.coupling import build_coupling
 from astro_sim.network.geometry import build_geometry
-from astro_sim.parameters import NetworkParameters, RateModelParameters, SimulationParameters, load_preset
+from astro_sim.parameter_set import SimulationParameters, load_preset
+from astro_sim.parameters import NetworkParameters, RateModelParameters
 from astro_sim.runs.simulate import simulate
 from astro_sim.validation.check import Check
 from rmaat.base.arrays import Array

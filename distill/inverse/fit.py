@@ -24,7 +24,7 @@ from scipy.optimize import least_squares
 from astro_sim.durations import exact
 from astro_sim.engines.tangents import measure_sensitivities, smooth_parameters
 from astro_sim.errors import SimulationError
-from astro_sim.parameters import SimulationParameters
+from astro_sim.parameter_set import SimulationParameters
 from astro_sim.text_tables import Row, read_csv
 from rmaat.base.arrays import Array
 from rmaat.base.errors import RmaatError, UsageError

@@ -4,7 +4,8 @@ import xarray as xr
 from matplotlib.patches import Rectangle
 
 from astro_sim import SimulationParameters, simulate, write_traces
-from astro_sim.runs.traces import VARIED, open_traces, stack_trials
+from astro_sim.runs.schema import VARIED
+from astro_sim.runs.traces import open_traces, stack_trials
 from figures import draw_dynamics
 from figures.dynamics import MOST_SINGLE_LINES, PANELS, stimulus_spans
 

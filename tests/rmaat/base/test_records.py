@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from astro_sim.parameters import SimulationParameters
+from astro_sim.parameter_set import SimulationParameters
 from distill import DistillParameters
 from model.networks.parameters import ModelParameters
 from model.tasks.listops import ListOpsParameters
