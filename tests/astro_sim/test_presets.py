@@ -131,7 +131,7 @@ def test_a_file_is_read_over_a_preset(tmp_path):
         (lambda: load_preset("biologic"), "unknown preset 'biologic'; perhaps you meant biological"),
         (lambda: DEFAULT.changed({"references": {"tau": "I"}}), "unknown parameter with a reference, 'tau'"),
         (lambda: DEFAULT.changed({"references": {"seed": 3}}), "references is .* must give a text for each name"),
-        (lambda: DEFAULT.changed(["seed"]), "SimulationParameters wants names with values, found"),
+        (lambda: DEFAULT.changed(["seed"]), "SimulationParameters needs names with values, found"),
     ],
 )
 def test_what_is_unknown_is_refused(attempt, sentence: str):

@@ -9,7 +9,7 @@ from rmaat.base.errors import RmaatError, UsageError
 
 MODULES = [
     "rmaat.base.files",
-    "rmaat.base.records",
+    "rmaat.base.records.quantity",
     "distill.errors",
     "astro_sim.errors",
     "model.errors",

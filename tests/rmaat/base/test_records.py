@@ -214,7 +214,7 @@ def test_a_tuple_written_as_something_else_is_refused(value):
 
 @pytest.mark.parametrize("values", [None, 3, "clock", [1]])
 def test_a_record_written_as_something_else_is_refused(values):
-    with pytest.raises(ParameterError, match="Clock wants names with values, found"):
+    with pytest.raises(ParameterError, match="Clock needs names with values, found"):
         Watch.from_dict({"clock": values})
 
 
@@ -322,15 +322,15 @@ def test_a_file_written_by_hand_may_name_only_what_it_changes(tmp_path, text, ex
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("- 1\n- 2\n", r"Watch wants names with values, found \[1, 2\]"),
-        ("just words\n", "Watch wants names with values, found 'just words'"),
-        ("[]\n", r"Watch wants names with values, found \[\]"),
-        ("0\n", "Watch wants names with values, found 0"),
-        ("false\n", "Watch wants names with values, found False"),
+        ("- 1\n- 2\n", r"Watch needs names with values, found \[1, 2\]"),
+        ("just words\n", "Watch needs names with values, found 'just words'"),
+        ("[]\n", r"Watch needs names with values, found \[\]"),
+        ("0\n", "Watch needs names with values, found 0"),
+        ("false\n", "Watch needs names with values, found False"),
         ("clock: {period: 3 ms}\n", "it is in s"),
         ("clock: {perod: 3 s}\n", "perhaps you meant period"),
         ("period: 3 s\n", "unknown parameter 'period'"),
-        ("clock:\n", "Clock wants names with values, found None"),
+        ("clock:\n", "Clock needs names with values, found None"),
         ("clock: {period: .nan}\n", "period is nan s"),
         ("clock: {period: 2020-01-01}\n", "must be a number"),
         ("clock: {period: 2020-99-99}\n", "month must be in"),
@@ -431,11 +431,11 @@ def test_single_values_are_changed_in_the_member_that_is_there():
     [
         ({"kind": "bax"}, "unknown kind of Shape 'bax'; perhaps you meant box"),
         ({"kind": "box", "radius": 1}, "unknown parameter 'radius'"),
-        ("box", "Shape wants names with values, found 'box'"),
+        ("box", "Shape needs names with values, found 'box'"),
     ],
 )
 def test_an_unknown_kind_is_answered_with_near_ones(values, sentence):
     with pytest.raises(ParameterError, match=sentence):
         Drawing.from_dict({"shape": values})
-    with pytest.raises(ParameterError, match=sentence.replace("Shape wants", "(Shape|Disc) wants")):
+    with pytest.raises(ParameterError, match=sentence.replace("Shape needs", "(Shape|Disc) needs")):
         Drawing().changed({"shape": values})
