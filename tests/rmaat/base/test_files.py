@@ -8,7 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from rmaat.base.files import FileError, atomic_file, atomic_folder, read_text, refuse_existing, write_bytes, write_text
+from rmaat.base.files import (
+    FileError,
+    atomic_file,
+    atomic_folder,
+    finish,
+    read_text,
+    refuse_existing,
+    unfinished_folder,
+    write_bytes,
+    write_text,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -238,6 +248,50 @@ def test_a_folder_does_not_replace_a_file(earlier):
         write()
     assert earlier.read_text() == "earlier"
     assert names(earlier.parent) == ["file"]
+
+
+# Folders of unfinished work.
+
+
+def test_unfinished_work_stays_after_an_error_and_is_removed_once_finished(tmp_path):
+    def interrupted():
+        with unfinished_folder(tmp_path / "file") as folder:
+            (folder / "part").write_text("half")
+            raise Stop
+
+    with pytest.raises(Stop):
+        interrupted()
+    with unfinished_folder(tmp_path / "file") as folder:
+        assert (folder / "part").read_text() == "half"
+        finish(folder / "part", tmp_path / "file")
+    assert names(tmp_path) == ["file"]
+    assert (tmp_path / "file").read_text() == "half"
+
+
+def test_unfinished_work_is_locked_until_its_process_ends_even_if_killed(tmp_path):
+    program = f"""
+import time
+from pathlib import Path
+from rmaat.base.files import unfinished_folder
+with unfinished_folder(Path({str(tmp_path / "file")!r})):
+    print("locked", flush=True)
+    time.sleep(30)
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "locked\n"
+        refusal = pytest.raises(
+            FileError, match=r"another process is writing .*file; wait for it, or choose another name"
+        )
+        with refusal, unfinished_folder(tmp_path / "file"):
+            pytest.fail("the block must not run")
+        process.kill()
+    with unfinished_folder(tmp_path / "file") as folder:
+        assert folder.is_dir()
+
+
+def test_a_lock_below_a_file_is_refused_in_words(earlier):
+    with pytest.raises(FileError, match=r"cannot write .*; nothing was written"), unfinished_folder(earlier / "below"):
+        pytest.fail("the block must not run")
 
 
 # Reading, and refusing early.
