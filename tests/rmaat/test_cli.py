@@ -145,7 +145,7 @@ def test_the_help_shows_presets_and_theta_bursts(capsys):
         main(["simulate", "--help"])
     shown = capsys.readouterr().out
     assert "--preset biological" in shown
-    example = shown.split("drive (docs/simulator.md has all protocols):\n")[1]
+    example = shown.split("drive (docs/simulator.md lists all protocols):\n")[1]
     Path("theta.yaml").write_text(textwrap.dedent(example))
     assert SimulationParameters.load(Path("theta.yaml")).protocol.kind == "theta_bursts"
 
@@ -342,7 +342,7 @@ def test_an_interrupted_simulation_leaves_nothing():
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "rmaat: interrupted; files that were being written are not there" in error
+    assert "rmaat: interrupted; partly written files were removed" in error
     assert "Traceback" not in error
     assert files() == set()
 
@@ -383,14 +383,14 @@ def test_a_simulation_cut_short_is_not_thrown_away_unasked_and_goes_on_with_resu
         status, line = failure(capsys, *arguments)
     assert (status, line) == (130, "rmaat: interrupted; continue the same command with --resume")
     _, line = failure(capsys, *arguments)
-    assert "a run of cut.nc was interrupted; go on with --resume, or discard it with --overwrite" in line
+    assert "a run of cut.nc was interrupted; continue it with --resume, or discard it with --overwrite" in line
     assert main([*arguments, "--resume"]) == 0
     assert main(["simulate", "--cycles", "3", "--out", "whole.nc"]) == 0
     assert Path("cut.nc").read_bytes() == Path("whole.nc").read_bytes()
     _, line = failure(capsys, *arguments, "--overwrite", "--resume")
-    assert "there is no interrupted run of cut.nc to go on with; leave --resume out" in line
+    assert "there is no interrupted run of cut.nc to resume; leave --resume out" in line
     _, line = failure(capsys, "simulate", "--engine", "brian2", "--resume", "--out", "other.nc")
-    assert "a run on engine brian2 has no checkpoint to go on from; leave --resume out" in line
+    assert "engine brian2 writes no checkpoints, so its runs cannot be resumed; leave --resume out" in line
     assert files() == {"cut.nc", "whole.nc"}
 
 
@@ -453,7 +453,7 @@ def test_every_task_is_prepared_listed_trained_and_scored(capsys, task, preset):
     listed = capsys.readouterr().out
     assert re.search(rf"^{task} +{task}-", listed, re.MULTILINE)
     assert f"missing: {task} " not in listed
-    assert "missing: listops is generated when it is first used" in listed
+    assert "missing: listops is generated at first use" in listed
     tiny = [
         "--steps",
         "2",
@@ -533,7 +533,7 @@ def test_a_signal_to_all_its_processes_ends_a_study_with_checkpoints_of_what_was
 
 def test_a_study_names_what_is_wrong_with_its_options(capsys):
     for options, words in (
-        (["--budget", "soon"], "'soon' is no duration"),
+        (["--budget", "soon"], "'soon' is not a duration"),
         (["--seeds", "0"], "each must be at least 1"),
         (["--tasks", "txt"], "perhaps you meant text"),
         (["--tasks", "text"], "none of the tasks of table1 has data"),

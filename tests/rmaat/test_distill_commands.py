@@ -56,9 +56,9 @@ def test_a_long_sequence_shows_its_ends_and_how_much_is_extrapolated(capsys, tra
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--length", "100"], "given by --segments, or by --length and --segment-length together"),
-        (["--segment-length", "100"], "given by --segments, or by --length and --segment-length together"),
-        (["--length", "9", "--segment-length", "3", "--segments", "3"], "given by --segments, or by --length"),
+        (["--length", "100"], "give the length by --segments, or by --length and --segment-length together"),
+        (["--segment-length", "100"], "give the length by --segments, or by --length and --segment-length together"),
+        (["--length", "9", "--segment-length", "3", "--segments", "3"], "give the length by --segments, or by --length"),
         (["--length", "0", "--segment-length", "3"], "--length 0 and --segment-length 3 must both be 1 or more"),
         (["--length", "9000", "--segment-length", "1"], "segments is 9000 segments; it must lie between 1 and 4096"),
     ],
@@ -87,7 +87,7 @@ def test_show_tells_provenance_and_every_variant(capsys, traces, tmp_path):
 def test_diff_is_silent_on_what_means_the_same_and_fails_on_what_does_not(capsys, traces):
     for name, segments, spacing in (("a", "5", "1"), ("b", "5", "1"), ("c", "6", "0.5")):
         shown(capsys, "distill", traces, "--segments", segments, "--token-spacing", spacing, "--out", f"{name}.nc")
-    assert shown(capsys, "distill", "diff", "a.nc", "b.nc") == "a.nc and b.nc mean the same\n"
+    assert shown(capsys, "distill", "diff", "a.nc", "b.nc") == "a.nc and b.nc have the same content\n"
     assert main(["distill", "diff", "a.nc", "c.nc"]) == 1
     found = capsys.readouterr()
     assert found.out.splitlines() == [

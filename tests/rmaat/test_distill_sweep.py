@@ -87,7 +87,7 @@ def test_control_c_ends_dask_s_workers_too_and_the_same_command_goes_on_to_the_s
     os.killpg(process.pid, signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert error.strip().splitlines()[-1] == "rmaat: interrupted; files that were being written are not there"
+    assert error.strip().splitlines()[-1] == "rmaat: interrupted; partly written files were removed"
     assert "Traceback" not in error
     # Its workers held the same standard error, whose end was reached: they have ended.
     done = len(list(Path(".cut.nc.parts").glob("batch-*")))
