@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             return _fail("interrupted; partly written files were removed", 130)
         except BrokenPipeError:
-            # The program that reads the output, such as `head`, has ended. Without this, Python prints an error at exit.
+            # The reader of the output, such as `head`, has ended. Without dup2, Python prints an error at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
         except (MemoryError, RuntimeError) as error:

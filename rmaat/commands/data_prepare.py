@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `rmaat data prepare`."""
     from model.tasks.library import TASKS
 
+    parser.usage = "rmaat data prepare [options] TASK"
     sources = "; ".join(f"{name}: {task.sources}" for name, task in TASKS.items() if task.sources)
     parser.add_argument("task", choices=tuple(TASKS), help="task to prepare")
     parser.add_argument(

@@ -68,10 +68,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers",
         type=int,
         default=os.cpu_count() or 1,
-        help="number of worker processes; 0 uses this process and needs no Dask [default: one per core]",
+        help="number of worker processes; 0 uses this process alone [default: one per core]",
     )
     parser.add_argument(
-        "--cluster", metavar="ADDRESS", help="use a Dask scheduler, tcp://host:port, instead of --workers"
+        "--cluster",
+        metavar="ADDRESS",
+        help="use a Dask scheduler, tcp://host:port, instead of --workers; needs the extra sweep",
     )
     add_out(parser, "sweep.nc", "file for the results, an xarray dataset as NetCDF")
 

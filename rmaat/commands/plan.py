@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `rmaat plan`."""
     from model.networks.parameters import ModelParameters
 
+    parser.usage = "rmaat plan [options]"
     parser.add_argument("--length", type=int, default=8192, help="tokens in a sequence [default: 8192]")
     parser.add_argument("--batch-size", type=int, default=1, help="sequences in a batch [default: 1]")
     parser.add_argument(

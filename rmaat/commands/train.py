@@ -37,6 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from model.studies.presets import PRESETS
     from model.tasks.library import TASKS
 
+    # Without this, every error message would start with 40 lines of options.
+    parser.usage = "rmaat train [options] --out OUT TASK"
     first = {task: next(iter(presets.values())) for task, presets in PRESETS.items()}
     presets = "; ".join(
         f"{task} {name}: {preset.meaning}" for task, group in PRESETS.items() for name, preset in group.items()
