@@ -131,7 +131,7 @@ def test_a_file_changes_the_values_of_a_preset(tmp_path):
         (lambda: load_preset("biologic"), "unknown preset 'biologic'; perhaps you meant biological"),
         (lambda: DEFAULT.changed({"references": {"tau": "I"}}), "unknown parameter with a reference, 'tau'"),
         (lambda: DEFAULT.changed({"references": {"seed": 3}}), "references is .* must give a text for each name"),
-        (lambda: DEFAULT.changed(["seed"]), "SimulationParameters wants names with values, found"),
+        (lambda: DEFAULT.changed(["seed"]), "SimulationParameters needs names with values, found"),
     ],
 )
 def test_unknown_presets_and_parameters_are_refused(attempt, sentence: str):
