@@ -161,21 +161,6 @@ def measure_anisotropy(offset: Array, distance: Array, strength: Array) -> Aniso
     )
 
 
-def linear_response(coupling: Array, restoring: float) -> Array:
-    """The influence that weak signals have by theory, (synapse, synapse): (restoring - T)^-1.
-
-    At rest a push d moves the short-term process p until `restoring p = T p + d`; in the rate model, all of whose
-    nonlinearities have slope 1 at rest, `restoring = gamma^s - kappa_s c_ps / beta`. The series
-    1 / restoring + T / restoring^2 + T^2 / restoring^3 + ... counts the ways over third synapses.
-
-    Parameters
-    ----------
-    coupling
-        T as a matrix, (synapse, synapse).
-    """
-    return np.linalg.inv(restoring * np.eye(len(coupling)) - coupling)
-
-
 def _candidate(name: str, distance: Array, strength: Array) -> Candidate:
     kernel = KERNELS[name]
     guess = _guess(kernel.straightened(distance), strength)

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from astro_sim.runs.traces import SCHEMA as TRACES
 from astro_sim.runs.traces import open_traces
 from distill import Tables, read_tables
-from distill.inverse.sweep import SCHEMA as SWEEP
-from distill.inverse.sweep import read_sweep
+from distill.inverse.sweep_file import SCHEMA as SWEEP
+from distill.inverse.sweep_file import read_sweep
 from distill.tables import SCHEMA as TABLES
 from figures import laws, linear_response
 from figures.coupling import draw_coupling

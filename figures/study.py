@@ -8,8 +8,7 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
 from figures.errors import FigureError
-from figures.style import HELD_OUT, REFERENCE, SEEN, axis_label, paper_style
-from figures.training import LINES
+from figures.style import HELD_OUT, LEVEL_LINES, REFERENCE, SEEN, axis_label, paper_style
 from model.studies.contenders import CONTENDERS
 from model.studies.report import Finding
 from model.tasks.library import TASKS
@@ -67,7 +66,7 @@ def _draw_task(axes: Axes, findings: Sequence[Finding], contenders: list[str]) -
         axes.plot([finding.accuracy], [height], "|", color=HELD_OUT, markersize=9, markeredgewidth=1.6)
         if finding.paper_accuracy is not None:
             axes.plot([finding.paper_accuracy], [height], "D", markerfacecolor="none", color=REFERENCE, markersize=4)
-    for (name, level), line in zip(findings[0].levels.items(), LINES, strict=False):
+    for (name, level), line in zip(findings[0].levels.items(), LEVEL_LINES, strict=False):
         axes.axvline(level, color=REFERENCE, linestyle=line, linewidth=1, label=name)
     # Below the ticks and the label, whatever the height of the panel.
     below = axes.transAxes + ScaledTranslation(0, -0.38, axes.figure.dpi_scale_trans)

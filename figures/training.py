@@ -7,11 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from figures.errors import FigureError
-from figures.style import HELD_OUT, REFERENCE, SEEN, axis_label, paper_style
+from figures.style import HELD_OUT, LEVEL_LINES, REFERENCE, SEEN, axis_label, paper_style
 from model.training.run_folder import Evaluation
-
-LINES = (":", "-.", (0, (5, 1)), (0, (1, 3)))
-"""Styles of the levels that need no model, in the order of the evaluation."""
 
 
 @paper_style()
@@ -60,5 +57,5 @@ def _draw_levels(axes: Axes, evaluation: Evaluation) -> None:
     reached, error = evaluation.accuracy, evaluation.standard_error
     axes.axhline(reached, color=HELD_OUT, linestyle="--", linewidth=1.2, label=f"test, {reached:.1%} ± {error:.1%}")
     axes.axhspan(reached - error, reached + error, color=HELD_OUT, alpha=0.12, linewidth=0)
-    for (name, level), line in zip(evaluation.trivial_levels.items(), cycle(LINES), strict=False):
+    for (name, level), line in zip(evaluation.trivial_levels.items(), cycle(LEVEL_LINES), strict=False):
         axes.axhline(level, color=REFERENCE, linestyle=line, linewidth=1.2, label=f"{name}, {level:.1%}")

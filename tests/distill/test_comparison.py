@@ -39,7 +39,7 @@ def test_another_simulation_differs_in_factors_and_scales():
     one, other = (distil(simulate(chosen), DistillParameters(segments=8)) for chosen in (parameters, slower))
     found = names(compare(one, other))
     assert {"retention increment, RF(1, 2)", "increment_rate"} <= set(found)
-    # The variant horizon and the coupling do not know the time constant.
+    # The variant horizon and the coupling do not depend on the time constant.
     assert not any("horizon, RF" in name or "influence_scale" in name for name in found)
 
 
@@ -48,10 +48,6 @@ def test_differences_within_the_tolerance_are_passed_over(tables, tolerance, cou
     dataset = tables.dataset.copy(deep=True)
     dataset["token_spacing"].values[()] *= 1 + 1e-7
     assert len(names(compare(tables, Tables(dataset), tolerance))) == count
-
-
-def test_what_one_file_lacks_is_named(tables):
-    assert names(compare(tables, Tables(tables.dataset.drop_vars("trials")))) == ["trials"]
 
 
 def test_another_layout_has_other_distances(tables):

@@ -246,11 +246,6 @@ def test_tables_of_the_same_run_are_not_compared(models):
     assert not linear_response.comparable(twice)
 
 
-def test_tables_without_the_curve_are_not_compared(models):
-    old = {name: Tables(each.dataset.drop_vars("long_term_curve")) for name, each in models.items()}
-    assert not laws.comparable(old)
-
-
 def test_the_response_of_another_model_is_not_compared(models):
     other = json.dumps({"network": {}, "calcium": {}})
     foreign = {name: Tables(each.dataset.assign_attrs(parameters=other)) for name, each in models.items()}

@@ -117,7 +117,7 @@ def test_a_parameter_that_ends_at_its_bound_is_named():
         ([], "nothing varies; name at least one parameter"),
         (["short_term_gane"], "unknown parameter to fit, 'short_term_gane'; perhaps you meant short_term_gain"),
         (["cycle_duration"], "unknown parameter to fit, 'cycle_duration'"),
-        (["short_term_gain", "short_term_gain"], "short_term_gain is to vary twice; name it once"),
+        (["short_term_gain", "short_term_gain"], "short_term_gain is named twice; name it once"),
         (["short_term_gain", "long_term_decay", "coupling_scale"], "has 2 rows for 3 parameters; vary fewer"),
     ],
 )

@@ -12,13 +12,9 @@ from distill.inverse.sweep import (
     Distillation,
     RateModelMeasure,
     SpikingModelMeasure,
-    rank_correlations,
-    read_sweep,
-    summary,
     sweep,
-    varied,
-    write_sweep,
 )
+from distill.inverse.sweep_file import rank_correlations, read_sweep, summary, varied, write_sweep
 from rmaat.base.errors import UsageError
 
 BASE = SimulationParameters().override(
