@@ -1,4 +1,4 @@
-"""The course of a training."""
+"""Loss and accuracy of a training run against its steps."""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
@@ -17,15 +17,16 @@ def draw_training(
 ) -> Figure:
     """Loss in nats and accuracy in % against optimiser steps; the figure is ours.
 
-    Above, the loss on training and validation data. Below, the validation accuracy; with an evaluation also the
-    accuracy on the test split, with a band of one standard error, and the levels reached on it without a model.
+    The upper panel shows the loss on training and validation data, the lower one the validation accuracy. With an
+    evaluation the lower panel also shows the accuracy on the test split, with a band of one standard error, and the
+    levels that need no model.
 
     Parameters
     ----------
     metrics
-        A row a validation, as `model.training.run_folder.RunFolder.read_metrics` returns them.
+        One row per validation, as `model.training.run_folder.RunFolder.read_metrics` returns them.
     evaluation
-        The score on the test split, where there is one.
+        The score on the test split, if there is one.
 
     Raises
     ------
