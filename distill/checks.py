@@ -73,6 +73,7 @@ def _check_head(dataset: xr.Dataset) -> None:
             f"schema {found[0]} version {found[1]} found, {SCHEMA} version {SCHEMA_VERSION} wanted; "
             "make the tables again with: rmaat distill"
         )
+    # The head comes first: other versions may lack anything else.
     for name in PROVENANCE:
         if name not in dataset.attrs:
             raise TableError(f"the attribute {name} is missing")
@@ -113,7 +114,7 @@ def _check_axes(dataset: xr.Dataset) -> None:
             raise TableError(unknown_name("retention variant", name, VARIANTS))
     for name in VARIANTS:
         if variants.count(name) != 1:
-            raise TableError(f"the retention variant {name} stands {variants.count(name)} times, not once")
+            raise TableError(f"the retention variant {name} occurs {variants.count(name)} times, not once")
     if dataset.sizes["length"] != dataset.sizes["segment"]:
         raise TableError(f"there are {dataset.sizes['length']} lengths but {dataset.sizes['segment']} segments")
     for name in ("length", "segment"):
@@ -145,6 +146,7 @@ def _check_law(dataset: xr.Dataset) -> None:
         raise TableError(f"law_stretch is {float(dataset['law_stretch']):g}; increments fall only up to 1")
     if sorted(dataset["random_order"].values) != list(range(1, dataset.sizes["segment"] + 1)):
         raise TableError("random_order does not hold each segment once")
+    # A tolerance, because the same calculation on another machine may differ in the last bits.
     reached = float(law_of(dataset).values(dataset["horizon_cycles"].values) / float(dataset["law_saturation"]))
     wanted = -np.expm1(-float(dataset["horizon_saturation"]))
     if not np.isclose(reached, wanted, rtol=1e-9):
@@ -165,7 +167,7 @@ def _check_retention(variant: str, weight: Array, total: Array) -> None:
 
 
 def _check_derived_rows(dataset: xr.Dataset) -> None:
-    """Stored rows that the reader calculates anew for each T must agree with that calculation at the longest T."""
+    """Stored rows that the reader recalculates for each T must agree with the calculation for the longest T."""
     increment = dataset["increment"].values
     calculated = {
         "increment": increment,

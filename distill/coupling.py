@@ -87,6 +87,7 @@ def fit_kernel(distance: Array, strength: Array) -> ExponentialKernel:
     DistillError
         There are fewer than three distinct distances, no strength is above 0, or no exponential fits.
     """
+    # Rounding of coordinates must not split one distance into several.
     distance = distance.round(9)
     distinct, group = np.unique(distance, return_inverse=True)
     if len(distinct) < 3:
@@ -153,9 +154,11 @@ def measure_anisotropy(offset: Array, distance: Array, strength: Array) -> Aniso
     values, _ = found
     without = _sum_of_squares(strength - _exponential(distance, amplitude, scale), strength)
     left = _sum_of_squares(strength - directed(distance, *values), strength)
+    # Two parameters are added; rounding may make the larger model worse by the last bit.
     improvement = max(without - left, 0.0) / 2 / (left / freedom)
     return Anisotropy(
         size=float(np.hypot(*values[2:])),
+        # The double angle of the fit is halved.
         axis=float(np.degrees(np.arctan2(values[3], values[2])) / 2),
         p_value=float(fdtrc(2, freedom, improvement)),
         directions=directions,
@@ -164,6 +167,7 @@ def measure_anisotropy(offset: Array, distance: Array, strength: Array) -> Aniso
 
 def _candidate(name: str, distance: Array, strength: Array) -> Candidate:
     kernel = KERNELS[name]
+    # A guess that cannot be improved is kept: a candidate that does not fit has a large criterion, not an error.
     guess = _guess(kernel.straightened(distance), strength)
     found = _fit(kernel.strength, distance, strength, (guess[0], kernel.scale(guess[1])))
     amplitude, scale = (guess[0], kernel.scale(guess[1])) if found is None else found[0]
@@ -173,6 +177,7 @@ def _candidate(name: str, distance: Array, strength: Array) -> Candidate:
         name,
         float(scale),
         residual=float(np.sqrt(squares / count) / strength.max()),
+        # n log(mean square) + 2 k with k = 2 parameters.
         criterion=float(count * np.log(squares / count / strength.max() ** 2) + 2 * 2),
     )
 
@@ -189,6 +194,7 @@ def _fit(
     # Not least_squares: it returns no covariance, and its Jacobian at the optimum would change the stored errors.
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
+            # SciPy warns where the covariance cannot be estimated; its values would be infinite.
             warnings.simplefilter("error", OptimizeWarning)
             return curve_fit(function, distance, strength, p0=guess)
     except (RuntimeError, OptimizeWarning):
@@ -198,6 +204,7 @@ def _fit(
 def _guess(distance: Array, strength: Array) -> tuple[float, float]:
     """Amplitude and scale from a line through log(strength), weighted by strength: exact without noise."""
     positive = strength > 0
+    # The error of log(strength) is that of strength divided by strength.
     weight, x = strength[positive], distance[positive]
     design = np.stack([np.ones_like(x), -x], axis=1)
     (constant, scale), *_ = np.linalg.lstsq(weight[:, None] * design, weight * np.log(weight), rcond=None)

@@ -72,6 +72,7 @@ def fit_exponent(traces: xr.Dataset, parameters: DistillParameters) -> PowerLaw:
 
 def _retention_values(curve: LongTermCurve, parameters: DistillParameters) -> dict[str, Any]:
     segments, law = parameters.segments, curve.law
+    # The variant horizon ends where the law has grown to 1 - exp(-A) of its end.
     horizon = cycles_to_reach(law, -np.expm1(-parameters.horizon_saturation))
     order = shuffled_order(segments, parameters.seed)
     parts = retention_parts(curve, slowed_factors(law, horizon, segments), order)
@@ -86,6 +87,15 @@ def _retention_values(curve: LongTermCurve, parameters: DistillParameters) -> di
         "increment": curve.increments,
         "increment_error": curve.increment_errors,
         "increment_simulated": (np.arange(segments) < curve.simulated).astype(np.int8),
+        "horizon_saturation": parameters.horizon_saturation,
+        "horizon_cycles": horizon,
+        **_law_values(curve),
+    }
+
+
+def _law_values(curve: LongTermCurve) -> dict[str, Any]:
+    law = curve.law
+    return {
         "increment_rate": curve.rate.value,
         "increment_rate_error": curve.rate.error,
         "increment_rate_interval": curve.rate.interval,
@@ -94,8 +104,6 @@ def _retention_values(curve: LongTermCurve, parameters: DistillParameters) -> di
         "law_rate": list(law.rates),
         "law_stretch": law.stretch,
         "law_saturation": law.saturation,
-        "horizon_saturation": parameters.horizon_saturation,
-        "horizon_cycles": horizon,
         "long_term_curve": curve.growth,
         "law_residual": [fit.residual for fit in curve.fits],
         "law_prediction_error": [fit.prediction_error for fit in curve.fits],
@@ -170,6 +178,7 @@ def _notes(curve: LongTermCurve) -> dict[str, dict[str, str]]:
         source = f"the simulation's own for {curve.simulated} cycles, then the law {curve.law.name}"
     else:
         source = f"the fitted law {curve.law.name}, because the curve is noisy or its increments do not decrease"
+    # Only the geometric law keeps its form when the simulation is slower.
     exact = curve.law.name == "geometric" and curve.residual <= EXACT
     return {
         "increment": {"source": source},

@@ -94,6 +94,7 @@ def fit_rate(growth: Array) -> Rate:
     decayed = np.exp(-rate * cycle)
     slopes = np.stack([1 - decayed, saturation * cycle * decayed], axis=1)
     residual = growth - saturation * (1 - decayed)
+    # Two parameters are fitted. The pseudo-inverse also serves a curve so flat that its slopes are parallel.
     freedom = len(growth) - 2
     covariance = np.linalg.pinv(slopes.T @ slopes) * (residual @ residual) / freedom
     error = float(np.sqrt(covariance[1, 1]))
@@ -123,6 +124,7 @@ def _geometric_first(growth: Array) -> LawFit:
 
 
 def _other_fits(growth: Array) -> tuple[LawFit, ...]:
+    # The largest stretch that is left out; the cycles that remain must be as many as the parameters.
     left_out = -(-len(growth) // min(len(growth), FOLDS))
     rivals = [name for name, count in _PARAMETERS.items() if len(growth) - left_out >= count and name != "geometric"]
     return tuple(_cross_validated(name, growth) for name in rivals)
@@ -134,6 +136,7 @@ def _cross_validated(name: str, growth: Array) -> LawFit:
     law = fit_law(name, cycle, growth)
     without, squares = [], np.empty(len(growth))
     for group in range(groups):
+        # Stretches of nearly equal length, in order.
         left_out = np.arange(len(growth)) * groups // len(growth) == group
         without.append(fit_law(name, cycle[~left_out], growth[~left_out]))
         squares[left_out] = (without[-1].values(cycle[left_out]) - growth[left_out]) ** 2
@@ -153,6 +156,7 @@ def _fit_geometric(cycle: Array, growth: Array) -> Law:
 
 def _geometric_parameters(cycle: Array, growth: Array) -> Array:
     """S and log(a), (2,); growth that does not saturate gives the slowest rate, a nearly straight line."""
+    # Start from the best rate on a grid, where the amplitude has a closed form: the search finds only a near minimum.
     basis = -np.expm1(-_RATES[:, None] * cycle)
     amplitude = basis @ growth / (basis**2).sum(axis=1)
     best = int(np.argmin(((amplitude[:, None] * basis - growth) ** 2).sum(axis=1)))
@@ -169,6 +173,7 @@ def _fit_stretched(cycle: Array, growth: Array) -> Law:
     basis = -np.expm1(-((rates * cycle) ** stretches))
     amplitude = basis @ growth / (basis**2).sum(axis=1)
     best = int(np.argmin(((amplitude[:, None] * basis - growth) ** 2).sum(axis=1)))
+    # Logarithms keep all three parameters positive during the search.
     start = [np.log(amplitude[best]), np.log(rates[best, 0]), np.log(stretches[best, 0])]
     found = _least_squares(
         lambda p: np.exp(p[0]) * -np.expm1(-((np.exp(p[1]) * cycle) ** np.exp(p[2]))) - growth, start
@@ -188,6 +193,7 @@ def _fit_two_rates(cycle: Array, growth: Array) -> Law:
         found = _least_squares(
             lambda p: np.exp(p[:2]) @ -np.expm1(-np.exp(p[2:, None]) * cycle) - growth, list(np.log(start))
         )
+    # A rate at the end of the grid means that one component is not determined: the geometric law then serves.
     if found is None or not _allowed(found[2:]):
         return Law("two_rates", geometric.saturation, geometric.shares, geometric.rates)
     amplitudes, rates = np.exp(found[:2]), np.exp(found[2:])
@@ -211,7 +217,9 @@ def _two_rates_guess(cycle: Array, growth: Array) -> tuple[float, ...] | None:
     with np.errstate(divide="ignore", invalid="ignore"):
         one = (other * right[first] - mixed * right[second]) / determinant
         two = (square * right[second] - mixed * right[first]) / determinant
+        # By this much a pair reduces the sum of squares; pairs with a negative amplitude do not count.
         gain = np.where((one > 0) & (two > 0), one * right[first] + two * right[second], -np.inf)
+    # Equal or indistinguishable rates have a determinant of 0 and give NaN.
     best = int(np.nanargmax(gain))
     if not np.isfinite(gain[best]):
         return None

@@ -85,32 +85,34 @@ def fit_curve(
         The curve grows in fewer than 3 cycles, or its increments are not positive and decreasing and no law follows it
         within `LARGEST_ERROR`.
     """
+    # Only growth matters: the process need not start at 0.
     runs = np.atleast_2d(long_term)
     runs = runs[:, 1:] - runs[:, :1]
     growth = runs.mean(axis=0)
-    own = _resolved_increments(growth)
-    # The first increment has no predecessor; compare it with infinity.
-    wrong = (own <= 0) | (np.diff(own, prepend=np.inf) >= 0)
+    simulated = _resolved_increments(growth)
+    # The first increment has no predecessor; infinity makes only its sign count.
+    wrong = (simulated <= 0) | (np.diff(simulated, prepend=np.inf) >= 0)
     if growth[-1] <= 0:
-        raise DistillError(f"{_not_decreasing(own, wrong)}; use longer cycles or weaker coupling")
+        raise DistillError(f"{_not_decreasing(simulated, wrong)}; use longer cycles or weaker coupling")
     fits = laws(growth)
     chosen, rate = choose_law(fits, len(growth)), fit_rate(growth)
     if stochastic or len(runs) > 1 or wrong.any():
-        _check_law(chosen, own, wrong)
-        own = own[:0]
+        _check_law(chosen, simulated, wrong)
+        # No simulated increment is kept: one noisy increment would spoil the factors of every later segment.
+        simulated = simulated[:0]
     if len(runs) > 1:
         rate, errors = _bootstrap(runs, chosen.law.name, cycles, resamples, seed)
     else:
-        errors = _jackknife(own, chosen.without, cycles)
+        errors = _jackknife(simulated, chosen.without, cycles)
     return LongTermCurve(
         growth=growth,
-        increments=_continued(own, chosen.law, cycles),
+        increments=_continued(simulated, chosen.law, cycles),
         increment_errors=errors,
-        simulated=min(len(own), cycles),
+        simulated=min(len(simulated), cycles),
         law=chosen.law,
         fits=fits,
         rate=rate,
-        saturation=_saturation(own, chosen.law),
+        saturation=_saturation(simulated, chosen.law),
         trials=len(runs),
     )
 
@@ -131,21 +133,23 @@ def _check_law(chosen: LawFit, increments: Array, wrong: np.ndarray) -> None:
         )
 
 
-def _continued(own: Array, law: Law, cycles: int) -> Array:
-    """Increments (cycle,): first `own`, then those of `law`, scaled to continue the last of them."""
-    after = law.increments(len(own) + 1, max(cycles - len(own), 0))
-    return np.concatenate([own, after * law.scale_to_continue(own)])[:cycles]
+def _continued(simulated: Array, law: Law, cycles: int) -> Array:
+    """Increments (cycle,): first `simulated`, then those of `law`, scaled to continue the last of them."""
+    after = law.increments(len(simulated) + 1, max(cycles - len(simulated), 0))
+    return np.concatenate([simulated, after * law.scale_to_continue(simulated)])[:cycles]
 
 
-def _saturation(own: Array, law: Law) -> float:
-    if not len(own):
+def _saturation(simulated: Array, law: Law) -> float:
+    # The law's own end; law.rest(0) would differ from it in the last bit where shares do not sum to 1 exactly.
+    if not len(simulated):
         return law.saturation
-    return float(own.sum() + law.rest(len(own)) * law.scale_to_continue(own))
+    return float(simulated.sum() + law.rest(len(simulated)) * law.scale_to_continue(simulated))
 
 
 def _resolved_increments(growth: Array) -> Array:
     """The increments (cycle,) of `growth` up to the first that is rounding; at least 3."""
     increments = np.diff(growth, prepend=0.0)
+    # The first flat cycle ends the curve: later differences are rounding of the solver, whatever their size.
     resolved = np.logical_and.accumulate(np.abs(increments) >= RESOLUTION * np.ptp(growth))
     if resolved.sum() < 3:
         raise DistillError(
@@ -155,16 +159,19 @@ def _resolved_increments(growth: Array) -> Array:
     return increments[resolved]
 
 
-def _jackknife(own: Array, without: tuple[Law, ...], cycles: int) -> Array:
+def _jackknife(simulated: Array, without: tuple[Law, ...], cycles: int) -> Array:
     """Standard errors (cycle,) of the increments, from fits that each leave out one stretch of cycles."""
-    spread = np.var([_continued(own, law, cycles) for law in without], axis=0)
+    # The jackknife: with g groups the variance is (g - 1) / g times the sum of squared deviations.
+    spread = np.var([_continued(simulated, law, cycles) for law in without], axis=0)
     errors = np.sqrt((len(without) - 1) * spread)
-    errors[: len(own)] = 0.0
+    # A run without noise repeats to the bit, so its own increments have no error.
+    errors[: len(simulated)] = 0.0
     return errors
 
 
 def _bootstrap(runs: Array, name: str, cycles: int, resamples: int, seed: int) -> tuple[Rate, Array]:
     """The rate, and standard errors (cycle,) of the law's increments, from trials drawn with replacement."""
+    # Whole trials are drawn, not cycles: the noise of neighbouring cycles is correlated.
     generator = np.random.default_rng(seed)
     cycle = np.arange(1.0, runs.shape[1] + 1)
     means = [runs[generator.integers(len(runs), size=len(runs))].mean(axis=0) for _ in range(resamples)]
@@ -172,5 +179,6 @@ def _bootstrap(runs: Array, name: str, cycles: int, resamples: int, seed: int) -
     rates = np.array([fit_law("geometric", cycle, mean).rates[0] for mean in means])
     rate = fit_law("geometric", cycle, runs.mean(axis=0)).rates[0]
     low, high = np.quantile(rates, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    # With few resamples the quantiles may exclude the estimate, which the schema does not allow.
     interval = min(float(low), rate), max(float(high), rate)
     return Rate(rate, float(rates.std(ddof=1)), interval), np.std(increments, axis=0, ddof=1)

@@ -69,6 +69,7 @@ def pairs(traces: xr.Dataset) -> Pairs:
     post, pre = position.shape[:2]
     synapse = np.arange(post * pre).reshape(post, pre, 1)
     source = source_post * pre + source_pre
+    # A pair of two sources occurs twice in the traces; the one with the smaller source is kept.
     counted = (synapse != source) & ~(np.isin(synapse, source) & (synapse < source))
     distance, coupling, influence = (
         _array(traces, name, *_SYNAPSE, "source")[counted] for name in ("synapse_distance", "coupling", "influence")
@@ -80,7 +81,9 @@ def pairs(traces: xr.Dataset) -> Pairs:
 def first_stimulus(traces: xr.Dataset) -> FirstStimulus:
     """Time, activity and response during the first stimulus in `traces`."""
     time = _array(traces, "time")
+    # Search in the stored times: cycle ends are exact entries of them.
     first = traces["presynaptic_drive"].isel(time=slice(np.searchsorted(time, _array(traces, "cycle_end")[0], "right")))
+    # Only positive drive counts as stimulus: inhibition gives no response to fit.
     driven = np.flatnonzero((first.values > 0).any(axis=1))
     activity = np.tanh(_contiguous(traces["presynaptic_activity"].isel(time=driven))).mean(axis=-1)
     response = mean_over_synapses(traces["short_term_process"].isel(time=driven))

@@ -56,6 +56,7 @@ def sampled_factors(values: Array, slopes: Array) -> tuple[Array, Array]:
     slopes
         Derivatives of `values` by each parameter, (segment, parameter).
     """
+    # The increments sum to the last value, so no running sum is needed.
     factors = np.diff(values, prepend=0.0) / values[-1]
     increments = np.diff(slopes, axis=0, prepend=0.0)
     return factors, (increments - factors[:, None] * slopes[-1]) / values[-1]
@@ -73,6 +74,7 @@ def slowed_factors(law: Law, cycles: float, segments: int) -> Array:
 
 def shuffled_factors(factors: Array, order: np.ndarray) -> Array:
     """RF(t, T) of the variant random, (segment,): the r-th smallest of `order` (segment,) takes the r-th factor."""
+    # Applied twice, argsort gives the rank of each entry.
     return factors[np.argsort(np.argsort(order))]
 
 
@@ -88,6 +90,7 @@ def geometric_factors(segment: Array, segments: int, rate: float) -> Array:
     rate
         a, per cycle.
     """
+    # expm1 keeps the digits of a small rate; the two minus signs cancel.
     return np.exp(-rate * (segment - 1)) * np.expm1(-rate) / np.expm1(-rate * segments)
 
 

@@ -1,7 +1,7 @@
 """Tables as text for the terminal."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -58,11 +58,8 @@ def _curve(tables: Tables) -> Iterator[str]:
         f"increments fall by exp(-a) a cycle, a = {tables.increment_rate:.4f} ({low:.4f} to {high:.4f}); "
         f"the curve departs from this law by {float(data['increment_residual']):.1e} of its end at most"
     )
-    errors = (
-        f"{name} {error:.1e}"
-        for name, error in zip(data["law"].values, data["law_prediction_error"].values, strict=True)
-    )
-    yield f"error at cycles left out of the fit: {', '.join(errors)}; law taken: {data['law_share'].attrs['law']}"
+    errors = _listed(data["law"].values, data["law_prediction_error"].values, ".1e")
+    yield f"error at cycles left out of the fit: {errors}; law taken: {data['law_share'].attrs['law']}"
     if "source" in data["increment"].attrs:
         yield f"increments are {data['increment'].attrs['source']}"
 
@@ -99,9 +96,7 @@ def _coupling(tables: Tables) -> Iterator[str]:
         f"so that attention decays with {tables.decay_per_token:.3f} per token"
     )
     criterion = data["influence_kernel_criterion"].values
-    shown = ", ".join(
-        f"{name} {value:+.1f}" for name, value in zip(data["kernel"].values, criterion - criterion.min(), strict=True)
-    )
+    shown = _listed(data["kernel"].values, criterion - criterion.min(), "+.1f")
     yield f"Akaike's criterion of the influence above the best: {shown}"
     if int(data["anisotropy_directions"]) < 3:
         yield "all synapses lie on one line or nearly so, so that isotropy cannot be tested"
@@ -119,3 +114,7 @@ def _law(tables: Tables) -> Iterator[str]:
     )
     first, last = data["exponent_local"].values
     yield f"the exponent of the first quarter of that range is {first:.2f}, of the last {last:.2f}"
+
+
+def _listed(names: Iterable[str], values: Iterable[float], form: str) -> str:
+    return ", ".join(f"{name} {value:{form}}" for name, value in zip(names, values, strict=True))

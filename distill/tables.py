@@ -92,6 +92,7 @@ class Tables:
         n * `token_spacing`. Strengths between measured distances are interpolated in the logarithm, and those beyond
         the last distance fall with the fitted scale. Dividing by the fitted amplitude gives 1 at distance 0.
         """
+        # A strength of 0 has no logarithm.
         positive = self.dataset["influence"].values > 0
         distance, strength = (self.dataset[name].values[positive] for name in ("distance", "influence"))
         apart = distance > 0
@@ -140,6 +141,7 @@ class Tables:
         """RF(t, T) at [T - 1, t - 1] for all T up to `segments`, zero where t > T; raises as `retention`."""
         self._check_request(segments, variant)
         rows = np.zeros((segments, segments))
+        # One length at a time, because horizon and random have other factors for each T.
         for length in range(1, segments + 1):
             rows[length - 1, :length] = self.retention(length, variant)
         return rows
@@ -223,6 +225,7 @@ def _to_bytes(dataset: xr.Dataset) -> bytes:
 def _from_bytes(content: bytes, origin: str) -> Tables:
     try:
         with xr.open_dataset(io.BytesIO(content), engine="scipy", decode_times=False) as dataset:
+            # Into memory: the file is closed at the end of the block.
             dataset = dataset.load()
     except Exception as error:  # SciPy's parser raises many types on damaged bytes
         raise TableError(f"{origin} is not a complete tables file; make it again with: rmaat distill") from error

@@ -38,6 +38,7 @@ def draw_coupling(tables: Tables) -> Figure:
     axes.plot(distance, coupling, "s--", color=REFERENCE, linewidth=1, label=put_in)
     axes.set_xlabel(axis_label("distance of two synapses", "d", units_of(data["distance"])))
     axes.set_ylabel(axis_label("strength", units=units_of(data["influence"])))
+    # A logarithmic axis would drop strengths of 0.
     if min(coupling.min(), influence.min()) > 0:
         _make_logarithmic(axes)
     axes.set_title("Spatial coupling of the short-term process")
@@ -47,6 +48,7 @@ def draw_coupling(tables: Tables) -> Figure:
 
 def _make_logarithmic(axes: Axes) -> None:
     axes.set_yscale("log")
+    # Within three decades labels at powers of ten alone would be too few to read a value.
     low, high = axes.get_ylim()
     if high < WIDE_RATIO * low:
         label_one_two_five(axes.yaxis)

@@ -64,6 +64,7 @@ def _folders(runs: Path, out: Path) -> Iterator[Path]:
     for path, below, _ in os.walk(runs):
         folder = Path(path)
         yield folder
+        # os.walk descends into what is left in this list.
         below[:] = sorted(
             name for name in below if not name.startswith(".") and (folder / name).resolve() != out.resolve()
         )
@@ -87,6 +88,7 @@ def _drawn(folder: Path, runs: Path) -> Iterator[tuple[Path, Figure]]:
             tables[path.stem] = read_tables(path)
         elif schema == SWEEP:
             yield place / f"{path.stem}-sensitivity", draw_sensitivity(read_sweep(path))
+    # After the loop, because some figures compare all tables of the folder.
     for name, figure in _drawn_tables(tables):
         yield place / name, figure
     if is_run and run.metrics.is_file():
@@ -111,6 +113,7 @@ def _schema(path: Path) -> str | None:
         # netCDF4 reads a truncated NetCDF-3 header as an empty file.
         if file.ncattrs() or file.variables or file.groups:
             return getattr(file, "schema", None)
+    # A damaged classic file goes to the reader of tables, any other to the reader of traces.
     with suppress(OSError), path.open("rb") as stream:
         if stream.read(3) == b"CDF":
             return TABLES

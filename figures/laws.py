@@ -27,6 +27,7 @@ def draw_laws(tables: Mapping[str, Tables]) -> Figure:
     curves, departures = figure.subplots(2, sharex=True, height_ratios=(3, 2))
     for (name, each), colour, marker in zip(tables.items(), MODELS, MARKERS, strict=False):
         _draw_model((curves, departures), name, each, colour, marker)
+    # After the models, whose points set the limit of the axis.
     fine = np.linspace(0, curves.get_xlim()[1], 200)
     curves.plot(fine, -np.expm1(-fine), color=REFERENCE, linewidth=0.8, zorder=1, label=r"$1 - \exp(-a\,n)$")
     curves.set_ylabel(axis_label("long-term process", r"p^l / S"))
@@ -55,6 +56,7 @@ def _draw_model(panels: tuple[Axes, Axes], name: str, tables: Tables, colour: st
     growth, (law, end) = tables.dataset["long_term_curve"].values, tables.geometric_curve()
     rate, residual = tables.increment_rate, float(tables.dataset["increment_residual"])
     elapsed = rate * np.arange(1, len(growth) + 1)
+    # Exact models have a residual of rounding, which needs its exponent.
     share = f"{residual:.1%}" if residual >= 5e-4 else f"{residual:.0e}"
     label = f"{name}: $a$ = {rate:.3g}, off by {share}"
     curves, departures = panels

@@ -15,6 +15,7 @@ SATURATED = 0.01
 def default_lengths(tables: Tables) -> list[int]:
     """Values of T to draw: 2, 4, 8, ... until RF(1, T) is that of the longest sequence, or the tables end."""
     doublings = [2**power for power in range(1, tables.longest.bit_length()) if 2**power < tables.longest]
+    # RF(1, T) falls with T towards that of the longest sequence.
     final = tables.retention(tables.longest)[0]
     lengths = []
     for length in [*doublings, tables.longest]:

@@ -11,7 +11,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 STYLE = Path(__file__).with_name("rmaat.mplstyle")
 
-# The palette of Okabe and Ito, which people with colour-blindness can tell apart.
+# The palette of Okabe and Ito is safe for colour-blind readers.
 PRESYNAPTIC = "#E69F00"
 POSTSYNAPTIC = "#D55E00"
 FACILITATION = "#009E73"

@@ -52,6 +52,7 @@ class Problem:
         self._base, self._progress = parameters, progress
         known = smooth_parameters(parameters)
         values, self._quantities = zip(*(known[name] for name in names), strict=True)
+        # A start of exactly 0 has no logarithm, even if the parameter cannot be negative.
         self.logarithmic = np.array(
             [own.low >= 0 and value > 0 for value, own in zip(values, self._quantities, strict=True)]
         )
@@ -90,6 +91,7 @@ class Problem:
             self._progress(min(self.runs / MOST_RUNS, 0.99))
             values = found.values["long_term_process"].mean(axis=(1, 2))
             slopes = found.slopes["long_term_process"].mean(axis=(1, 2))
+            # The chain rule: dv / dlog(x) = x dv / dx.
             slopes = slopes * np.where(self.logarithmic, self.values(coordinates), 1.0)
             if self.data.retention:
                 values, slopes = sampled_factors(values, slopes)
@@ -105,6 +107,7 @@ class Problem:
             values, _ = self.simulate(coordinates)
         except RmaatError:
             values = np.full(self.data.values.size, np.inf)
+        # Without the pull the solver would take arbitrary steps along directions that the data leave open.
         pull = PULL * self.scale * (coordinates - self.start)
         return np.concatenate([(values - self.data.values) * self._weights, pull])
 
@@ -120,6 +123,7 @@ class Problem:
     def settled(self, coordinates: Array) -> Array:
         """`coordinates` (parameter,), but the start for parameters without an effect on the data."""
         _, _, free = self.directions(coordinates)
+        # The share of a parameter's axis in the free directions is 1 if the data do not depend on it at all.
         return np.where((free**2).sum(axis=0) > 1 - CONSIDERABLE**2, self.start, coordinates)
 
     def directions(self, coordinates: Array) -> tuple[Array, Array, Array]:

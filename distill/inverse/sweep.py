@@ -80,6 +80,7 @@ class Distillation:
 
     def __call__(self, traces: xr.Dataset) -> xr.Dataset:
         """The quantities of one point; those of a part that fails are missing, and `message` says why."""
+        # Each part on its own, so that the failure of one does not lose the others.
         found = [attempt(part, traces) for part in (self._retention, _influence, self._exponent)]
         reasons = [str(outcome) for outcome in found if isinstance(outcome, Exception)]
         values = {name: value for part in found if not isinstance(part, Exception) for name, value in part.items()}
@@ -130,6 +131,7 @@ class SpikingModelMeasure:
         return [attempt(self._measure, point) for point in points]
 
     def _measure(self, point: Any) -> xr.Dataset:
+        # Imported here, because sweeps of the rate model do not need the spiking network.
         from astro_sim.biophysics.spiking.simulation import simulate_biophysical
 
         return self.distillation(simulate_biophysical(point))

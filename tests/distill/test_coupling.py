@@ -82,7 +82,7 @@ def test_the_scale_of_the_coupling_put_in_is_recovered_from_a_simulation(couplin
     assert json.loads(tables.dataset.attrs["parameters"])["network"]["coupling_scale"] == coupling_scale
 
 
-def test_a_synapse_does_not_count_for_itself(traces, tables):
+def test_the_influence_of_a_synapse_on_itself_is_ignored(traces, tables):
     changed = traces.copy(deep=True)
     for source, (post, pre) in enumerate(np.ndindex(3, 3)):
         changed["influence"].values[source, post, pre] = 99.0
@@ -90,7 +90,7 @@ def test_a_synapse_does_not_count_for_itself(traces, tables):
         assert (distil(changed).dataset[name].values == tables.dataset[name].values).all()
 
 
-def test_one_source_at_the_centre_is_enough_for_the_kernels():
+def test_one_source_at_the_centre_is_enough_to_fit_the_kernels():
     parameters = {"layout": "grid", "presynaptic_neurons": 18, "postsynaptic_neurons": 17, "run_duration": 150}
     radius = {"coupling_given_by": "spectral_radius", "coupling_spectral_radius": 0.05, "recording_interval": 5.0}
     traces = simulate(SimulationParameters().override(parameters | radius))
@@ -125,12 +125,12 @@ def test_a_layout_with_one_distance_is_refused():
         distil(simulate(SimulationParameters().override({"layout": "equal", "run_duration": 150})))
 
 
-def test_without_coupling_there_is_nothing_to_fit():
+def test_traces_without_coupling_are_refused():
     with pytest.raises(DistillError, match="no synapse influences another; simulate with a coupling strength above 0"):
         distil(simulate(SimulationParameters().override({"coupling_strength": 0, "run_duration": 150})))
 
 
-def test_coupling_that_does_not_fall_with_distance_is_refused_in_words():
+def test_coupling_that_does_not_fall_with_distance_is_refused():
     with pytest.raises(DistillError, match="no exponential fits"):
         fit_pairs(distances([0, 1, 2, 3]), np.full((4, 4), 0.05))
 
@@ -156,7 +156,7 @@ def test_the_kernel_that_made_the_strengths_has_the_least_criterion_and_its_scal
     assert best.scale == pytest.approx(0.8, rel=0.02)
 
 
-def test_pairs_at_one_place_do_not_spoil_the_comparison():
+def test_pairs_at_distance_0_do_not_change_the_comparison():
     distance = np.array([0.0, 0.0, 0.5, 1.0, 1.5, 2.0])
     candidates = compare_kernels(distance, np.exp(-distance))
     assert min(candidates, key=lambda candidate: candidate.criterion).name == "exponential"
@@ -181,7 +181,7 @@ def test_an_anisotropy_is_found_with_its_size_and_axis(size):
     assert found.p_value < 1e-6
 
 
-def test_without_anisotropy_small_p_values_are_as_rare_as_they_say():
+def test_p_values_without_anisotropy_are_evenly_spread():
     values = [measure_anisotropy(*pairs_in_a_plane(seed, 0.0)).p_value for seed in range(40)]
     assert sum(value < 0.05 for value in values) <= 7
     assert sum(value > 0.5 for value in values) >= 8

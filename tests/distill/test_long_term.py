@@ -90,7 +90,7 @@ def noisy_curves(trials, cycles=32, noise=0.05, seed=0):
     return np.concatenate([np.zeros((trials, 1)), increments.cumsum(axis=1)], axis=1)
 
 
-def test_noisy_increments_are_replaced_by_the_law_and_never_differenced():
+def test_the_law_replaces_noisy_increments():
     (curve,) = noisy_curves(1)
     assert (np.diff(np.diff(curve)) > 0).sum() > 5
     fitted = fit_curve(curve, 64)
@@ -119,7 +119,7 @@ def test_trials_are_averaged_before_the_fit():
     assert fit_curve(curves, 8).trials == 8
 
 
-def test_the_bootstrap_over_trials_gives_the_spread_that_new_trials_have():
+def test_the_bootstrap_over_trials_gives_the_spread_of_new_trials():
     rates = [fit_curve(noisy_curves(8, seed=seed), 4, resamples=20).rate.value for seed in range(20)]
     rates_with_errors = [fit_curve(noisy_curves(8, seed=seed), 4, resamples=60).rate for seed in range(8)]
     # Eight trials underestimate their own spread a little.

@@ -74,14 +74,14 @@ def test_geometric_increments_give_the_closed_form_within_and_beyond_the_simulat
         (0.25, [0.256, 0.199, 0.155, 0.121, 0.094, 0.073, 0.057, 0.044]),
     ],
 )
-def test_rows_printed_in_the_specification_come_out_to_three_decimals(rate, published):
+def test_factors_equal_the_published_rows_to_three_decimals(rate, published):
     row = retention_factors(curve_of(geometric(rate), cycles=8), "increment")[len(published) - 1, : len(published)]
     assert row.round(3).tolist() == published
 
 
 @settings(deadline=None, max_examples=60)
 @given(decreasing_increments())
-def test_increment_factors_are_positive_decrease_sum_to_1_and_shift_down_as_T_grows(increments):
+def test_increment_factors_are_positive_decrease_sum_to_1_and_fall_as_T_grows(increments):
     rows = retention_factors(curve_of(increments), "increment")
     for segments in range(1, len(increments) + 1):
         row = rows[segments - 1, :segments]
@@ -158,7 +158,7 @@ def test_horizon_is_the_closed_form_with_a_rate_of_three_over_T(tables, segments
     np.testing.assert_allclose(tables.retention(segments, "horizon"), expected, rtol=0, atol=1e-9)
 
 
-def test_horizon_keeps_a_share_for_the_last_of_many_segments(traces):
+def test_the_last_factor_of_horizon_stays_above_0_for_many_segments(traces):
     longest = distil(traces, DistillParameters(segments=4096))
     last = longest.retention(4096, "horizon")[-1]
     assert last == pytest.approx(closed_form(3 / 4096, 4096, 4096), rel=1e-9)

@@ -16,7 +16,7 @@ FLAGS = [name for name in NAMES if VARIABLES[name].flags]
 AXES = ("length", "segment", "distance")
 
 
-def test_tables_come_back_from_a_file_as_they_were(tables, tmp_path):
+def test_tables_are_read_as_they_were_written(tables, tmp_path):
     write_tables(tables, tmp_path / "tables.nc")
     back = read_tables(tmp_path / "tables.nc")
     xr.testing.assert_identical(back.dataset.drop_attrs(), tables.dataset.drop_attrs())
@@ -50,13 +50,13 @@ def test_rows_of_every_variant_hold_the_factors_of_every_length(small, variant):
 
 
 @pytest.mark.parametrize("variant", ["horizon", "random"])
-def test_variants_that_have_no_parts_say_so(small, variant):
+def test_variants_without_parts_are_refused_by_name(small, variant):
     with pytest.raises(TableError, match=f"{variant} depend on T in another way .* take them from retention"):
         small.retention_parts(3, variant)
 
 
 @pytest.mark.parametrize("segments", [1, 2, 5])
-def test_rows_hold_every_length_up_to_the_one_asked_for(small, segments):
+def test_rows_hold_every_length_up_to_the_requested_one(small, segments):
     rows = small.retention_rows(segments)
     assert rows.shape == (segments, segments)
     for length in range(1, segments + 1):
@@ -66,7 +66,7 @@ def test_rows_hold_every_length_up_to_the_one_asked_for(small, segments):
     assert small.retention(segments, "none").tolist() == [1] * segments
 
 
-def test_rows_are_a_copy_so_that_no_caller_changes_the_tables(small):
+def test_changing_rows_does_not_change_the_tables(small):
     small.retention_rows(3)[:] = 7
     assert small.retention_rows(3).max() <= 1
 
@@ -135,7 +135,7 @@ def test_content_of_another_kind_is_refused(tmp_path, content):
     assert unreadable(path)
 
 
-def test_a_whole_netcdf4_file_is_refused(small, tmp_path):
+def test_a_netcdf4_file_is_refused(small, tmp_path):
     path = tmp_path / "tables.nc"
     small.dataset.to_netcdf(path, engine="netcdf4", format="NETCDF4")
     assert unreadable(path)
@@ -164,7 +164,7 @@ def test_the_whole_kernel_of_an_exponential_influence_is_the_exponential(traces,
     assert tables.decay_per_token == pytest.approx(0.7 * spacing, rel=1e-6)
 
 
-def test_the_whole_kernel_goes_through_the_measured_strengths_and_falls_on_beyond_them(traces):
+def test_the_whole_kernel_meets_the_measured_strengths_and_keeps_falling_beyond_them(traces):
     tables = distil(traces, DistillParameters(token_spacing=0.5))
     found, kernel = tables.dataset, tables.decay_kernel(12)
     # Distances 0, 0.5, 1, 1.5 and 2 are those of tokens 0 to 4.

@@ -12,7 +12,7 @@ def models(tables):
     return {"linear": tables, "soft bound": distil(simulate(soft))}
 
 
-def test_curves_of_models_that_are_one_number_lie_on_one_line(models):
+def test_curves_of_models_that_follow_the_law_share_one_line(models):
     curves, _ = draw_laws(models).axes
     *points, line = curves.lines
     assert len(points) == 2
@@ -28,7 +28,7 @@ def test_each_model_is_drawn_at_its_own_rate(models):
         np.testing.assert_allclose(line.get_xdata(), rate * np.arange(1, tables.dataset.sizes["cycle"] + 1))
 
 
-def test_the_largest_departure_drawn_is_the_one_that_the_tables_and_the_legend_tell(models):
+def test_the_largest_departure_is_the_residual_in_the_tables_and_the_legend(models):
     curves, departures = draw_laws(models).axes
     texts = [text.get_text() for text in curves.get_legend().get_texts()]
     for line, text, (name, tables) in zip(departures.lines, texts, models.items(), strict=False):
