@@ -67,13 +67,13 @@ def sealed(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def _check_head(dataset: xr.Dataset) -> None:
+    # Schema and version come first: other versions may lack anything else.
     found = (dataset.attrs.get("schema"), dataset.attrs.get("schema_version"))
     if found != (SCHEMA, SCHEMA_VERSION):
         raise TableError(
             f"schema {found[0]} version {found[1]} found, {SCHEMA} version {SCHEMA_VERSION} wanted; "
             "make the tables again with: rmaat distill"
         )
-    # The head comes first: other versions may lack anything else.
     for name in PROVENANCE:
         if name not in dataset.attrs:
             raise TableError(f"the attribute {name} is missing")

@@ -84,7 +84,7 @@ class Problem:
         """
         if self._latest is None or not np.array_equal(self._latest[0], coordinates):
             with warnings.catch_warnings():
-                # Short cycles warn at every point of the search; the final run repeats the warning.
+                # Short cycles warn at every point of the search; a run with the fitted parameters repeats it.
                 warnings.simplefilter("ignore")
                 found = measure_sensitivities(self.parameters(coordinates), self.names, self.data.times)
             self.runs += 1
