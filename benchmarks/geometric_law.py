@@ -22,7 +22,7 @@ from astro_sim.biophysics.spiking.parameters import BiophysicalParameters
 from astro_sim.biophysics.spiking.simulation import simulate_biophysical
 from distill import DistillError, distil
 from distill.law_fit import Rate, fit_rate
-from distill.retention import fit_curve
+from distill.long_term import fit_curve
 from figures import draw_laws, save_figure
 from rmaat.base.errors import UsageError
 from rmaat.base.files import read_text, write_bytes, write_text

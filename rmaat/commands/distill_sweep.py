@@ -80,7 +80,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run the sweep and write its dataset."""
-    from distill.inverse.sweep import rank_correlations, summary, sweep, varied, write_sweep
+    from distill.inverse.sweep import sweep
+    from distill.inverse.sweep_file import rank_correlations, summary, varied, write_sweep
 
     base, measure = _measured(options)
     design, workers = _design(options), _workers(options)

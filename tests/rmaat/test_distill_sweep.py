@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import distill.inverse.sweep as module
-from distill.inverse.sweep import read_sweep
+from distill.inverse.sweep_file import read_sweep
 from rmaat.cli import main
 
 SHORT = ["--set", "run_duration=150", "--set", "relative_tolerance=1e-5", "--workers", "0"]
