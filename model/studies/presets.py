@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model.networks.parameters import ModelParameters
-from model.tasks.data.dataset import TaskData
+from model.tasks.data.dataset import TaskData, TaskParameters
 from model.tasks.data.encoding import SEPARATOR
 from model.tasks.data.hub import full_name
-from model.tasks.data.settings import TaskParameters
 from model.tasks.diagnostics import CopyParameters, DiagnosticParameters, NeedleParameters, RecallParameters
 from model.tasks.image import ImageParameters
 from model.tasks.listops import OFFICIAL, SHORT

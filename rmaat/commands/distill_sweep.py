@@ -58,9 +58,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers",
         type=int,
         default=os.cpu_count() or 1,
-        help="processes on this machine; 0: this one, without Dask [default: one for each core]",
+        help="processes on this machine; 0: this process alone [default: one for each core]",
     )
-    parser.add_argument("--cluster", metavar="ADDRESS", help="a Dask scheduler, tcp://host:port, in place of --workers")
+    parser.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="a Dask scheduler, tcp://host:port, in place of --workers; needs the extra sweep",
+    )
     add_out(parser, "sweep.nc", "sweep, an xarray dataset as NetCDF")
 
 

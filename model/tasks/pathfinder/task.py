@@ -20,10 +20,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from model.tasks.data.dataset import SPLITS, TaskData, TaskError, TokenDataset
+from model.tasks.data.dataset import SPLITS, TaskData, TaskError, TaskParameters, TokenDataset
 from model.tasks.data.encoding import PIXEL_SYMBOLS, from_images
-from model.tasks.data.extras import require
-from model.tasks.data.settings import TaskParameters
+from rmaat.base.extras import require
 from rmaat.base.progress import Progress, ignore_progress
 from rmaat.base.records import Source, parameter
 
