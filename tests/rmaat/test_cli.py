@@ -504,7 +504,7 @@ def test_a_study_stops_on_time_goes_on_and_writes_its_table(capsys):
     command = ["reproduce", "pair", "--preset", "tiny", "--seeds", "1", "--workers", "2"]
     status, line = failure(capsys, *command, "--budget", "0s")
     assert status == 75, line
-    assert "out of time with 2 runs to go; the same command goes on" in line
+    assert "out of time with 2 runs to go; the same command continues" in line
     assert main(command) == 0
     page = capsys.readouterr().out
     assert re.search(r"\| RMAAT without memory \| \d+\.\d \(1\) \|", page)
@@ -528,7 +528,7 @@ def test_a_signal_to_all_its_processes_ends_a_study_with_checkpoints_of_what_was
     os.killpg(process.pid, number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert errors.strip().endswith("rmaat: interrupted; the same command goes on where it stopped")
+    assert errors.strip().endswith("rmaat: interrupted; the same command continues where it stopped")
     assert "Traceback" not in errors
     assert any(int(place.name.rpartition("-")[2]) > 0 for place in runs.glob("*/seed-0/checkpoint-*"))
 
