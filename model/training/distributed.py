@@ -1,8 +1,8 @@
 """The processes that train together: a single one, or those that torchrun started, each with its share of every batch.
 
 All processes compute the same plan of batches from seed and epoch, and take every `count`-th sequence of each batch. So
-no sampler has a state, and no sequence is seen twice. Torch averages the gradients: DDP, or FSDP2 for models that do not
-fit on one device.
+no sampler has a state, and no sequence is seen twice. Torch averages the gradients: DDP, or FSDP2 for models that do
+not fit on one device.
 """
 
 import os
