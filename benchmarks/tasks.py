@@ -20,8 +20,8 @@ from benchmarks.report import RESULTS, option_parser, write_report
 from benchmarks.timing import timed
 from model.tasks import TaskError, trivial_levels
 from model.tasks.baselines import linear_probe
+from model.tasks.data.dataset import TaskParameters
 from model.tasks.data.encoding import from_images
-from model.tasks.data.settings import TaskParameters
 from model.tasks.image import ImageParameters
 from model.tasks.library import TASKS, load_task
 from model.tasks.listops import OFFICIAL, evaluate, samples, value_of_top, walk

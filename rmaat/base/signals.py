@@ -50,12 +50,6 @@ def interrupts_ignored() -> Iterator[None]:
         yield
 
 
-def ignore_stop_signals() -> None:
-    """Ignore Ctrl-C and SIGTERM in this process, for workers that their parent stops in another way."""
-    for number in STOP_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-
-
 @contextmanager
 def _handled(numbers: Sequence[int], handler: Handler) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():

@@ -1,9 +1,10 @@
 """The `rmaat` command line: output, exit status and error messages."""
 
 import dataclasses
+import itertools
 import json
-import lzma
 import os
+import pickle
 import re
 import resource
 import signal
@@ -255,7 +256,7 @@ def test_changed_data_files_are_refused(capsys, trained):
     np.save(stored, tokens)
     status, line = failure(capsys, "evaluate", trained)
     assert status == 1
-    assert "test_tokens.npy has another SHA-256 than the manifest says; delete the folder and make it anew" in line
+    assert "test_tokens.npy does not have the SHA-256 of the manifest; delete the folder and prepare it again" in line
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(capsys, trained):
@@ -423,19 +424,20 @@ def make_source(task: str) -> list[str]:
         return []
     Path("source").mkdir()
     if task == "image":
-        for split in ("train", "test"):
-            content = random.integers(0, 256, (12, 32, 32), dtype=np.uint8).tobytes()
-            Path(f"source/{split}_images.xz").write_bytes(lzma.compress(content))
-        np.savez("source/labels.npz", train=np.arange(12) % 10, test=np.arange(12) % 10)
+        for name in (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"):
+            pixels, labels = random.integers(0, 256, (10, 3072), dtype=np.uint8), list(range(10))
+            Path(f"source/{name}").write_bytes(pickle.dumps({b"data": pixels, b"labels": labels}, protocol=2))
     elif task == "retrieval":
         for split in ("train", "eval", "test"):
             rows = "".join(f"{row % 2}\t{row}\t{row}\tone {row}\ttwo {row}\n" for row in range(12))
             Path(f"source/new_aan_pairs.{split}.tsv").write_text(rows)
     else:
-        for split in ("train", "test"):
-            rows = "".join(f"{row % 2}\t5\t{row}\tfilm {row // 4}\n" for row in range(80))
-            Path(f"source/{split}.tsv.xz").write_bytes(lzma.compress(rows.encode()))
-        np.savez("source/movies.npz", train=np.arange(80) // 4, test=np.arange(80) // 4)
+        for split, label in itertools.product(("train", "test"), ("neg", "pos")):
+            Path(f"source/{split}/{label}").mkdir(parents=True)
+            for row in range(40):
+                Path(f"source/{split}/{label}/{row}_5.txt").write_text(f"film {row // 2}")
+            films = [f"http://www.imdb.com/title/tt{row // 2:07d}/usercomments\n" for row in range(40)]
+            Path(f"source/{split}/urls_{label}.txt").write_text("".join(films))
     return ["--source", "source"]
 
 
@@ -458,7 +460,7 @@ def test_every_task_is_prepared_listed_trained_and_scored(capsys, task, preset):
     status, line = failure(
         capsys, "data", "prepare", task, *(["--source", "source"] if Path("source").exists() else []), *settings
     )
-    assert (status, "exists already; delete it to prepare the data anew" in line) == (1, True)
+    assert (status, "exists already; delete it to prepare the data again" in line) == (1, True)
     assert main(["data", "list"]) == 0
     listed = capsys.readouterr().out
     assert re.search(rf"^{task} +{task}-", listed, re.MULTILINE)
@@ -512,7 +514,7 @@ def test_a_study_stops_at_its_budget_continues_and_writes_its_table(capsys):
     command = ["reproduce", "pair", "--preset", "tiny", "--seeds", "1", "--workers", "2"]
     status, line = failure(capsys, *command, "--budget", "0s")
     assert status == 75, line
-    assert "out of time with 2 runs to go; the same command goes on" in line
+    assert "out of time with 2 runs to go; the same command continues" in line
     assert main(command) == 0
     page = capsys.readouterr().out
     assert re.search(r"\| RMAAT without memory \| \d+\.\d \(1\) \|", page)
@@ -536,7 +538,7 @@ def test_a_signal_to_all_processes_of_a_study_ends_it_with_checkpoints_of_its_ru
     os.killpg(process.pid, number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert errors.strip().endswith("rmaat: interrupted; the same command goes on where it stopped")
+    assert errors.strip().endswith("rmaat: interrupted; the same command continues where it stopped")
     assert "Traceback" not in errors
     assert any(int(place.name.rpartition("-")[2]) > 0 for place in runs.glob("*/seed-0/checkpoint-*"))
 

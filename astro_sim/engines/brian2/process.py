@@ -31,6 +31,7 @@ from rmaat.base.arrays import Array
 from rmaat.base.cache import SETTING, cache_folder
 from rmaat.base.files import FileError, atomic_folder
 from rmaat.base.progress import Progress, ignore_progress
+from rmaat.base.workers import core_count
 
 WORKER = Path(__file__).with_name("worker.py")
 LOG_LINES = 6
@@ -184,14 +185,9 @@ def _run_program(network: Network, built: Path, folder: Path, progress: Progress
 
 
 def _run_worker(script: Path, target: str, folder: Path, progress: Progress) -> None:
-    arguments = [script, target, folder, cache_folder() / "cython", _core_count()]
+    arguments = [script, target, folder, cache_folder() / "cython", core_count()]
     # -P keeps the worker's own folder off Python's path: its files could shadow modules of other packages.
     _run([sys.executable, "-P", str(WORKER), *map(str, arguments)], folder, folder, progress)
-
-
-def _core_count() -> int:
-    """Number of CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _of_duration(network: Network, progress: Progress) -> Progress:

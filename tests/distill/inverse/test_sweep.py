@@ -97,7 +97,6 @@ def test_a_point_of_a_sweep_equals_simulate_and_distil(swept):
 
 
 def test_one_two_and_no_processes_give_the_same_file(tmp_path):
-    pytest.importorskip("distributed")
     design = RandomDesign({"coupling_strength": Span(0.01, 0.05)}, 130, seed=1)
     base = BASE.override({"relative_tolerance": 1e-3})
     files = []

@@ -202,7 +202,7 @@ def test_a_build_uses_no_more_make_jobs_than_there_are_cores(
     make.write_text(f'#!/bin/sh\necho "$@" >> {written}\nexit 1\n')
     make.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(brian2_process, "_core_count", lambda: 3)
+    monkeypatch.setattr(brian2_process, "core_count", lambda: 3)
     with pytest.raises(SimulationError, match="Project compilation failed"):
         integrate(own_model_job("-2 * w / synapse_time_constant"), "brian2", ignore)
     assert written.read_text().split() == ["-j3"]
