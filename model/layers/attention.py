@@ -171,12 +171,16 @@ class AstromorphicAttention(Attention):
         """phi(R), shape (head, token, feature), where there are positions."""
         return () if self.positions is None else (self.positions(),)
 
+    @staticmethod
+    def astrocytic(shared: tuple[Tensor, ...], first: int, count: int) -> Float[Tensor, "head count feature"] | None:
+        """phi(R) of `count` rows from position `first` on: a segment may have fewer rows than there are positions."""
+        return shared[0][:, first : first + count] if shared else None
+
     def attend(
         self, query: Tensor, key: Tensor, value: Tensor, valid: Tensor, shared: tuple[Tensor, ...]
     ) -> Float[Tensor, "batch head wanted feature"]:
         """Write all valid rows into one memory, and read it."""
-        # A segment may have fewer rows than there are positions.
-        astrocytic = shared[0][:, : key.shape[2]] if shared else None
+        astrocytic = self.astrocytic(shared, 0, key.shape[2])
         return fused_attention(query, key, value, astrocytic, valid, self.exponent, self.scale)
 
 

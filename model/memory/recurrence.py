@@ -25,6 +25,6 @@ class LayeredCell(Protocol):
         ...
 
 
-def joined(first: Stage, second: Stage) -> Stage:
+def in_sequence(first: Stage, second: Stage) -> Stage:
     """The stage that does `first`, then `second`."""
     return lambda state, shared: second(first(state, shared), shared)

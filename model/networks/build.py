@@ -9,11 +9,12 @@ from torch import nn
 from distill.tables import Tables
 from model.errors import ModelError
 from model.layers.attention import AstromorphicAttention, Mixing, RelativePositions, SoftmaxAttention
+from model.layers.causal import CausalAttention
 from model.layers.positions import ExponentialKernel, LearnedExponentialKernel, MeasuredKernel
 from model.layers.state_space import StateSpace
 from model.memory.retention import build_retention, factors_without_length
-from model.networks.causal import CausalAttention, LanguageModel
 from model.networks.classifier import SegmentClassifier
+from model.networks.language_model import LanguageModel
 from model.networks.pairs import PairClassifier
 from model.networks.parameters import ModelParameters
 

@@ -13,10 +13,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.errors import ModelError
+from model.layers.causal import Written
 from model.memory.retention import factors_without_length
-from model.networks.causal import Carried, LanguageModel, Written
 from model.networks.cell import PassedSegment
 from model.networks.classifier import SegmentClassifier
+from model.networks.language_model import Carried, LanguageModel
 
 
 class LanguageModelStream:
