@@ -61,6 +61,6 @@ def factors_without_length(retention: nn.Module, variant: str) -> Float[Tensor, 
     if isinstance(retention, SeparableRetention) and bool((retention.total == retention.total[0]).all()):
         return retention.weight / retention.total
     raise ModelError(
-        f"the retention variant {variant!r} needs the number of segments, which a stream or a language model does not know; "
+        f"the retention variant {variant!r} needs the number of segments, which this use does not know; "
         "build a model with retention streaming, saturation or none"
     )
