@@ -8,8 +8,9 @@ from torch import nn
 
 from distill.tables import Tables
 from model.errors import ModelError
-from model.layers.attention import AstromorphicAttention, Mixing, RelativePositions, SoftmaxAttention
+from model.layers.attention import AstromorphicAttention, RelativePositions, SoftmaxAttention
 from model.layers.causal import CausalAttention
+from model.layers.mixing import Mixing
 from model.layers.positions import ExponentialKernel, LearnedExponentialKernel, MeasuredKernel
 from model.layers.state_space import StateSpace
 from model.memory.retention import build_retention, factors_without_length

@@ -11,9 +11,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.layers.attention import Mixing
 from model.layers.block import Block
 from model.layers.causal import CausalAttention, Written
+from model.layers.mixing import Mixing
 from model.layers.precision import at_least_float32
 from model.memory.recurrence import Segment, State
 from model.networks.cell import StackedCell

@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from model.layers.attention import Mixing
 from model.layers.block import Block
+from model.layers.mixing import Mixing
 from model.memory.recurrence import Segment, Stage, State, in_sequence
 from model.networks.parameters import ModelParameters
 

@@ -7,23 +7,18 @@ Source: RMAAT (arXiv 2601.00426) figure 2 and section 3. Heads, output projectio
 positions within a segment, the readout and `T counts the segments that hold tokens` are ours.
 """
 
-from typing import TypeVar
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
 from model.errors import ModelError
-from model.layers.attention import AstromorphicAttention, Mixing
+from model.layers.mixing import Mixing
 from model.memory.differentiation import Amrb, Differentiation, LayerwiseAmrb
 from model.memory.recurrence import Segment
 from model.memory.scan import scan
 from model.networks.cell import PassedSegment, SegmentCell, split_segments
 from model.networks.parameters import ModelParameters
-
-AnyAstromorphic = TypeVar("AnyAstromorphic", bound=AstromorphicAttention)
-
 
 COMPILED_LENGTHS = 8
 """Lengths that a compiled model of one segment pads to."""

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from model.errors import ModelError
-from model.layers.attention import Mixing
+from model.layers.mixing import Mixing
 from model.memory.differentiation import Amrb, Differentiation
 from model.networks.classifier import SegmentClassifier
 from model.networks.parameters import ModelParameters
