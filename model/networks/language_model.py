@@ -24,31 +24,31 @@ from model.networks.parameters import ModelParameters
 
 @dataclass(frozen=True)
 class Carried:
-    """What goes on from one stretch of text to the next."""
+    """State between two parts of a text."""
 
     memory: Float[Tensor, "batch memory width"]
     segments: int
-    """segments read so far"""
+    """number of segments read so far"""
 
     def detach(self) -> "Carried":
-        """The same, where the gradient stops."""
+        """A copy through which no gradient flows."""
         return Carried(self.memory.detach(), self.segments)
 
 
 class LanguageModel(nn.Module):
-    """Predict each token from those before it, segment after segment, with memory carried over.
+    """Predict each token from those before it; memory carries over from segment to segment.
 
     Raises
     ------
     ModelError
-        No tokens, tokens that are not integers of shape (batch, token), a token out of range, more segments than the
-        model has retention factors for, a carried memory of another batch.
+        No tokens; tokens that are not integers of shape (batch, token); a token out of range; more segments than
+        retention factors; a carried memory of another batch size.
     """
 
     retention: Tensor
 
     def __init__(self, parameters: ModelParameters, attentions: list[CausalAttention], retention: Tensor):
-        """`retention` holds a factor for each segment."""
+        """`retention` holds one factor per segment, shape (segment)."""
         super().__init__()
         self.parameters_record = parameters
         self.cell = CausalCell(parameters, attentions)
@@ -56,13 +56,13 @@ class LanguageModel(nn.Module):
         self.register_buffer("retention", retention)
 
     def start(self, batch: int) -> Carried:
-        """Before the first token."""
+        """The state before the first token."""
         return Carried(self.initial_memory.repeat(batch, 1, 1), 0)
 
     def forward(
         self, tokens: Int[Tensor, "batch token"], carried: Carried | None = None
     ) -> tuple[Float[Tensor, "batch token vocabulary"], Carried]:
-        """Logits for what follows each token, and what the next stretch of text starts from."""
+        """Logits for the token after each token, and the state for the next part of the text."""
         segments = [CausalSegment(*segment) for segment in self._split(tokens)]
         logits, carried = self._scan(segments, tokens, carried, Amrb())
         return torch.cat(logits, dim=1)[:, : tokens.shape[1]], carried
@@ -73,12 +73,12 @@ class LanguageModel(nn.Module):
         carried: Carried | None = None,
         differentiation: Differentiation = Amrb(),  # noqa: B008 (frozen)
     ) -> tuple[Float[Tensor, ""], Carried]:
-        """Mean loss (nats) of each token but the first, given those before it, and what the next stretch starts from.
+        """Mean loss (nats) over all tokens but the first, and the state for the next part of the text.
 
-        Under `Amrb` memory is that of one segment, its logits included, whatever the length.
+        With `Amrb` it takes the memory of one segment, logits included, for any length.
         """
         if tokens.ndim == 2 and tokens.shape[1] < 2:
-            raise ModelError(f"a stretch of {tokens.shape[1]} tokens has none to predict; give 2 at least")
+            raise ModelError(f"a text of {tokens.shape[1]} tokens has none to predict; give at least 2")
         given, following = self._split(tokens[:, :-1]), self._split(tokens[:, 1:])
         segments = [
             PredictedSegment(tokens, present, targets)
@@ -91,12 +91,12 @@ class LanguageModel(nn.Module):
         """The retention factor after `segment`, counted from 0."""
         if segment >= len(self.retention):
             raise ModelError(
-                f"segment {segment + 1} is beyond the {len(self.retention)} of the model; make one with more segments"
+                f"segment {segment + 1} is beyond the {len(self.retention)} segments of the model; build one with more"
             )
         return self.retention[segment]
 
     def check(self, tokens: Tensor) -> None:
-        """Raise `ModelError` where `tokens` are not (batch, token) ids on the model's device that it knows."""
+        """Raise `ModelError` unless `tokens` are ids (batch, token) of the vocabulary, on the model's device."""
         check_tokens(tokens, self.initial_memory.device, self.parameters_record.vocabulary)
 
     def _split(self, tokens: Tensor) -> list[Segment]:
@@ -111,7 +111,9 @@ class LanguageModel(nn.Module):
     ) -> tuple[list[Tensor], Carried]:
         carried = carried or self.start(len(tokens))
         if len(carried.memory) != len(tokens):
-            raise ModelError(f"{len(tokens)} sequences came with the memory of {len(carried.memory)}; carry their own")
+            raise ModelError(
+                f"{len(tokens)} sequences came with the memory of {len(carried.memory)}; give the same number"
+            )
         retention = [self.factor(carried.segments + index) for index in range(len(segments))]
         found, memory = scan(self.cell, segments, carried.memory, retention, self.cell.shared(), differentiation)
         return found, Carried(memory, carried.segments + len(segments))

@@ -163,7 +163,7 @@ def test_gradients_of_replay_equal_those_of_bptt_to_the_bit(make_language_model,
 @pytest.mark.parametrize(
     ("tokens", "message"),
     [
-        (torch.zeros(2, 0, dtype=torch.int64), "one token at least"),
+        (torch.zeros(2, 0, dtype=torch.int64), "at least one token"),
         (torch.zeros(5, dtype=torch.int64), r"of shape \(5,\)"),
         (torch.zeros(2, 5), "tokens are torch.float32"),
         (torch.full((2, 5), VOCABULARY), "token 16 is out of range"),
@@ -177,7 +177,7 @@ def test_tokens_that_do_not_fit_are_refused(make_language_model, tokens, message
 
 def test_a_stretch_with_nothing_to_predict_or_of_another_batch_is_refused(make_language_model, tokens):
     model = make_language_model()
-    with pytest.raises(ModelError, match="a stretch of 1 tokens has none to predict"):
+    with pytest.raises(ModelError, match="a text of 1 tokens has none to predict"):
         model.loss(tokens[:, :1])
     with pytest.raises(ModelError, match="1 sequences came with the memory of 2"):
         model(tokens[:1], model(tokens)[1])

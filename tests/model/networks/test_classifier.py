@@ -142,9 +142,9 @@ def test_the_weights_of_a_run_hold_what_came_from_the_tables(make_any, tables):
             [51],
             "51 tokens is longer than 5 segments of 10; make a model with segments=6",
         ),
-        (torch.full((1, 5), 16), [5], "token 16 is out of range; the model knows 0 to 15"),
+        (torch.full((1, 5), 16), [5], "token 16 is out of range; the vocabulary is 0 to 15"),
         (torch.full((1, 5), -1), [5], "token -1 is out of range"),
-        (torch.ones(1, 0, dtype=torch.int64), [0], "one token at least"),
+        (torch.ones(1, 0, dtype=torch.int64), [0], "at least one token"),
         (torch.ones(1, 5, dtype=torch.int64, device="meta"), [5], "tokens are on meta, the model on cpu"),
         (torch.ones(1, 5, dtype=torch.int64), [0], "lengths must lie between 1 and 5"),
         (torch.ones(1, 5, dtype=torch.int64), [6], "lengths must lie between 1 and 5"),
@@ -178,7 +178,7 @@ def test_lengths_that_do_not_match_the_batch_are_refused(make_any):
 
 def test_a_transformer_of_several_segments_is_refused_as_it_would_be_another_model():
     for name in set(ALL) - set(RECURRENT):
-        with pytest.raises(ParameterError, match=f"a {name} sees the whole sequence as one segment"):
+        with pytest.raises(ParameterError, match=f"a {name} reads the whole sequence as one segment"):
             ModelParameters(architecture=name)
 
 

@@ -168,7 +168,7 @@ def test_what_is_no_pair_of_documents_is_refused(make_pairs, row, message):
 
 
 def test_a_separator_that_the_model_does_not_know_is_refused():
-    with pytest.raises(ParameterError, match="the separator is token 16, but the model knows 0 to 15"):
+    with pytest.raises(ParameterError, match="the separator is token 16, but the vocabulary is 0 to 15"):
         ModelParameters(vocabulary=16, separator=16)
 
 
@@ -178,7 +178,7 @@ def test_without_a_separator_the_model_is_the_plain_classifier(make_model):
 
 
 def test_a_stream_of_pairs_is_refused(make_pairs):
-    with pytest.raises(ModelError, match="encodes the documents of a pair apart"):
+    with pytest.raises(ModelError, match="encodes the two documents of a pair separately"):
         ClassifierStream(make_pairs(retention="streaming"))
 
 
