@@ -1,6 +1,6 @@
 """Lengths at which `model.layers.positions` changes its method.
 
-They have a file of their own because `model.training.plan` needs them without importing torch.
+They have a file of their own because `model.training.step_flops` needs them without importing torch.
 """
 
 BLOCK = 64

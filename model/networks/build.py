@@ -39,7 +39,7 @@ def build_model(parameters: ModelParameters, tables: Tables) -> SegmentClassifie
 
 
 def _attention(parameters: ModelParameters, tables: Tables) -> Mixing:
-    rows = parameters.memory_tokens + parameters.segment_length
+    rows = parameters.segment_rows
     if parameters.family.attention == "softmax":
         return SoftmaxAttention(parameters.width, parameters.heads)
     if parameters.family.attention == "state_space":

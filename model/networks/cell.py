@@ -118,7 +118,7 @@ class SegmentCell(StackedCell):
     """
 
     def __init__(self, parameters: ModelParameters, attentions: list[Mixing]):
-        super().__init__(parameters, attentions, parameters.memory_tokens + parameters.segment_length)
+        super().__init__(parameters, attentions, parameters.segment_rows)
 
     def stages(self, segment: Segment, retention: Float[Tensor, " batch"]) -> list[Stage]:
         """As `StackedCell.stages`; a `PassedSegment` without memory computes nothing."""

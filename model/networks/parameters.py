@@ -145,6 +145,16 @@ class ModelParameters(Record):
         return self.segment_length * self.segments
 
     @property
+    def segment_rows(self) -> int:
+        """Rows of a full segment of a classifier: memory and tokens."""
+        return self.memory_tokens + self.segment_length
+
+    @property
+    def has_positions(self) -> bool:
+        """Whether the attention has the astrocytic part phi(R)."""
+        return self.family.attention == "astromorphic" and self.relative_positions != "none"
+
+    @property
     def pair_head_widths(self) -> tuple[int, int]:
         """Hidden features of both layers of the head of a pair classifier, as in LRA."""
         return self.feed_forward_width, max(1, self.feed_forward_width // 2)

@@ -167,7 +167,7 @@ def test_gradients_of_replay_equal_those_of_bptt_to_the_bit(make_language_model,
         (torch.zeros(5, dtype=torch.int64), r"of shape \(5,\)"),
         (torch.zeros(2, 5), "tokens are torch.float32"),
         (torch.full((2, 5), VOCABULARY), "token 16 is out of range"),
-        (torch.zeros(2, 121, dtype=torch.int64), "segment 13 is beyond the 12 of the model"),
+        (torch.zeros(2, 121, dtype=torch.int64), "segment 13 is beyond the 12 segments of the model"),
     ],
 )
 def test_tokens_that_do_not_fit_are_refused(make_language_model, tokens, message):

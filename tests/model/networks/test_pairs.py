@@ -23,8 +23,10 @@ from model.tasks import TaskData, TaskError, TokenDataset
 from model.tasks.data.encoding import split_pair
 from model.training.evaluation import evaluate
 from model.training.loop import train
+from model.training.parameter_count import parameter_count
 from model.training.peak import peak_memory
-from model.training.plan import forward_flops, parameter_count, plan
+from model.training.plan import plan
+from model.training.step_flops import forward_flops
 from rmaat.base.records import ParameterError
 
 SEPARATOR = 15
@@ -225,7 +227,7 @@ def test_arithmetic_of_pairs_is_that_of_twice_as_many_documents(tables):
 
 
 def test_a_plan_names_the_longest_document():
-    with pytest.raises(ModelError, match="takes 1 to 200 tokens a document, not 201; set more segments"):
+    with pytest.raises(ModelError, match="takes 1 to 200 tokens per document, not 201; set more segments"):
         plan(ModelParameters(separator=SEPARATOR), "amrb", 403)
 
 

@@ -94,7 +94,7 @@ def test_a_stream_longer_than_the_model_knows_is_refused():
     tokens = torch.ones(1, 61, dtype=torch.int64)
     with pytest.raises(ModelError, match="longer than 6 segments of 10"):
         ClassifierStream(make(build_model, {"retention": "streaming"})).feed(tokens)
-    with pytest.raises(ModelError, match="segment 7 is beyond the 6 of the model"):
+    with pytest.raises(ModelError, match="segment 7 is beyond the 6 segments of the model"):
         LanguageModelStream(make(build_language_model, {"retention": "streaming"})).feed(tokens)
 
 

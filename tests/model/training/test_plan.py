@@ -9,7 +9,10 @@ from model.memory.differentiation import Amrb, Bptt, LayerwiseAmrb
 from model.networks.build import build_model
 from model.networks.parameters import ARCHITECTURES, ModelParameters
 from model.training.measure import peak_memory
-from model.training.plan import forward_flops, parameter_count, peak_bytes, plan, training_flops
+from model.training.parameter_count import parameter_count
+from model.training.plan import plan
+from model.training.step_flops import forward_flops, training_flops
+from model.training.step_memory import peak_bytes
 
 DEEP = {
     "width": 64, "feed_forward_width": 256, "layers": 3, "segment_length": 128, "segments": 4, "memory_tokens": 16,
@@ -145,7 +148,7 @@ def test_memory_of_amrb_hardly_grows_with_length_and_that_of_bptt_does():
 
 
 def test_what_cannot_be_planned_is_refused():
-    with pytest.raises(ModelError, match="truncated is no way to differentiate that can be planned"):
+    with pytest.raises(ModelError, match="rmaat plan does not support truncated"):
         plan(ModelParameters(), "truncated", 10)
     with pytest.raises(ModelError, match="takes 1 to 200 tokens, not 201"):
         plan(ModelParameters(), "amrb", 201)
