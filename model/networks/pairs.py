@@ -19,7 +19,7 @@ from model.networks.parameters import ModelParameters
 
 def split_pairs(
     tokens: Int[Tensor, "pair token"], lengths: Int[Tensor, " pair"], separator: int
-) -> tuple[Int[Tensor, "document token"], Int[Tensor, " document"]]:
+) -> tuple[Int[Tensor, "document longest"], Int[Tensor, " document"]]:
     """The documents of all pairs, padded with 0, and their lengths: all first documents, then all second ones.
 
     Raises

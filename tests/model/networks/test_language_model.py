@@ -1,16 +1,13 @@
-"""The causal form: no token sees a later one, memory goes on, and blocks equal the sum over each token's past."""
+"""The language model: no token sees a later one, and memory continues from segment to segment."""
 
 import pytest
 import torch
 from torch.nn import functional
 
 from model.errors import ModelError
-from model.layers.causal import BLOCK, causal_attention
-from model.layers.fused import positive_features
 from model.memory.differentiation import Amrb, Bptt, LayerwiseAmrb
 from model.networks.build import build_language_model
 from model.networks.parameters import ModelParameters
-from model.training.measure import peak_memory
 
 LENGTH, VOCABULARY = 10, 16
 
@@ -35,83 +32,8 @@ def tokens():
     return torch.randint(0, VOCABULARY, (2, 37), generator=torch.Generator().manual_seed(3))
 
 
-def draw(tokens, features=3, values=4):
-    generator = torch.Generator().manual_seed(tokens)
-
-    def normal(*shape):
-        return torch.randn(*shape, generator=generator, dtype=torch.float64).requires_grad_()
-
-    return {
-        "query": normal(2, 2, tokens, features),
-        "key": normal(2, 2, tokens, features),
-        "value": normal(2, 2, tokens, values),
-        "astrocytic": normal(2, tokens, features).detach().exp().requires_grad_(),
-        "valid": torch.rand(2, tokens, generator=generator) < 0.8,
-        "exponent": torch.tensor(0.4, dtype=torch.float64, requires_grad=True),
-        "scale": 0.3,
-    }
-
-
-def token_after_token(query, key, value, astrocytic, valid, exponent, scale):
-    """The definition, with the state of a recurrent network."""
-    read = torch.zeros(*query.shape[:3], value.shape[3], dtype=torch.float64)
-    for sample in range(query.shape[0]):
-        for head in range(query.shape[1]):
-            memory = torch.zeros(query.shape[3], value.shape[3], dtype=torch.float64)
-            key_sum = torch.zeros(query.shape[3], dtype=torch.float64)
-            for token in range(query.shape[2]):
-                if valid[sample, token]:
-                    feature = positive_features(key[sample, head, token])
-                    key_sum = key_sum + feature
-                    trace = feature + astrocytic[head, token]
-                    memory = memory + scale * trace[:, None] * value[sample, head, token]
-                feature = positive_features(query[sample, head, token])
-                plasticity = key_sum.clamp(min=1e-30) ** exponent
-                read[sample, head, token] = feature @ memory / (feature @ plasticity)
-    return read
-
-
-@pytest.mark.parametrize("tokens", [1, 5, BLOCK, 2 * BLOCK + 7])
-def test_blocks_are_the_sum_over_each_tokens_past(tokens):
-    parts = draw(tokens)
-    with torch.no_grad():
-        torch.testing.assert_close(causal_attention(**parts)[0], token_after_token(**parts), rtol=1e-9, atol=1e-11)
-
-
-def test_gradients_equal_finite_differences():
-    parts = draw(4) | {"valid": torch.tensor([[True] * 4, [True, True, False, True]])}
-    names = [name for name, x in parts.items() if isinstance(x, torch.Tensor) and x.requires_grad]
-
-    def run(*leaves):
-        return causal_attention(**(parts | dict(zip(names, leaves, strict=True))))[0]
-
-    assert torch.autograd.gradcheck(run, [parts[name] for name in names])
-
-
-@pytest.mark.parametrize("cut", [1, 30, BLOCK, 100])
-def test_what_is_written_lets_attention_go_on_anywhere(cut):
-    parts = draw(150)
-    whole, end = causal_attention(**parts)
-    sides = []
-    for side in (slice(0, cut), slice(cut, 150)):
-        piece = {name: parts[name][:, :, side] for name in ("query", "key", "value")}
-        sides.append(parts | piece | {"astrocytic": parts["astrocytic"][:, side], "valid": parts["valid"][:, side]})
-    first, written = causal_attention(**sides[0])
-    second, last = causal_attention(**sides[1], written=written)
-    torch.testing.assert_close(torch.cat([first, second], dim=2), whole, rtol=1e-10, atol=1e-12)
-    torch.testing.assert_close(last, end, rtol=1e-10, atol=1e-12)
-
-
-def test_memory_is_linear_in_the_number_of_tokens():
-    def peak(tokens):
-        parts = {name: x.float() if name != "valid" else x for name, x in draw(tokens).items() if name != "scale"}
-        return peak_memory(lambda: causal_attention(**parts, scale=1.0)[0].sum().backward(), torch.device("cpu"))
-
-    assert peak(8192) / peak(2048) < 4.5
-
-
 @pytest.mark.parametrize("architecture", ["rmaat", "rlt"])
-def test_a_changed_token_changes_what_follows_and_nothing_before(make_language_model, tokens, architecture):
+def test_a_changed_token_changes_only_logits_from_its_position_on(make_language_model, tokens, architecture):
     model = make_language_model(architecture=architecture)
     logits, _ = model(tokens)
     for place in (0, 9, 10, 25, 36):
@@ -170,12 +92,12 @@ def test_gradients_of_replay_equal_those_of_bptt_to_the_bit(make_language_model,
         (torch.zeros(2, 121, dtype=torch.int64), "segment 13 is beyond the 12 segments of the model"),
     ],
 )
-def test_tokens_that_do_not_fit_are_refused(make_language_model, tokens, message):
+def test_invalid_tokens_are_refused(make_language_model, tokens, message):
     with pytest.raises(ModelError, match=message):
         make_language_model()(tokens)
 
 
-def test_a_stretch_with_nothing_to_predict_or_of_another_batch_is_refused(make_language_model, tokens):
+def test_a_text_without_a_token_to_predict_or_of_another_batch_size_is_refused(make_language_model, tokens):
     model = make_language_model()
     with pytest.raises(ModelError, match="a text of 1 tokens has none to predict"):
         model.loss(tokens[:, :1])
@@ -190,6 +112,6 @@ def test_a_stretch_with_nothing_to_predict_or_of_another_batch_is_refused(make_l
         ({"architecture": "rmt"}, "rmt has no causal form"),
     ],
 )
-def test_what_has_no_causal_form_is_refused(tables, changes, message):
+def test_a_model_without_causal_form_is_refused(tables, changes, message):
     with pytest.raises(ModelError, match=message):
         build_language_model(ModelParameters.from_dict(changes), tables)
