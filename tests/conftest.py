@@ -6,34 +6,34 @@ import signal
 import tempfile
 import threading
 
-# One thread per worker: tests run side by side, and sums do not depend on the number of cores.
+# One thread per worker: tests run in parallel, and sums must not depend on the number of cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
-# The same examples in every run, so that what passes here passes anywhere; `--hypothesis-profile=search` looks for new
-# ones. Workers share cores, so that a deadline per example would fail at random.
+# Use the same examples in every run, so that results are reproducible; `--hypothesis-profile=search` tries new ones.
+# No deadline per example: workers share cores, so it would fail at random.
 settings.register_profile("search", deadline=None)
 settings.register_profile("seeded", deadline=None, derandomize=True)
 settings.load_profile("seeded")
 
 
-# What a script starts in the background is deaf to Ctrl-C, and so would be the programs that tests start and interrupt.
+# A shell starts background jobs with Ctrl-C ignored. Programs that tests start and interrupt would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
 def _python_handles_interrupts():
-    """Brian2 takes Ctrl-C over as it is imported, for all tests of the same process after it."""
+    """Importing Brian2 replaces the handler of Ctrl-C for all later tests of the process; restore Python's."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config):
-    """Networks that Brian2 compiles are shared by all tests and workers of this run, and by no other."""
+    """Share the networks that Brian2 compiles among all tests and workers of this run, but not with other runs."""
     if "RMAAT_CACHE" not in os.environ:
         config.rmaat_cache = os.environ["RMAAT_CACHE"] = tempfile.mkdtemp(prefix="rmaat-cache-")
 

@@ -22,7 +22,7 @@ from model.networks.parameters import ModelParameters
 class StackedCell(nn.Module):
     """A cell made of embedding, positions, blocks and a final norm, over segments of at most `rows` rows.
 
-    A cell kind defines `segment_rows`, `valid_rows` and `finish`.
+    A subclass defines `segment_rows`, `valid_rows` and `finish`.
     """
 
     def __init__(self, parameters: ModelParameters, attentions: list[Mixing], rows: int):
@@ -70,7 +70,7 @@ class StackedCell(nn.Module):
         def leave(state: State, shared: tuple[Tensor, ...]) -> State:  # noqa: ARG001
             return self.finish(segment, self.final_norm(state[0]), valid, state[1], retention)
 
-        wanted = [valid.shape[1]] * (len(self.blocks) - 1) + [self.wanted_rows(segment)]
+        wanted = [valid.shape[1]] * (len(self.blocks) - 1) + [self.wanted_rows(segment, valid)]
         stages: list[Stage] = [partial(through, index, count) for index, count in enumerate(wanted)]
         stages[0] = in_sequence(enter, stages[0])
         stages[-1] = in_sequence(stages[-1], leave)
@@ -93,9 +93,9 @@ class StackedCell(nn.Module):
         """Rows that others may attend to."""
         raise NotImplementedError
 
-    def wanted_rows(self, segment: Segment) -> int:
-        """The number of rows, from the first on, that the last block computes."""
-        return self.valid_rows(segment).shape[1]
+    def wanted_rows(self, segment: Segment, valid: Tensor) -> int:  # noqa: ARG002
+        """The number of rows, from the first on, that the last block computes; all by default."""
+        return valid.shape[1]
 
     def finish(self, segment: Segment, rows: Tensor, valid: Tensor, memory: Tensor, retention: Tensor) -> State:
         """Output and next memory, from the last layer's `rows`, those that are `valid`, and the memory before."""
@@ -137,9 +137,9 @@ class SegmentCell(StackedCell):
         # Avoid rows whose mask is all false (softmax gives NaN); the output of such samples is discarded.
         return valid | ~valid.any(dim=1, keepdim=True)
 
-    def wanted_rows(self, segment: Segment) -> int:
+    def wanted_rows(self, segment: Segment, valid: Tensor) -> int:
         """Memory rows alone for a `PassedSegment`."""
-        return self.memory_tokens + (0 if isinstance(segment, PassedSegment) else segment[0].shape[1])
+        return self.memory_tokens if isinstance(segment, PassedSegment) else valid.shape[1]
 
     def finish(self, segment: Segment, rows: Tensor, valid: Tensor, memory: Tensor, retention: Tensor) -> State:
         """Sum of the valid rows, and the memory rows times the retention factor."""
