@@ -43,7 +43,21 @@ def pytest_unconfigure(config):
         shutil.rmtree(os.environ.pop("RMAAT_CACHE"), ignore_errors=True)
 
 
-_HOOK = install_import_hook(
-    ["model.layers.attention", "model.networks.classifier", "model.layers.positions", "model.layers.state_space"],
-    "beartype.beartype",
+# Shapes in annotations of these modules are checked at run time. torch.compile cannot trace the checks, so tests that
+# compile a model run in a process of their own. Not here: `language_model` and `streaming`, whose tests pass tensors of
+# wrong shapes to see the models' own errors.
+CHECKED = (
+    "model.layers.attention",
+    "model.layers.block",
+    "model.layers.causal",
+    "model.layers.mixing",
+    "model.layers.positions",
+    "model.layers.state_space",
+    "model.memory.retention",
+    "model.networks.build",
+    "model.networks.causal_cell",
+    "model.networks.cell",
+    "model.networks.classifier",
+    "model.networks.pairs",
 )
+_HOOK = install_import_hook(CHECKED, "beartype.beartype")
