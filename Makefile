@@ -1,4 +1,7 @@
-# `make demo` and `make test` are each enough by themselves; the environment is made once, in .venv.
+# Each target installs what it needs into .venv, once.
+#   make demo    simulate, distil, train, evaluate and draw
+#   make test    style, import contracts, types, tests
+#   make bench   measure speed, memory and data; results are written to benchmarks/results
 
 PYTHON ?= python3
 BIN := .venv/bin

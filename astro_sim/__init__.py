@@ -1,11 +1,20 @@
-"""Simulate a network of neurons and an astrocyte, and keep its traces.
+"""Simulate a network of neurons and an astrocyte, and write its traces to a file.
 
     traces = simulate(SimulationParameters().override({"layout": "random"}))
     write_traces(traces, Path("traces.nc"))
 
-`rate_model` holds the equations; `parameters` every number, `presets` sets of them; `stimuli` the protocols; `engines`
-the programs that integrate; `traces` the file. `__init__.pyi` lists the names; they load on first use, so that reading
-traces loads no solver.
+| part | subject |
+| --- | --- |
+| `protocol`, `stimuli` | the drive over time |
+| `parameters`, `parameter_set`, `presets` | numbers with unit, bounds and source; full sets of them |
+| `network` | positions of the synapses and the coupling between them |
+| `equations` | the rate model, its right-hand side, its stability, the measured influence |
+| `engines` | the solvers: SciPy and Brian2 |
+| `runs` | whole simulations, and the traces file |
+| `biophysics` | models of calcium, release and plasticity; the spiking network |
+| `sweep`, `validation` | many parameter sets in parallel; comparison with published numbers |
+
+`__init__.pyi` lists the public names. They load on first use, so a program that only reads traces loads no solver.
 """
 
 import lazy_loader

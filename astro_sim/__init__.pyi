@@ -3,9 +3,9 @@ from .equations.model import Model as Model
 from .equations.model import Place as Place
 from .equations.model import Variable as Variable
 from .errors import SimulationError as SimulationError
-from .parameters import PRESETS as PRESETS
-from .parameters import SimulationParameters as SimulationParameters
-from .parameters import load_preset as load_preset
+from .parameter_set import PRESETS as PRESETS
+from .parameter_set import SimulationParameters as SimulationParameters
+from .parameter_set import load_preset as load_preset
 from .runs.batch import simulate_batch as simulate_batch
 from .runs.simulate import simulate as simulate
 from .runs.to_file import has_checkpoint as has_checkpoint

@@ -1,6 +1,6 @@
-"""Durations compared as the decimal numbers the user wrote, so that 0.1 s divides 0.3 s.
+"""Exact arithmetic with durations, as the decimal numbers that the user wrote: 0.1 s divides 0.3 s.
 
-Binary floating point says otherwise, and a solver or a clock that is one step out gives a wrong answer in silence.
+In binary floating point it does not. A solver or a clock that is off by one step gives a wrong result without an error.
 """
 
 import math
@@ -13,17 +13,17 @@ from rmaat.base.arrays import Array
 
 
 def exact(seconds: float) -> Fraction:
-    """The shortest decimal number that reads as this `float`, exactly."""
+    """The shortest decimal number that rounds to this `float`, as a fraction."""
     return Fraction(repr(float(seconds)))
 
 
 def divides(step: float, length: float) -> bool:
-    """Whether `length` is a whole number of `step`."""
+    """Whether `length` is a whole multiple of `step`."""
     return exact(length) % exact(step) == 0
 
 
 def common_step(lengths: Iterable[float]) -> float:
-    """The longest duration that divides every one of `lengths`; their greatest common divisor."""
+    """The longest duration that divides all `lengths`: their greatest common divisor."""
     fractions = [exact(length) for length in lengths]
     denominator = math.lcm(*(fraction.denominator for fraction in fractions))
     numerator = math.gcd(*(int(fraction * denominator) for fraction in fractions))
@@ -31,5 +31,8 @@ def common_step(lengths: Iterable[float]) -> float:
 
 
 def multiples(step: float, length: float) -> Array:
-    """0, `step`, 2 `step` ... `length`, each the float nearest to its decimal number; `step` divides `length`."""
+    """The times (time,) 0, `step`, 2 `step` ... `length`, each rounded once from its exact value.
+
+    `step` must divide `length`; both are in s.
+    """
     return np.array([float(exact(step) * count) for count in range(int(exact(length) / exact(step)) + 1)])

@@ -1,7 +1,7 @@
-"""The one error of this package that is not a mistake in what the user asked for."""
+"""The error of this package for failures other than an invalid parameter."""
 
 from rmaat.base.errors import RmaatError
 
 
 class SimulationError(RmaatError):
-    """A simulation that failed, an engine that is not there, or a traces file that cannot be used."""
+    """A simulation failed, an engine is missing, or a traces file cannot be used."""

@@ -1,36 +1,30 @@
-"""Every number of a simulation: its meaning, unit, bounds and who says so.
+"""The numbers of a simulation in groups: network, rate model, recording and solver.
 
-The equations are the papers'; most values are ours, because no public text gives them. Bounds are narrow enough that a
-time meant in milliseconds falls outside.
+Each parameter has a meaning, a unit, bounds and a source. `astro_sim.parameter_set` joins these groups with the form of
+the equations and the protocol. The equations are the papers'; most values are ours, because no public text gives them.
+The bounds are narrow: a time given in milliseconds falls outside.
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
-from astro_sim.durations import divides
-from astro_sim.equations.rate_model import RateModelForm
-from astro_sim.protocol import ProtocolParameters
-from astro_sim.stimuli import StpCycles
-from rmaat.base.records import ParameterError, Quantity, Record, Source, parameter, texts, unknown_name
-
-GIVEN = "given here, in place of the default"
+from rmaat.base.records import ParameterError, Record, Source, parameter
 
 
 @dataclass(frozen=True)
 class NetworkParameters(Record):
-    """Neurons, where they stand, and how strongly the astrocyte couples their synapses.
+    """Number and layout of the neurons, and the strength of the coupling between their synapses.
 
-    Lengths are in spacings: between neighbouring neurons in the layouts line and random, between neighbouring synapses
-    in grid, of `layout_unit` where they come from a file. The coupling is given by its strength or by its spectral
-    radius, as `coupling_given_by` says; the other follows.
+    The unit of length is one spacing: the distance between neighbouring neurons in the layouts line and random, the
+    distance between neighbouring synapses in grid, and `layout_unit` in layouts that are read from a file.
+    `coupling_given_by` selects the number that sets the coupling: its strength or its spectral radius. The other one
+    follows from it.
 
     Raises
     ------
     ParameterError
-        As `Record`, or the one that the coupling is not given by is set as well.
+        As `Record`. Also if both the strength and the spectral radius are set.
     """
 
     presynaptic_neurons: int = parameter(
@@ -68,12 +62,18 @@ class NetworkParameters(Record):
         1.0, "decay of the coupling per unit of distance between synapses", low=0, high=100, symbol="scale"
     )
 
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Numbers of presynaptic and postsynaptic neurons."""
+        return self.presynaptic_neurons, self.postsynaptic_neurons
+
     def __post_init__(self) -> None:
         super().__post_init__()
+        given = f"coupling_{self.coupling_given_by}"
+        derived = {"coupling_strength", "coupling_spectral_radius"} - {given}
         for entry in dataclasses.fields(self):
-            given, name = f"coupling_{self.coupling_given_by}", entry.name
-            other = name in ("coupling_strength", "coupling_spectral_radius") and name != given
-            if other and getattr(self, name) != entry.default:
+            name = entry.name
+            if name in derived and getattr(self, name) != entry.default:
                 raise ParameterError(
                     f"{name} is set to {getattr(self, name):g}, but the coupling is given by {given}; "
                     f"set coupling_given_by to {name.removeprefix('coupling_')}, or leave {name} out"
@@ -82,7 +82,7 @@ class NetworkParameters(Record):
 
 @dataclass(frozen=True)
 class RateModelParameters(Record):
-    """Constants of the four equations of `astro_sim.equations.rate_model`; the names stand in the equations."""
+    """Constants of the four equations of `astro_sim.equations.rate_model`, under the names used in the equations."""
 
     neuron_time_constant: float = parameter(
         0.5, "time constant of neuronal activity", unit="s", low=0.01, high=20, symbol="τ_n"
@@ -99,7 +99,7 @@ class RateModelParameters(Record):
     neuron_decay: float = parameter(1.0, "decay of neuronal activity", low=0.01, high=100, symbol="λ")
     synapse_decay: float = parameter(1.0, "decay of synaptic facilitation", low=0.01, high=100, symbol="β")
     short_term_decay: float = parameter(1.0, "decay of the short-term process", low=0.01, high=100, symbol="γ^s")
-    # At exactly 0 the steady state would not be unique, and no influence could be measured around it.
+    # Never 0: the steady state would not be unique, and the influence is measured around it.
     long_term_decay: float = parameter(1.0, "decay of the long-term process", low=1e-6, high=100, symbol="γ^l")
     synaptic_weight: float = parameter(
         1.0, "weight of what synapses send to a postsynaptic neuron", low=0, high=100, symbol="w"
@@ -123,7 +123,7 @@ class RateModelParameters(Record):
 
 @dataclass(frozen=True)
 class RecordingParameters(Record):
-    """What is kept of the run."""
+    """What a run stores."""
 
     recording_interval: float = parameter(
         0.5, "time between stored values; it divides the cycle and the stimulus", unit="s", low=0.001, high=100
@@ -131,7 +131,7 @@ class RecordingParameters(Record):
 
 
 def brian2_target() -> Any:
-    """What Brian2 makes of a network, a parameter of every model that runs in it."""
+    """The parameter that selects Brian2's code generation, shared by all models that run in Brian2."""
     return parameter(
         "automatic",
         "what Brian2 makes of the network; automatic: C++ where there are compiler and make, else NumPy",
@@ -141,7 +141,7 @@ def brian2_target() -> Any:
 
 @dataclass(frozen=True)
 class SolverParameters(Record):
-    """How finely the engines solve; the last two are Brian2's, the others are SciPy's."""
+    """Accuracy of the engines. `time_step` and `brian2_target` are for Brian2, the others for SciPy."""
 
     method: str = parameter(
         "lsoda",
@@ -149,103 +149,9 @@ class SolverParameters(Record):
         choices=("lsoda", "dop853"),
     )
     relative_tolerance: float = parameter(1e-8, "relative error allowed per step of SciPy", low=1e-13, high=1e-2)
-    # Far below 1e-14, a sum that cancels to rounding error would be followed step by tiny step, and SciPy gives up.
+    # If the tolerance is far below 1e-14, SciPy follows rounding errors of cancelling sums in tiny steps and gives up.
     absolute_tolerance: float = parameter(1e-30, "absolute error allowed per step of SciPy", low=1e-100, high=1e-2)
     time_step: float = parameter(
         0.0002, "fixed step of Brian2; it divides recording_interval", unit="s", low=1e-6, high=0.1, symbol="dt"
     )
     brian2_target: str = brian2_target()
-
-
-@dataclass(frozen=True)
-class SimulationParameters(Record):
-    """All that determines a simulation, but for the engine.
-
-    Attributes
-    ----------
-    references : mapping of parameter names to text
-        Who says so, where a value is not the default.
-
-    Raises
-    ------
-    ParameterError
-        As `Record`, the stored times would miss an edge of the stimulus, or a reference to no parameter.
-    """
-
-    network: NetworkParameters = NetworkParameters()
-    form: RateModelForm = field(default_factory=RateModelForm)
-    model: RateModelParameters = RateModelParameters()
-    protocol: ProtocolParameters = field(default_factory=StpCycles)
-    recording: RecordingParameters = RecordingParameters()
-    solver: SolverParameters = SolverParameters()
-    references: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_recording(self.protocol, self.recording)
-        names = {path[-1] for path, _, _ in super().parameters()}
-        for name in self.references:
-            if name not in names:
-                raise ParameterError(unknown_name("parameter with a reference,", name, names))
-
-    def changed(self, values: Mapping[str, Any]) -> Self:
-        """As `Record`; a value that is changed loses its reference, unless `values` brings one."""
-        values = dict(values) if isinstance(values, Mapping) else values
-        given = texts("references", values.pop("references", {})) if isinstance(values, dict) else {}
-        # Another kind of protocol may not have the parameters that the references so far are for.
-        bare = dataclasses.replace(self, references={})
-        changed = super(SimulationParameters, bare).changed(values)
-        own, now = ({path[-1]: value for path, value, _ in record.parameters()} for record in (self, changed))
-        kept = {name: text for name, text in self.references.items() if name in now and now[name] == own[name]}
-        return dataclasses.replace(changed, references={**kept, **given})
-
-    def parameters(self) -> Iterator[tuple[tuple[str, ...], Any, Quantity]]:
-        """As `Record`, each quantity with the reference for its value here; a default's source speaks for no other."""
-        return credited(self, super().parameters(), self.references)
-
-
-def check_recording(protocol: ProtocolParameters, recording: RecordingParameters) -> None:
-    """Raise `ParameterError` where the stored times would miss an edge that `protocol` wants stored."""
-    interval = recording.recording_interval
-    for name in protocol.stored_lengths:
-        length = getattr(protocol, name)
-        if not divides(interval, length):
-            raise ParameterError(
-                f"recording_interval of {interval:g} s does not divide {name} of {length:g} s, "
-                "so the edge would not be stored; choose an interval that does"
-            )
-
-
-def credited(
-    record: Record,
-    parameters: Iterator[tuple[tuple[str, ...], Any, Quantity]],
-    references: Mapping[str, str],
-) -> Iterator[tuple[tuple[str, ...], Any, Quantity]]:
-    """The `parameters` of `record`, each with the reference for its value; a default's source speaks for no other."""
-    defaults = {path: value for path, value, _ in _defaults(record)}
-    for path, value, quantity in parameters:
-        reference = "" if value == defaults[path] else GIVEN
-        text = references.get(path[-1], reference or quantity.reference)
-        yield path, value, dataclasses.replace(quantity, reference=text)
-
-
-def _defaults(record: Record) -> Iterator[tuple[tuple[str, ...], Any, Quantity]]:
-    """The parameters that `record` would have, were every group in it made without arguments."""
-    for entry in dataclasses.fields(record):
-        value = getattr(record, entry.name)
-        if isinstance(value, Record):
-            for path, default, quantity in type(value)().parameters():
-                yield (entry.name, *path), default, quantity
-
-
-PRESETS: Mapping[str, Path] = {
-    name: Path(__file__).with_name("presets") / f"{name}.yaml" for name in ("paper_default", "biological")
-}
-"""Parameter sets that come with the package, as files for `SimulationParameters.load`."""
-
-
-def load_preset(name: str) -> SimulationParameters:
-    """The parameter set of that name in `PRESETS`; raises `ParameterError` for an unknown one."""
-    if name not in PRESETS:
-        raise ParameterError(unknown_name("preset", name, PRESETS))
-    return SimulationParameters.load(PRESETS[name])

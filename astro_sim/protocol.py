@@ -1,14 +1,15 @@
-"""What every stimulus protocol is: a record that gives the run as intervals of constant drive.
+"""The base of every stimulus protocol: a record that describes a run as intervals of constant drive.
 
-Engines go from interval to interval, so that no solver ever steps over an edge of the stimulus. A protocol of your own
-is a subclass of `ProtocolParameters` with a `kind` and a method `steps`; `astro_sim.stimuli` holds ours.
+Engines solve one interval after another, so no solver steps over an edge of the stimulus. To write a protocol,
+subclass `ProtocolParameters` with a `kind` and a method `steps`. `astro_sim.stimuli` holds the protocols of the
+package.
 """
 
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -16,13 +17,10 @@ from astro_sim.durations import divides, exact
 from rmaat.base.arrays import Array
 from rmaat.base.records import OneOf, ParameterError, Source, parameter
 
-if TYPE_CHECKING:
-    from astro_sim.parameters import NetworkParameters
-
 
 @dataclass(frozen=True, eq=False)
 class Interval:
-    """A stretch of time, from `start` to `end` in s, over which nothing outside the network changes.
+    """A period of constant drive from `start` to `end`, in s.
 
     Attributes
     ----------
@@ -41,7 +39,7 @@ class Interval:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """The drive from `start` in s, as the exact decimal number, to the start of the next step.
+    """The drive from `start` to the start of the next step; `start` is in s, as an exact decimal number.
 
     Attributes
     ----------
@@ -56,7 +54,7 @@ class Step:
 
 @dataclass(frozen=True)
 class ProtocolParameters(OneOf):
-    """What all protocols share: a run of whole cycles, at whose starts the fast variables may restart."""
+    """The parameters of all protocols: a run of whole cycles, and whether the fast variables restart in each."""
 
     default_kind: ClassVar[str] = "stp_cycles"
 
@@ -87,16 +85,16 @@ class ProtocolParameters(OneOf):
 
     @property
     def cycle_starts(self) -> list[Fraction]:
-        """The start of each cycle in s, exact."""
+        """The exact start of each cycle, in s."""
         return [count * exact(self.cycle_duration) for count in range(self.cycles)]
 
     @property
     def stored_lengths(self) -> tuple[str, ...]:
-        """Names of the durations that the recording interval must divide, for their ends to be stored."""
+        """Names of the durations that the recording interval must divide, so that their ends are stored."""
         return ("cycle_duration",)
 
     def steps(self, presynaptic_neurons: int, postsynaptic_neurons: int) -> list[Step]:
-        """The drive as steps in the order of time, of which the later holds where two start together.
+        """The drive as steps in order of time. If two steps start at the same time, the later one counts.
 
         Raises
         ------
@@ -106,11 +104,21 @@ class ProtocolParameters(OneOf):
         raise NotImplementedError(f"{type(self).__name__} has no steps; write the method for its kind")
 
 
-def build_intervals(protocol: ProtocolParameters, network: "NetworkParameters") -> tuple[Interval, ...]:
-    """The run of `protocol` as intervals without gaps, cut at every step and every cycle; silence comes before all."""
-    sizes = network.presynaptic_neurons, network.postsynaptic_neurons
-    at = {Fraction(0): Step(Fraction(0), np.zeros(sizes[0]), np.zeros(sizes[1]))}
-    at |= {step.start: step for step in protocol.steps(*sizes)}
+def build_intervals(
+    protocol: ProtocolParameters, presynaptic_neurons: int, postsynaptic_neurons: int
+) -> tuple[Interval, ...]:
+    """The run of `protocol` as intervals without gaps, cut at every step and at every start of a cycle.
+
+    The drive is 0 before the first step.
+
+    Raises
+    ------
+    ParameterError, SimulationError
+        As `ProtocolParameters.steps`.
+    """
+    silence = np.zeros(presynaptic_neurons), np.zeros(postsynaptic_neurons)
+    at = {Fraction(0): Step(Fraction(0), *silence)}
+    at |= {step.start: step for step in protocol.steps(presynaptic_neurons, postsynaptic_neurons)}
     cycles, end = set(protocol.cycle_starts), exact(protocol.run_duration)
     edges = sorted({edge for edge in {*at, *cycles} if edge < end} | {end})
     intervals, current = [], at[Fraction(0)]
@@ -123,7 +131,10 @@ def build_intervals(protocol: ProtocolParameters, network: "NetworkParameters") 
 
 
 def presynaptic_drive(intervals: Sequence[Interval], times: Array) -> Array:
-    """The drive (time, pre) at `times`; at an edge, that of the interval which ends there, as all stored values."""
+    """The drive (time, pre), dimensionless, at `times` (time,) in s.
+
+    At the edge of two intervals it is the drive of the first one, as for all stored values.
+    """
     ends = np.array([interval.end for interval in intervals])
     drive = np.stack([interval.presynaptic_drive for interval in intervals])
     return drive[np.searchsorted(ends, times)]

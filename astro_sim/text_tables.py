@@ -1,4 +1,4 @@
-"""Small tables that users bring as text: CSV with a header, and SWC morphologies. Errors name file and line."""
+"""Rows of small text tables: CSV files with a header and SWC morphologies. Errors name the file and the line."""
 
 import csv
 import math
@@ -13,18 +13,18 @@ from rmaat.base.records import unknown_name
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table: where it stands and its text by column."""
+    """One line of a table: its file, its line number, and its text by column."""
 
     path: Path
     line: int
     values: Mapping[str, str]
 
     def error(self, problem: str, remedy: str) -> SimulationError:
-        """What is wrong in this line, as an error to raise."""
+        """The error to raise for this line, from a `problem` and a `remedy`."""
         return SimulationError(f"{self.path}, line {self.line} {problem}; {remedy}")
 
     def number(self, column: str) -> float:
-        """The finite number in `column`; raises `SimulationError`."""
+        """The number in `column`; raises `SimulationError` unless it is finite."""
         try:
             number = float(self.values[column])
         except ValueError:
@@ -35,20 +35,21 @@ class Row:
 
 
 def read_csv(path: Path, required: Sequence[str], optional: Sequence[str] | None = None) -> list[Row]:
-    """The rows below the header of a CSV file; blank lines are left out.
+    """Read the rows below the header of a CSV file; blank lines are skipped.
 
     Parameters
     ----------
     required, optional
-        Columns that must be there, and further ones that may; with `optional` None, any may.
+        Names of the columns that the file must have, and of those that it may have. None allows any other column.
 
     Raises
     ------
     SimulationError
-        No rows, a column that is missing or unknown, or a line with more or fewer entries than the header.
+        There are no rows, a column is missing or unknown, or a line has more or fewer entries than the header.
     FileError
         The file cannot be read.
     """
+    # Spreadsheets start UTF-8 files with a byte order mark, which would become part of the first column's name.
     lines = list(csv.reader(read_text(path).lstrip("\ufeff").splitlines()))
     header = [name.strip() for name in lines[0]] if lines else []
     _check_header(path, header, required, optional)

@@ -1,1 +1,1 @@
-"""Measurements, as ratios taken side by side in one run; results are kept in `benchmarks/results`."""
+"""Measurements of speed, memory and data; each module is a program that prints tables and writes `results/`."""

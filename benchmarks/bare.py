@@ -1,9 +1,8 @@
-"""Stand-ins for three small packages that machines with a GPU may lack, so that the benchmarks run there as they are.
+"""Replace small packages that a machine with a GPU may lack: jaxtyping, lazy_loader, platformdirs and yaml.
 
-Importing this module puts them in place; where the packages are installed, nothing happens.
-
-Annotations of shapes mean nothing at run time, names that load on first use are found in modules that were loaded by
-name, and no parameter file is read.
+Importing this module installs the replacements for the missing ones and leaves the others alone. The benchmarks then
+run without installing anything. The replacements suffice because shape annotations have no effect at run time, the
+benchmarks import modules by their full names, and they neither read a parameter file nor build a Brian2 program.
 """
 
 import importlib.util
@@ -13,7 +12,7 @@ from typing import Any
 
 
 def stand_in() -> None:
-    """Put stand-ins where jaxtyping, lazy_loader and yaml are not installed."""
+    """Register a replacement for each of these packages that is not installed."""
     if importlib.util.find_spec("jaxtyping") is None:
         jaxtyping = ModuleType("jaxtyping")
         jaxtyping.__getattr__ = _shape  # pyright: ignore[reportAttributeAccessIssue]
@@ -22,6 +21,10 @@ def stand_in() -> None:
         lazy_loader = ModuleType("lazy_loader")
         lazy_loader.attach_stub = _attach_stub  # pyright: ignore[reportAttributeAccessIssue]
         sys.modules["lazy_loader"] = lazy_loader
+    if importlib.util.find_spec("platformdirs") is None:
+        platformdirs = ModuleType("platformdirs")
+        platformdirs.user_cache_path = _unused  # pyright: ignore[reportAttributeAccessIssue]
+        sys.modules["platformdirs"] = platformdirs
     if importlib.util.find_spec("yaml") is None:
         sys.modules["yaml"] = ModuleType("yaml")
 
@@ -32,13 +35,17 @@ def _shape(name: str) -> Any:
     return _Shape
 
 
+def _unused(*_: Any, **__: Any) -> Any:
+    raise NotImplementedError("the benchmarks of a GPU use no cache folder; install platformdirs")
+
+
 class _Shape:
     def __class_getitem__(cls, item: tuple[Any, str]) -> Any:
         return item[0]
 
 
 def _attach_stub(package: str, file: str) -> tuple[Any, Any, Any]:
-    """Nothing to load: the benchmark names the modules that it means."""
+    """Replace `lazy_loader.attach_stub`: attributes of a package are its submodules, imported on first use."""
     del file
 
     def missing(name: str) -> Any:

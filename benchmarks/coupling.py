@@ -1,23 +1,24 @@
-"""Cost of the coupling sum over the number of synapses, and of runs beside the dense form and beside other engines.
+"""Measure the cost of the coupling sum over the number of synapses, and of runs against dense form, Brian2 and NEST.
 
 python -m benchmarks.coupling [--nest-python PYTHON] [--out benchmarks/results/coupling.json]
 
-The dense form of a large run is extrapolated: a dense application measured on a smaller network grows with synapses²,
-there are as many as counted in one cycle, times cycles, and everything else costs what it cost. Both solvers take the
-large network at tolerances that leave about the same error, which is measured over one cycle against a much finer run;
-activity that has decayed is not followed below the absolute one, as the default would. All run in one thread.
-`benchmarks.outside` says how Brian2 and NEST run.
+- One application of each coupling operator, for 16 x 16 to 1024 x 1024 neurons, against the dense tensor.
+- A run of 128 x 128 neurons over 32 cycles, with both solvers. The tolerances leave about the same error, measured over
+  one cycle against a much finer run. The absolute tolerance is above the default, so decayed activity is not followed.
+- The same run with the dense form is extrapolated. One dense application, measured on a smaller network, grows with
+  synapses². The number of applications is counted in one cycle and multiplied. All other costs stay.
+- Small runs against Brian2 and NEST (`benchmarks.outside`).
+
+All runs use one thread.
 """
 
-import argparse
 import dataclasses
 import os
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
-# Before NumPy starts its threads: every form gets one, and a product of matrices does not wait for other work.
+# NumPy reads this once, when it is imported. With more threads a matrix product would wait for other work.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
@@ -37,8 +38,8 @@ from astro_sim.network.geometry import build_geometry
 from astro_sim.parameters import NetworkParameters
 from astro_sim.runs.simulate import prepare
 from benchmarks.outside import OutsideRun, beside_brian2, beside_nest
-from benchmarks.report import RESULTS, write_report
-from benchmarks.timing import seconds_of
+from benchmarks.report import RESULTS, option_parser, write_report
+from benchmarks.timing import growth_exponent, seconds_of
 from rmaat.base.arrays import Array
 from rmaat.base.progress import ignore_progress
 from rmaat.base.provenance import processor
@@ -59,12 +60,12 @@ SOLVERS: Mapping[str, Mapping[str, float]] = {
 FINEST = {"method": "lsoda", "relative_tolerance": 1e-12, "absolute_tolerance": 1e-16}
 BRIAN2_SIDES = (3, 8, 16)
 LEAST_SECONDS, REPEATS = 0.05, 5
-WANTED_EXPONENT, WANTED_LARGE, WANTED_RATIO, WANTED_SMALL = 1.1, 60.0, 100.0, 0.5
+GOAL_EXPONENT, GOAL_LARGE, GOAL_RATIO, GOAL_SMALL = 1.1, 60.0, 100.0, 0.5
 
 
 @dataclass(frozen=True)
 class LargeRun:
-    """A run of the large network, and what its dense form would take."""
+    """A run of the large network, and the estimated cost of its dense form."""
 
     kind: str
     solver: str
@@ -74,16 +75,16 @@ class LargeRun:
     applications: int
     application_seconds: float
     dense_application_seconds: dict[int, float]
-    """extrapolated from networks of these sides"""
+    """extrapolated, by the side of the network that was measured"""
     difference: float
-    """largest, of any variable in the first cycle, from the finest run"""
+    """largest absolute difference of any variable from the finest run, in the first cycle"""
 
     def ratio_of_runs(self, side: int) -> float:
-        """How many times longer the run with dense applications takes."""
+        """Return the time with dense applications divided by the measured time."""
         return self.dense_seconds(side) / self.seconds
 
     def dense_seconds(self, side: int) -> float:
-        """What the run with dense applications takes."""
+        """Return the estimated seconds of the run with dense applications."""
         more = self.dense_application_seconds[side] - self.application_seconds
         return self.seconds + self.applications * more
 
@@ -96,25 +97,24 @@ class Counted(Coupling):
         self._coupling = coupling
 
     def apply(self, signal: Array) -> Array:
-        """As `Coupling.apply`, counted."""
+        """Count the call and apply the coupling (`Coupling.apply`)."""
         self.applications += 1
         return self._coupling.apply(signal)
 
     def between(self, source: tuple[int, int]) -> Array:
-        """As `Coupling.between`."""
+        """Return the strengths from `source` (`Coupling.between`)."""
         return self._coupling.between(source)
 
 
 def main() -> None:
-    """Measure one after the other, print tables and write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Measure, print tables and write JSON."""
+    parser = option_parser(__doc__, RESULTS / "coupling.json")
     parser.add_argument("--nest-python", default=sys.executable, help="a Python that has NEST [default: this one]")
-    parser.add_argument("--out", type=Path, default=RESULTS / "coupling.json")
     options = parser.parse_args()
     small = measure_small()
     costs = {kind: {side: _application_seconds(_kind(kind, side)) for side in SIDES} for kind in KINDS}
     costs["dense"] = {side: _application_seconds(_dense(side)) for side in DENSE_SIDES}
-    exponents = {kind: fit_exponent(costs[kind]) for kind in KINDS}
+    exponents = {kind: growth_exponent({side**2: costs[kind][side] for side in SIDES}) for kind in KINDS}
     _print_costs(costs, exponents)
     runs = [run for kind in ("line scan", "FFT") for run in measure_large(kind, costs)]
     outside = [*map(beside_brian2, BRIAN2_SIDES), *beside_nest(options.nest_python)]
@@ -134,19 +134,16 @@ def main() -> None:
     write_report(options.out, "python -m benchmarks.coupling", processor(), ("numpy", "scipy"), content)
 
 
-def fit_exponent(seconds: dict[int, float]) -> float:
-    """The power of the number of synapses, side², with which `seconds` grow; a line through their logarithms."""
-    sides = np.array(list(seconds), dtype=float)
-    return float(np.polyfit(2 * np.log(sides), np.log(list(seconds.values())), 1)[0])
-
-
 def measure_small() -> float:
-    """Seconds of the default run, 3 x 3 neurons and six cycles, from parameters to traces."""
+    """Return the seconds of the default run (3 x 3 neurons, six cycles), from parameters to traces."""
     return min(seconds_of(simulate) for _ in range(REPEATS))
 
 
 def measure_large(kind: str, costs: dict[str, dict[int, float]]) -> list[LargeRun]:
-    """Run many cycles of a large network with each solver; the dense form is extrapolated from each dense cost."""
+    """Run many cycles of a large network with each solver, and extrapolate the dense form from `costs`.
+
+    `costs` are seconds of one application by form and side.
+    """
     _, layout, measure = KINDS[kind]
     network = {"presynaptic_neurons": LARGE, "postsynaptic_neurons": LARGE, "layout": layout}
     others = {"distance_measure": measure, "coupling_given_by": "spectral_radius", "recording_interval": 25.0}
@@ -167,7 +164,7 @@ def measure_large(kind: str, costs: dict[str, dict[int, float]]) -> list[LargeRu
 
 
 def _first_cycle(parameters: SimulationParameters) -> tuple[int, Solution]:
-    """How often a cycle applies the coupling, and its solution."""
+    """Return how often one cycle applies the coupling, and its solution."""
     _, job = prepare(parameters)
     coupling = Counted(job.coupling)
     solution = integrate(dataclasses.replace(job, coupling=coupling), "scipy", ignore_progress)
@@ -183,17 +180,17 @@ def _kind(kind: str, side: int) -> Coupling:
 
 
 def _dense(side: int) -> Coupling:
-    """The tensor of the grid, of any size."""
+    """Return the dense tensor of a grid, also beyond the size up to which the simulator uses it."""
     kernel = _kind("FFT", side)
     tensor = np.empty((side,) * 4)
     for source in np.ndindex(side, side):
-        # T is symmetric, so that rows may be written for columns.
+        # T is symmetric, so writing rows equals writing columns.
         tensor[source] = kernel.between(source)
     return DenseCoupling(tensor)
 
 
 def _application_seconds(coupling: Coupling) -> float:
-    """The shortest mean over several applications."""
+    """Return the mean seconds of one application; the shortest of several repetitions."""
     signal = np.random.default_rng(0).normal(size=coupling.shape)
     count = max(1, round(LEAST_SECONDS / seconds_of(lambda: coupling.apply(signal))))
     repeats = (seconds_of(lambda: [coupling.apply(signal) for _ in range(count)]) for _ in range(REPEATS))
@@ -207,7 +204,7 @@ def _print_costs(costs: dict[str, dict[int, float]], exponents: dict[str, float]
     ]
     rows.append(("exponent", "", *(f"{exponents[kind]:.2f}" if kind in exponents else "" for kind in costs)))
     print(table(rows, ("neurons", "synapses", *costs)))
-    print(f"wanted: an exponent of at most {WANTED_EXPONENT}\n")
+    print(f"goal: an exponent of at most {GOAL_EXPONENT}\n")
 
 
 def _print_runs(runs: list[LargeRun], outside: list[OutsideRun], small: float) -> None:
@@ -226,8 +223,8 @@ def _print_runs(runs: list[LargeRun], outside: list[OutsideRun], small: float) -
     ]
     rows += [run.row() for run in outside]
     print(table(rows, ("run", "SciPy", "beside", "time", "ratio", "largest difference")))
-    print(f"wanted of the large runs: at most {WANTED_LARGE:g} s and a ratio of at least {WANTED_RATIO:g}")
-    print(f"3 x 3, six cycles: {small:.2f} s; wanted: at most {WANTED_SMALL:g} s\n")
+    print(f"goal of the large runs: at most {GOAL_LARGE:g} s and a ratio of at least {GOAL_RATIO:g}")
+    print(f"3 x 3, six cycles: {small:.2f} s; goal: at most {GOAL_SMALL:g} s\n")
 
 
 if __name__ == "__main__":

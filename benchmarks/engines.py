@@ -1,20 +1,20 @@
-"""SciPy beside Brian2: largest relative difference per variable and stored time, its order in the step, and time.
+"""Compare the SciPy engine with Brian2: differences of the traces, and time.
 
-python -m benchmarks.engines [--out benchmarks/results/engines.json]
+python -m benchmarks.engines [--cycles 6] [--out benchmarks/results/engines.json]
+
+The default network runs with SciPy, and with Brian2 at two time steps. The first table shows the largest relative
+difference of each variable over all stored times, and its ratio between the steps: 2 means first order. The second
+shows the time, for Brian2 with and without the build of its C++ program.
 """
 
-import argparse
-import os
-import tempfile
 from functools import partial
-from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import xarray as xr
 
 from astro_sim import SimulationParameters, simulate
-from benchmarks.report import RESULTS, write_report
+from benchmarks.outside import empty_cache
+from benchmarks.report import RESULTS, option_parser, write_report
 from benchmarks.timing import seconds_of, timed
 from rmaat.base.provenance import processor
 from rmaat.base.text import table
@@ -31,8 +31,7 @@ TIME_STEPS = (0.0002, 0.0001)
 
 def main() -> None:
     """Measure, print a table and write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=RESULTS / "engines.json")
+    parser = option_parser(__doc__, RESULTS / "engines.json")
     parser.add_argument("--cycles", type=int, default=6, help="cycles to simulate [default: 6]")
     options = parser.parse_args()
     parameters = SimulationParameters()
@@ -40,7 +39,7 @@ def main() -> None:
     of_scipy, reference = timed(partial(simulate, parameters))
     seconds = {"scipy": of_scipy}
     differences = []
-    with tempfile.TemporaryDirectory() as empty, mock.patch.dict(os.environ, {"RMAAT_CACHE": empty}):
+    with empty_cache():
         for step in TIME_STEPS:
             by_brian2 = partial(simulate, parameters.override({"time_step": step}), "brian2")
             seconds[f"brian2, {step} s, with its build"], traces = timed(by_brian2)
@@ -57,7 +56,7 @@ def main() -> None:
 
 
 def _difference(found: xr.DataArray, reference: xr.DataArray) -> float:
-    """The largest |found - reference| / |reference|, past the start, where all is 0."""
+    """Return the largest |found - reference| / |reference|, without the start, where all values are 0."""
     found, reference = found[1:], reference[1:]
     return float(np.abs(found / reference - 1).max())
 

@@ -1,9 +1,9 @@
-"""Where each model departs from the geometric law: the table and the figure of docs/distillation.md.
+"""Measure how far each model departs from the geometric law, and write the table and figure of docs/distillation.md.
 
 python -m benchmarks.geometric_law [--page docs/distillation.md] [--figure docs/images/laws.png]
 
-Twelve cycles of the default set, 32 of the set `biological` and of the biophysical model, which needs Brian2. The page
-keeps what stands outside the two comments that enclose the table.
+The default set runs for twelve cycles, the set `biological` and the biophysical model (which needs Brian2) for 32. The
+table replaces the one between two comments of the page; the other text of the page does not change.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from astro_sim.biophysics.spiking.parameters import BiophysicalParameters
 from astro_sim.biophysics.spiking.simulation import simulate_biophysical
 from distill import DistillError, distil
 from distill.law_fit import Rate, fit_rate
-from distill.retention import fit_curve
+from distill.long_term import fit_curve
 from figures import draw_laws, save_figure
 from rmaat.base.errors import UsageError
 from rmaat.base.files import read_text, write_bytes, write_text
@@ -46,7 +46,7 @@ HEADER = (
 
 @dataclass(frozen=True)
 class Case:
-    """A model, the changes of parameters that make it, and why it departs; `legend` where the figure shows it."""
+    """A model, its changes of parameters, and the reason of its departure; the figure shows it if it has a `legend`."""
 
     name: str
     why: str
@@ -56,7 +56,8 @@ class Case:
     legend: str = ""
 
     def traces(self) -> xr.Dataset:
-        """What it simulates; warnings that increments grow are what the table tells."""
+        """Simulate the model."""
+        # The table reports increments that grow, so the warnings would repeat it.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if isinstance(self.base, BiophysicalParameters):
@@ -65,7 +66,7 @@ class Case:
 
     @property
     def noisy(self) -> bool:
-        """Whether the model draws random numbers as it runs."""
+        """Whether the model draws random numbers during the run."""
         return isinstance(self.base, BiophysicalParameters)
 
 
@@ -122,7 +123,7 @@ CASES = (
 
 
 def main() -> None:
-    """Simulate, print the table, and write it and the figure."""
+    """Simulate all cases, print the table, and write table and figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--page", type=Path, default=Path("docs/distillation.md"))
     parser.add_argument("--figure", type=Path, default=Path("docs/images/laws.png"))
@@ -141,7 +142,7 @@ def main() -> None:
 
 
 def row(case: Case, traces: xr.Dataset) -> tuple[str, ...]:
-    """Cells of `HEADER`."""
+    """Return the cells of one row, in the order of `HEADER`."""
     values = synaptic_growth(traces)
     curve = values.mean(axis=1)
     rate = fit_rate(curve)
@@ -165,14 +166,14 @@ def row(case: Case, traces: xr.Dataset) -> tuple[str, ...]:
 
 
 def synaptic_growth(traces: xr.Dataset) -> np.ndarray:
-    """The long-term process above its start at the ends of cycles, (cycle, synapse)."""
+    """Return the long-term process minus its start value at the ends of cycles, shape (cycle, synapse)."""
     process = traces["long_term_process"]
     grown = process.sel(time=traces["cycle_end"].values) - process.isel(time=0, drop=True)
     return grown.stack(synapse=("post", "pre")).values
 
 
 def law_taken(curve: np.ndarray, *, noisy: bool) -> str:
-    """The law that distillation takes for a curve (cycle,), and whether for all increments."""
+    """Return the law that distillation chooses for a curve (cycle,), and whether it replaces all increments."""
     try:
         found = fit_curve(np.append(0, curve), len(curve), stochastic=noisy)
     except DistillError:
@@ -182,7 +183,13 @@ def law_taken(curve: np.ndarray, *, noisy: bool) -> str:
 
 
 def with_table(page: Path, rows: Sequence[tuple[str, ...]]) -> str:
-    """The text of `page` with the table in place of what stood there."""
+    """Return the text of `page` with a new table.
+
+    Raises
+    ------
+    UsageError
+        The page lacks one of the two comments that enclose the table.
+    """
     text = read_text(page)
     before, start, rest = text.partition(START)
     _, end, after = rest.partition(END)

@@ -1,28 +1,27 @@
-"""Everything that wants a GPU, in one call of at most nine minutes: exactness, speed, memory, use of the device.
+"""Measure exactness, speed, memory and utilisation on a GPU, for RMAAT and its baselines, in at most nine minutes.
 
 python -m benchmarks.gpu [--minutes 8.5] [--out benchmarks/results/gpu]      on a GPU
 python -m benchmarks.gpu --small                                              on a CPU, in seconds, to test the script
 
-It needs torch, NumPy, SciPy and xarray only, and writes OUT.json and OUT.md. What does not fit into the minutes or the
-memory is named in its line of the table.
+The first table compares the gradients of AMRB and BPTT. The second shows a training step of each model at several
+lengths: plain, compiled, and with CUDA graphs. The script needs torch, NumPy, SciPy and xarray only and writes OUT.json
+and OUT.md. A measurement that exceeds the time or the memory has the reason in its line.
 """
 
-import argparse
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import cache, partial
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch.nn import functional
 
-import benchmarks.bare  # noqa: F401 (first, because the rooms below import what it stands in for)
+import benchmarks.bare  # noqa: F401 (first, because the packages below import what it replaces)
 from astro_sim.runs.simulate import simulate
-from benchmarks.report import RESULTS, write_report
-from benchmarks.steps import eager_softmax, gradient, random_batch, relative_error
+from benchmarks.report import RESULTS, option_parser, write_report
+from benchmarks.steps import MODEL_SIZE, eager_softmax, gradient, random_batch, relative_error
 from benchmarks.timing import seconds_of
 from distill.distillation import distil
 from distill.parameters import DistillParameters
@@ -39,23 +38,15 @@ from rmaat.base.text import table
 
 @dataclass(frozen=True)
 class Scale:
-    """How large the measurements are."""
+    """Sizes of the measurements."""
 
     lengths: tuple[int, ...] = (1024, 8192, 65_536, 1_048_576)
     tokens: int = 131_072
-    """tokens of a batch, where one sequence is not longer"""
+    """tokens of a batch, or one sequence if that is longer"""
     segment_length: int = 512
-    model: dict[str, int] = field(
-        default_factory=lambda: {
-            "width": 128,
-            "layers": 4,
-            "heads": 4,
-            "feed_forward_width": 512,
-            "memory_tokens": 16,
-        }
-    )
+    model: dict[str, int] = field(default_factory=MODEL_SIZE.copy)
     matrix: int = 8192
-    """side of the matrices whose product gives the device's peak"""
+    """side of the matrices whose product measures the device's peak"""
 
 
 SMALL = Scale(
@@ -69,12 +60,12 @@ SMALL = Scale(
 
 @dataclass(frozen=True)
 class Contender:
-    """One model under one way to differentiate."""
+    """One model with one method of differentiation."""
 
     architecture: str
     way: Differentiation
     kernels: Callable[[], AbstractContextManager[Any]] = nullcontext
-    """which softmax attention is used"""
+    """context that selects the softmax attention"""
 
 
 CONTENDERS = {
@@ -92,10 +83,10 @@ CONTENDERS = {
 }
 
 MODES = ("eager", "compiled", "graphs")
-"""As it is; the segment cell compiled; the cell's kernels captured once and played again, without launching each."""
+"""Plain; the segment cell compiled; the cell's kernels captured once and replayed as a CUDA graph."""
 
 LONGEST_STEP = 8.0
-"""Seconds that a step may take if it ran at a tenth of the device's peak; longer ones are left out."""
+"""Limit in seconds of a step's estimated time at a tenth of the device's peak; longer steps are skipped."""
 
 COLUMNS = (
     "model",
@@ -111,11 +102,10 @@ COLUMNS = (
 
 
 def main() -> None:
-    """Measure until the minutes are over, print two tables, and write JSON and Markdown."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Measure until the time is over, print two tables, and write JSON and Markdown."""
+    parser = option_parser(__doc__, RESULTS / "gpu")
     parser.add_argument("--small", action="store_true", help="small sizes, to try the script on a CPU")
     parser.add_argument("--minutes", type=float, default=8.5, help="when to stop [default: 8.5]")
-    parser.add_argument("--out", type=Path, default=RESULTS / "gpu", help="name without ending")
     options = parser.parse_args()
     end = time.monotonic() + 60 * options.minutes
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -133,14 +123,14 @@ def main() -> None:
 
 
 def matrix_peak(device: torch.device, side: int) -> float:
-    """Operations a second of a large product of matrices in bfloat16: what the device can reach here."""
+    """Return the operations per second of a large matrix product in bfloat16, the best of ten."""
     left, right = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
     seconds = min(seconds_of(lambda: left @ right, partial(now, device)) for _ in range(10))
     return 2 * side**3 / seconds
 
 
 def measure_exactness(device: torch.device, scale: Scale) -> list[dict[str, Any]]:
-    """Distance of the gradients of AMRB and BPTT from each other (float32), and of both from float64 (bfloat16)."""
+    """Compare the gradients of AMRB and BPTT with each other and with float64, in float32 and bfloat16."""
     segments = 4
     parameters = _parameters("rmaat", segments * scale.segment_length, scale)
     torch.manual_seed(0)
@@ -165,7 +155,7 @@ def measure_exactness(device: torch.device, scale: Scale) -> list[dict[str, Any]
 
 
 def measure_all(device: torch.device, scale: Scale, peak: float, end: float) -> list[dict[str, Any]]:
-    """Each contender at each length, one mode after the other; what comes after `end` is named as left out."""
+    """Measure each contender at each length, one mode after the other; skip what comes after the time `end`."""
     results = []
     for mode in MODES if device.type == "cuda" else MODES[:2]:
         for length in scale.lengths:
@@ -183,7 +173,7 @@ def measure_all(device: torch.device, scale: Scale, peak: float, end: float) -> 
 def _attempt(
     contender: Contender, length: int, mode: str, device: torch.device, scale: Scale, peak: float
 ) -> dict[str, Any]:
-    """The measurement, or why there is none."""
+    """Return the measurement, or the reason why there is none."""
     try:
         return measure(contender, length, mode, device, scale, peak)
     except (RuntimeError, torch.OutOfMemoryError) as error:
@@ -197,7 +187,7 @@ def _attempt(
 def measure(
     contender: Contender, length: int, mode: str, device: torch.device, scale: Scale, peak: float
 ) -> dict[str, Any]:
-    """Times, tokens a second, peak memory and use of the device, of one training step in bfloat16."""
+    """Return times, tokens per second, peak memory and utilisation of one training step in bfloat16."""
     parameters = _parameters(contender.architecture, length, scale)
     batch = max(1, scale.tokens // length)
     arithmetic = plan(parameters, "bptt", length, batch).training_flops_per_token
@@ -238,7 +228,7 @@ def measure(
         "backward_seconds": backward,
         "tokens_per_second": batch * length / seconds,
         "peak_bytes": memory,
-        # Of a step without replay, for all alike: what is recomputed is cost, and no work.
+        # The arithmetic of BPTT for all methods: recomputed segments are a cost, not useful work.
         "share_of_matrix_peak": batch * length / seconds * arithmetic / peak,
         "share_of_time_busy": _busy(step, device),
     }
@@ -258,7 +248,7 @@ def _tables(segments: int) -> Tables:
 
 
 def _busy(step: Callable[[], None], device: torch.device) -> float | None:
-    """The share of a step's time in which the device computes; None on a CPU, which always does."""
+    """Return the share of a step's time in which a GPU computes; None on a CPU."""
     if device.type != "cuda":
         return None
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profiler:

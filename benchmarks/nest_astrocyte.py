@@ -1,9 +1,9 @@
-"""Run NEST's Li-Rinzel astrocyte; a script of its own, because NEST may live in another Python.
+"""Run NEST's Li-Rinzel astrocyte. This is a separate script because NEST may be installed in another Python.
 
 PYTHON nest_astrocyte.py REQUEST ANSWER
 
-REQUEST is JSON of `parameters` of astrocyte_lr_1994, `duration` and `interval` in ms; ANSWER becomes JSON of `version`,
-`seconds` of the simulation alone, and `times` in ms with the `calcium` in umol/L recorded then.
+REQUEST is a JSON file with `parameters` of astrocyte_lr_1994, and `duration` and `interval` in ms. The script writes
+ANSWER as JSON: `version`, `seconds` of the simulation alone, `times` in ms and the `calcium` in umol/L at these times.
 """
 
 import json
@@ -15,7 +15,7 @@ import nest  # pyright: ignore[reportMissingImports]
 
 
 def main(request: Path, answer: Path) -> None:
-    """Simulate as `request` wants, at NEST's own resolution, and write `answer`."""
+    """Simulate what `request` describes, at NEST's default resolution, and write `answer`."""
     wanted = json.loads(request.read_text())
     astrocyte = nest.Create("astrocyte_lr_1994", params=wanted["parameters"])
     meter = nest.Create("multimeter", params={"record_from": ["Ca_astro"], "interval": wanted["interval"]})

@@ -1,14 +1,16 @@
-"""SciPy's engine beside other simulators on the same equations, run as they come.
+"""Run the SciPy engine and other simulators on the same equations, for `benchmarks.coupling`.
 
-Brian2 sums the coupling over dense Synapses, as compiled C++ whose build is kept from a first run. NEST's
-astrocyte_lr_1994 has IP3 decay towards a level of its own, at which it starts and so stays; times are those of the
-simulation alone, and it may be installed in another Python.
+Brian2 sums the coupling over dense Synapses in compiled C++. A first run builds the program; the second is timed.
+NEST's astrocyte_lr_1994 lets IP3 decay towards a resting level; it starts at that level, so IP3 is constant. NEST's
+times are those of the simulation alone. NEST may be installed in another Python.
 """
 
 import json
 import os
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,7 @@ ASTROCYTES = {"AM": (CalciumParameters(), 0.5), "FM": (FrequencyCalciumParameter
 
 @dataclass(frozen=True)
 class OutsideRun:
-    """A run of ours and of another simulator; what is None was not found out, and `other` says why."""
+    """A run of ours and of another simulator; if a value is None, `other` gives the reason."""
 
     run: str
     seconds: float | None
@@ -40,7 +42,7 @@ class OutsideRun:
     unit: str = ""
 
     def row(self) -> tuple[str, ...]:
-        """Cells of a table: run, our time, the other, its time, the ratio and the largest difference."""
+        """Return the cells of a table: run, our time, the other, its time, the ratio and the largest difference."""
         ours = "" if self.seconds is None else f"{self.seconds:.2g} s"
         if self.seconds is None or self.other_seconds is None:
             return self.run, ours, self.other, "", "", ""
@@ -48,15 +50,22 @@ class OutsideRun:
         return self.run, ours, self.other, f"{self.other_seconds:.2g} s", ratio, f"{self.difference:.0e} {self.unit}"
 
 
+@contextmanager
+def empty_cache() -> Iterator[None]:
+    """Run the body with an empty cache of Brian2 builds, so that the first run builds its program."""
+    with tempfile.TemporaryDirectory() as empty, mock.patch.dict(os.environ, {"RMAAT_CACHE": empty}):
+        yield
+
+
 def beside_brian2(side: int) -> OutsideRun:
-    """One cycle of `side` x `side` neurons; the difference is relative to the largest value of the variable."""
+    """Run one cycle of `side` x `side` neurons; the difference is relative to the largest value of the variable."""
     parameters = SimulationParameters().override(
         {"presynaptic_neurons": side, "postsynaptic_neurons": side, "coupling_given_by": "spectral_radius"}
     )
     parameters = parameters.override({"run_duration": parameters.protocol.cycle_duration})
     seconds, ours = timed(lambda: simulate(parameters))
     name = f"{side} x {side}, a cycle, dense"
-    with tempfile.TemporaryDirectory() as empty, mock.patch.dict(os.environ, {"RMAAT_CACHE": empty}):
+    with empty_cache():
         try:
             simulate(parameters, "brian2")
         except SimulationError as error:
@@ -68,7 +77,7 @@ def beside_brian2(side: int) -> OutsideRun:
 
 
 def beside_nest(python: str) -> list[OutsideRun]:
-    """Calcium at constant IP3, both parameter sets, with NEST as `python` has it."""
+    """Compare calcium at constant IP3 for both parameter sets; `python` is the interpreter that has NEST."""
     installed = subprocess.run([python, "-c", "import nest"], capture_output=True).returncode == 0
     return [_beside_nest(python, name) if installed else _without_nest(name) for name in ASTROCYTES]
 
@@ -106,7 +115,7 @@ def _run_nest(python: str, parameters: CalciumParameters, ip3: float) -> dict[st
 
 
 def nest_parameters(parameters: CalciumParameters, ip3: float) -> dict[str, float]:
-    """The parameters of NEST's astrocyte, whose time is in ms."""
+    """Return the parameters of NEST's astrocyte; its unit of time is ms, ours s."""
     return {
         "Ca_astro": START["calcium"],
         "h_IP3R": START["availability"],

@@ -1,7 +1,7 @@
-"""Outside peers as they come from their authors, each wrapped to give the loss of one batch of tokens.
+"""Wrap models of other packages so that each returns the loss of one batch of tokens, for `benchmarks.peers`.
 
-`benchmarks/peers.txt` lists what to install; a peer that is not installed is named as such and left out. No code of
-theirs is copied here.
+`benchmarks/peers.txt` lists the packages to install. A missing package is reported and its model skipped. No code of
+these packages is copied here.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ VOCABULARY, CLASSES = 16, 10
 
 @dataclass(frozen=True)
 class Size:
-    """What all contenders share."""
+    """Sizes that all compared models share."""
 
     length: int = 8192
     segment_length: int = 512
@@ -28,22 +28,22 @@ class Size:
 
     @property
     def head_width(self) -> int:
-        """Features of one head."""
+        """Number of features of one head."""
         return self.width // self.heads
 
 
 @dataclass(frozen=True)
 class Peer:
-    """A model of somebody else."""
+    """A model of another package."""
 
     package: str
-    """distribution whose absence leaves the peer out"""
+    """distribution that the model needs"""
     build: Callable[[Size], nn.Module]
-    """a module that maps tokens (batch, token) to a loss; one that holds `backpropagates` has then gradients too"""
+    """returns a module from tokens (batch, token) to a loss; with a true `backpropagates` it computes gradients too"""
 
 
 class Classifier(nn.Module):
-    """Embedding and positions, somebody's encoder, the mean over tokens, a head and the cross-entropy of class 0."""
+    """Embedding and positions, an encoder of another package, the mean over tokens, the cross-entropy of class 0."""
 
     def __init__(self, size: Size, encoder: Callable[[Tensor], Tensor]):
         super().__init__()
@@ -53,14 +53,14 @@ class Classifier(nn.Module):
         self.head = nn.Linear(size.width, CLASSES)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """The loss of one batch."""
+        """Return the loss of one batch of tokens (batch, token)."""
         rows: Tensor = self.encoder(self.embedding(tokens) + self.positions)
         logits = self.head(rows.mean(1))
         return functional.cross_entropy(logits, tokens.new_zeros(len(tokens)))
 
 
 class RecurrentMemory(nn.Module):
-    """lucidrains' RMT with its own loss, the next token's; by BPTT or by its own memory replay."""
+    """lucidrains' RMT with its own loss (the next token) and BPTT or its own memory replay."""
 
     def __init__(self, size: Size, replay: bool):
         super().__init__()
@@ -69,7 +69,7 @@ class RecurrentMemory(nn.Module):
             RecurrentMemoryTransformerWrapper,
         )
 
-        # One residual stream, no memories of Transformer-XL: the plain RMT, which our baseline is too.
+        # One residual stream and no memories of Transformer-XL give the plain RMT, like our baseline.
         model = RecurrentMemoryTransformer(
             size.width,
             num_tokens=VOCABULARY,
@@ -87,8 +87,8 @@ class RecurrentMemory(nn.Module):
         self.backpropagates = replay
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """The loss of one batch; with replay the gradients are there when it returns."""
-        # The wrapper takes the last token as a label only.
+        """The loss of one batch; with replay, gradients exist when it returns."""
+        # The wrapper uses the last token as a label only.
         longer = functional.pad(tokens, (0, 1), value=1)
         if self.replay:
             return self.model(longer, memory_replay_backprop=True)

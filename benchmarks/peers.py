@@ -1,15 +1,17 @@
-"""RMAAT, our baselines and outside peers: time and memory of a training step of one size, each in a process of its own.
+"""Compare time and memory of a training step of RMAAT with our baselines and with models of other packages.
 
 python -m benchmarks.peers [--length 8192] [--segment-length 512] [--width 128] [--rounds 2] [--out FILE]
 
-Peak memory is what tensors take above parameters, gradients and moments, by the allocator's events; resident is the
-process's own growth over its first steps, which holds the allocator's waste too. For our models a step's products of
-matrices are counted (`model.training.plan`), and set against the rate that this processor reaches in such products
-alone.
+All models have one size, and each runs in a separate process on one thread. `benchmarks/peers.txt` lists the packages.
 
-A second table has RMAAT beside RMT at its best over lengths of a segment, with the bound of their ratio: a layer of
-RMAAT takes 12 d^2 + 2 d d_h multiplications a row, one of RMT 12 d^2 + 2 d n, with n rows, width d and d_h features a
-head; so RMT's to RMAAT's is (1 + n / 6d) / (1 + d_h / 6d).
+- Peak memory is that of tensors above parameters, gradients and moments, from the allocator's events.
+- Resident memory is the growth of the process over its first steps. It includes memory that the allocator wastes.
+- For our models, the matrix products of a step (`model.training.plan`) are compared with the rate of this processor in
+  such products alone.
+
+A second table compares RMAAT with RMT at its best over lengths of a segment, and with the bound of their ratio. A layer
+of RMAAT takes 12 d^2 + 2 d d_h multiplications per row, one of RMT 12 d^2 + 2 d n, with n rows, width d and d_h
+features per head. The ratio of RMT's to RMAAT's is (1 + n / 6d) / (1 + d_h / 6d).
 """
 
 import argparse
@@ -24,18 +26,17 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-import benchmarks.bare  # noqa: F401 (first, because the rooms below import what it stands in for)
+import benchmarks.bare  # noqa: F401 (first, because the packages below import what it replaces)
 from benchmarks.peer_models import CLASSES, PEERS, VOCABULARY, Size
-from benchmarks.report import RESULTS, write_report
+from benchmarks.report import RESULTS, option_parser, write_report
 from benchmarks.steps import eager_softmax
-from benchmarks.timing import seconds_of
+from benchmarks.timing import resident_bytes, seconds_of
 from distill.tables import default_tables
 from model.layers.precision import denormals_flushed
 from model.memory.differentiation import Amrb, Bptt, Differentiation, LayerwiseAmrb
@@ -54,20 +55,20 @@ class Contender:
     """One line of the table."""
 
     build: Callable[[Size], nn.Module]
-    """a module that maps tokens (batch, token) to a loss"""
+    """returns a module from tokens (batch, token) to a loss"""
     package: str = ""
-    """outside distribution that it needs"""
+    """distribution that the model needs, besides ours"""
     kernels: Callable[[], AbstractContextManager[Any]] = nullcontext
-    """which softmax attention is used"""
+    """context that selects the softmax attention"""
     compiled: bool = False
     precision: str = "float32"
     """or bfloat16, by autocast, which newer processors multiply faster"""
     flops: Callable[[Size], float] | None = None
-    """multiplications and additions of a step in products of matrices, where we know them"""
+    """multiplications and additions of a step in matrix products; None if not known"""
 
 
 class Ours(nn.Module):
-    """One of our models under one way to differentiate, and the cross-entropy of class 0."""
+    """One of our models with one method of differentiation, and the cross-entropy of class 0."""
 
     def __init__(self, architecture: str, way: Differentiation, size: Size):
         super().__init__()
@@ -75,7 +76,7 @@ class Ours(nn.Module):
         self.way = way
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """The loss of one batch."""
+        """Return the loss of one batch of tokens (batch, token)."""
         logits = self.model(tokens, torch.tensor([tokens.shape[1]]), self.way)
         return functional.cross_entropy(logits, tokens.new_zeros(len(tokens)))
 
@@ -137,20 +138,19 @@ PAIRS = {
     "RMAAT, BPTT, compiled": "RMT, fused softmax, BPTT, compiled",
     "RMAAT, AMRB, compiled, bfloat16": "RMT at its best, bfloat16",
 }
-"""RMAAT and the RMT that it is set against over lengths of a segment."""
+"""RMAAT and the RMT that it is compared with over lengths of a segment."""
 
 
 def main() -> None:
     """Measure all, print two tables and write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = option_parser(__doc__, RESULTS / "peers.json")
     for name, value in asdict(Size()).items():
         parser.add_argument("--" + name.replace("_", "-"), type=int, default=value)
-    parser.add_argument("--rounds", type=int, default=2, help="the best of so many processes for each [default: 2]")
-    parser.add_argument("--only", nargs="*", default=list(CONTENDERS), help="some of them [default: all]")
+    parser.add_argument("--rounds", type=int, default=2, help="processes per model; the best counts [default: 2]")
+    parser.add_argument("--only", nargs="*", default=list(CONTENDERS), help="names of models [default: all]")
     parser.add_argument(
         "--sweep", type=int, nargs="*", default=[1024, 2048, 4096], help="other lengths of a segment for the pairs"
     )
-    parser.add_argument("--out", type=Path, default=RESULTS / "peers.json")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     options = parser.parse_args()
     size = Size(**{name: getattr(options, name) for name in asdict(Size())})
@@ -170,7 +170,7 @@ def main() -> None:
 
 
 def matmul_rate(size: Size) -> float:
-    """FLOPs a second of the products of a feed-forward part with the rows of one segment: what this core can do."""
+    """Return the FLOPs per second of one core in the matrix products of a feed-forward part with one segment's rows."""
     torch.set_num_threads(1)
     rows = torch.randn(size.segment_length + size.memory_tokens, size.width)
     weights = torch.randn(size.width, 4 * size.width)
@@ -180,7 +180,7 @@ def matmul_rate(size: Size) -> float:
 
 
 def compare(names: list[str], size: Size, rounds: int) -> dict[str, dict[str, Any]]:
-    """The best of `rounds` measurements for each contender, interleaved, so that drift hits all alike."""
+    """Return the best of `rounds` measurements per contender; rounds are interleaved, so drift affects all alike."""
     results: dict[str, dict[str, Any]] = {}
     for _ in range(rounds):
         for name in names:
@@ -206,7 +206,7 @@ def _in_process(name: str, size: Size) -> dict[str, Any]:
 
 
 def measure(contender: Contender, size: Size) -> dict[str, Any]:
-    """Seconds, peak bytes and resident growth of a training step: forward, backward, optimiser."""
+    """Return seconds, peak bytes and resident growth of a training step: forward, backward, optimiser."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     module = contender.build(size)
@@ -214,13 +214,13 @@ def measure(contender: Contender, size: Size) -> dict[str, Any]:
         module.compile_cell()
     optimiser = torch.optim.AdamW(module.parameters())
     tokens = torch.randint(1, VOCABULARY, (1, size.length))
-    resident = _resident("VmRSS")
+    resident = resident_bytes("VmRSS")
     step = partial(_step, module, optimiser, tokens, contender.precision)
-    # On one sequence the loss soon vanishes, and so do gradients.
+    # On one sequence the loss and its gradients soon vanish, and denormal numbers would slow the step down.
     with contender.kernels(), denormals_flushed():
         step()  # gradients and moments exist from here on
         seconds = [seconds_of(step) for _ in range(STEPS)]
-        grown = _resident("VmHWM") - resident
+        grown = resident_bytes("VmHWM") - resident
         peak = peak_memory(step, torch.device("cpu"))
     return {
         "parameters": sum(parameter.numel() for parameter in module.parameters()),
@@ -240,13 +240,8 @@ def _step(module: nn.Module, optimiser: torch.optim.Optimizer, tokens: Tensor, p
     optimiser.zero_grad(set_to_none=False)
 
 
-def _resident(field: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field + ":"))
-
-
 def comparison_table(results: dict[str, dict[str, Any]], size: Size, rate: float) -> str:
-    """All contenders of one size; what could not be measured stands there with the reason."""
+    """Return the table of all contenders of one size; a skipped one has the reason in its row."""
     reference = results.get(PUBLISHED, {})
     rows = []
     for name, result in results.items():
@@ -281,7 +276,7 @@ def comparison_table(results: dict[str, dict[str, Any]], size: Size, rate: float
 
 
 def bound_table(sweep: dict[int, dict[str, dict[str, Any]]], size: Size) -> str:
-    """RMAAT's speed in units of RMT's, and its bound, for each length of a segment."""
+    """Return the table of RMAAT's speed divided by RMT's, and its bound, for each length of a segment."""
     rows = []
     for length, results in sweep.items():
         bound = speed_bound(replace(size, segment_length=length))
@@ -293,7 +288,7 @@ def bound_table(sweep: dict[int, dict[str, dict[str, Any]]], size: Size) -> str:
 
 
 def speed_bound(size: Size) -> float:
-    """(1 + n / 6d) / (1 + d_h / 6d)."""
+    """Return the bound of RMAAT's speed divided by RMT's, (1 + n / 6d) / (1 + d_h / 6d)."""
     six_widths = 6 * size.width
     return (1 + (size.segment_length + size.memory_tokens) / six_widths) / (1 + size.width / size.heads / six_widths)
 

@@ -1,22 +1,21 @@
-"""AMRB beside BPTT: the same gradient, and time and peak memory of a training step over segments and kept graphs.
+"""Compare AMRB with BPTT: equality of the gradients, and time and peak memory of a training step.
 
 python -m benchmarks.replay [--out benchmarks/results/replay-cpu.json]
 
-The bound of time is what BPTT and the forward passes that are made again would take alone: 1 + f (T - k) / T with f the
-share of BPTT's step that a forward pass takes, T segments and k kept graphs; layer by layer, another f (L - 1) / L.
+The number of segments and of kept graphs varies. The bound of time is that of BPTT plus the repeated forward passes:
+1 + f (T - k) / T, where f is the share of BPTT's step that a forward pass takes, T the number of segments and k the
+number of kept graphs. Layer by layer adds f (L - 1) / L for L layers.
 """
 
-import argparse
 import itertools
 import statistics
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks.report import RESULTS, write_report
-from benchmarks.steps import gradient, random_batch, relative_error
+from benchmarks.report import RESULTS, option_parser, write_report
+from benchmarks.steps import MODEL_SIZE, gradient, random_batch, relative_error
 from benchmarks.timing import seconds_of
 from distill import default_tables
 from model.memory.differentiation import Amrb, Bptt, Differentiation, LayerwiseAmrb, MemoryBudget, Truncated
@@ -29,33 +28,30 @@ from model.training.peak import now
 from rmaat.base.text import table
 
 SEGMENT_LENGTH, SEGMENTS = 512, (2, 4, 8, 16)
-# Segments, sequences of a batch, readout. With one sequence the sums of the parameters' gradients weigh most; where the
-# readout needs the last segment alone, BPTT keeps less of the others, too.
+# Segments, sequences of a batch, readout. With one sequence the sums of the parameters' gradients have the largest
+# share. If the readout needs only the last segment, BPTT also keeps less of the others.
 CASES = [*((segments, 1, "last") for segments in SEGMENTS), (SEGMENTS[-1], 1, "every"), (SEGMENTS[-1], 4, "every")]
 LAYERWISE = "layerwise AMRB, keep 1"
-# Shares of BPTT's, for the longest sequences.
+# Shares of BPTT's memory and time, for the longest sequences.
 GOALS = {
     "AMRB, keep 1": {"memory_ratio": 1 / 15, "time_ratio": 1.28},
     LAYERWISE: {"memory_ratio": 1 / 30, "time_ratio": 1.55},
 }
-SIZE = {"width": 128, "layers": 4, "heads": 4, "feed_forward_width": 512, "memory_tokens": 16}
 
 
 def main() -> None:
     """Measure, print two tables and write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=RESULTS / "replay-cpu.json")
-    options = parser.parse_args()
+    options = option_parser(__doc__, RESULTS / "replay-cpu.json").parse_args()
     torch.set_num_threads(1)
     device = choose_device("auto")
     exactness, costs = measure_exactness(device), measure_costs(device)
     name = device_name(device) if device.type == "cuda" else f"{device_name(device)}, 1 thread"
-    content = {"model": SIZE | {"segment_length": SEGMENT_LENGTH}, "exactness": exactness, "costs": costs}
+    content = {"model": MODEL_SIZE | {"segment_length": SEGMENT_LENGTH}, "exactness": exactness, "costs": costs}
     write_report(options.out, "python -m benchmarks.replay", name, ("torch", "numpy"), content)
 
 
 def measure_exactness(device: torch.device) -> list[dict[str, Any]]:
-    """Relative difference of the gradients, with dropout and last segments that are not full."""
+    """Compare the gradients of AMRB and BPTT, with dropout and last segments that are not full."""
     results = []
     lengths = torch.tensor(
         [SEGMENT_LENGTH * 4, SEGMENT_LENGTH * 3 + SEGMENT_LENGTH // 2, SEGMENT_LENGTH + 1], device=device
@@ -78,7 +74,7 @@ def measure_exactness(device: torch.device) -> list[dict[str, Any]]:
 
 
 def measure_costs(device: torch.device) -> list[dict[str, Any]]:
-    """Time and peak memory of forward and backward with dropout, sequences of full segments."""
+    """Measure time and peak memory of forward and backward, with dropout and full segments."""
     results = []
     for segments, batch_size, readout in CASES:
         model = _build(segments, device, dropout=0.1, readout=readout)
@@ -89,7 +85,7 @@ def measure_costs(device: torch.device) -> list[dict[str, Any]]:
         ways: dict[str, Differentiation] = {"BPTT": Bptt()}
         ways |= {f"AMRB, keep {keep}": Amrb(keep) for keep in sorted({0, 1, segments // 2, segments})}
         ways |= {LAYERWISE: LayerwiseAmrb(), "truncated after 2": Truncated(2)}
-        if segments >= 8:  # a third of fewer would not hold one
+        if segments >= 8:  # a third of fewer segments is less than the minimum of one graph
             ways["budget of 1/3"] = budget
         costs = compare_steps(model, batch, ways, repeats=5)
         forward = _forward_seconds(model, batch) / costs["BPTT"].seconds
@@ -110,7 +106,7 @@ def measure_costs(device: torch.device) -> list[dict[str, Any]]:
 
 
 def _forward_seconds(model: SegmentClassifier, batch: Batch) -> float:
-    """Median seconds of a forward pass without a graph, dropout on."""
+    """Return the median seconds of a forward pass without a graph, with dropout."""
     device = batch.tokens.device
     with torch.no_grad():
         runs = [seconds_of(lambda: model(batch.tokens, batch.lengths), lambda: now(device)) for _ in range(6)]
@@ -118,13 +114,13 @@ def _forward_seconds(model: SegmentClassifier, batch: Batch) -> float:
 
 
 def _time_bound(way: Differentiation, segments: int, forward: float) -> float | None:
-    """In units of BPTT's time, as the module says; what a budget or a truncation does is not known before it runs."""
+    """Return the bound in units of BPTT's time; None for a budget or a truncation, whose work depends on the run."""
     if isinstance(way, Bptt):
         return 1.0
     if not isinstance(way, Amrb | LayerwiseAmrb):
         return None
     segments_again = (segments - min(way.keep, segments)) / segments
-    layers_again = (SIZE["layers"] - 1) / SIZE["layers"] if isinstance(way, LayerwiseAmrb) else 0.0
+    layers_again = (MODEL_SIZE["layers"] - 1) / MODEL_SIZE["layers"] if isinstance(way, LayerwiseAmrb) else 0.0
     return 1 + forward * (segments_again + layers_again)
 
 
@@ -145,7 +141,7 @@ def _cost_row(result: dict[str, Any]) -> tuple[str, ...]:
 
 def _build(segments: int, device: torch.device, **changes: Any) -> SegmentClassifier:
     torch.manual_seed(0)
-    parameters = SIZE | {"segment_length": SEGMENT_LENGTH, "segments": segments} | changes
+    parameters = MODEL_SIZE | {"segment_length": SEGMENT_LENGTH, "segments": segments} | changes
     return build_model(ModelParameters.from_dict(parameters), default_tables()).to(device)
 
 

@@ -1,19 +1,21 @@
-"""A thousand points of the 3 x 3 rate model: one by one, solved together, and solved together in two processes.
+"""Measure a sweep of a thousand points of the 3 x 3 rate model.
 
 python -m benchmarks.sweep [--points 1000] [--workers 2] [--out benchmarks/results/sweep.json]
+
+The points are simulated one by one (extrapolated from a few), solved together in one process, and solved together and
+distilled in one process and in several.
 """
 
-import argparse
 import os
 import tempfile
 from pathlib import Path
 
-# One thread for each process, as the sweep's own workers have; read when NumPy is loaded.
+# One thread per process, like the workers of a sweep. NumPy reads this once, when it is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from astro_sim import SimulationParameters, simulate, simulate_batch
 from astro_sim.sweep import InProcess, LocalProcesses, RandomDesign, Workers, parse_axes
-from benchmarks.report import RESULTS, write_report
+from benchmarks.report import RESULTS, option_parser, write_report
 from benchmarks.timing import seconds_of
 from distill.inverse.sweep import POINTS_TOGETHER, Distillation, RateModelMeasure, sweep
 from rmaat.base.provenance import processor
@@ -28,15 +30,14 @@ AXES = parse_axes(
     ]
 )
 ALONE = 5
-"""Points that are simulated one by one; the others would take as long each."""
+"""Points that are simulated one by one; the time of the others is extrapolated from these."""
 
 
 def main() -> None:
     """Measure, print a table and write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = option_parser(__doc__, RESULTS / "sweep.json")
     parser.add_argument("--points", type=int, default=1000)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=RESULTS / "sweep.json")
     options = parser.parse_args()
     seconds = measure(options.points, options.workers)
     print(table([(name, f"{value:.1f}") for name, value in seconds.items()], (f"{options.points} points", "seconds")))
@@ -45,7 +46,7 @@ def main() -> None:
 
 
 def measure(points: int, workers: int) -> dict[str, float]:
-    """Seconds for all `points` each way."""
+    """Return the seconds that `points` points take with each method."""
     base, design = SimulationParameters(), RandomDesign(AXES, points)
     records = [base.override(row) for row in design.rows(base)]
 

@@ -1,13 +1,12 @@
-"""Whether the data of the tasks are what the benchmark's are, and how long generating them takes.
+"""Compare figures of our task data with those of the references, and measure how long generation takes.
 
 python -m benchmarks.tasks [--out benchmarks/results/tasks.json] [--samples 100000] [--images 2000] [--data FOLDER]
 
-Each line holds a figure of our data beside that of the reference: ListOps' grammar as its authors wrote it, the
-original Pathfinder generator, and what was measured on the official files of Text and Image. Times are those of one
-core. Tasks read from files are measured where the folder of prepared data holds them.
+Each line holds a figure of our data beside that of the reference: the authors' ListOps grammar, the original Pathfinder
+generator, and measurements on the official files of Text and Image. Times are those of one core. Tasks that are read
+from files are included if the folder of prepared data holds them.
 """
 
-import argparse
 import statistics
 import time
 from dataclasses import asdict, dataclass
@@ -17,12 +16,12 @@ from random import Random
 
 import numpy as np
 
-from benchmarks.report import RESULTS, write_report
+from benchmarks.report import RESULTS, option_parser, write_report
 from benchmarks.timing import timed
 from model.tasks import TaskError, trivial_levels
 from model.tasks.baselines import linear_probe
+from model.tasks.data.dataset import TaskParameters
 from model.tasks.data.encoding import from_images
-from model.tasks.data.settings import TaskParameters
 from model.tasks.image import ImageParameters
 from model.tasks.library import TASKS, load_task
 from model.tasks.listops import OFFICIAL, evaluate, samples, value_of_top, walk
@@ -33,12 +32,12 @@ from rmaat.base.provenance import processor
 from rmaat.base.text import table
 
 LADDER = {1: 0.485, 2: 0.673, 3: 0.800}
-"""Share of ListOps that is right where only so many levels of lists are read; measured on LRA's grammar."""
+"""Accuracy on ListOps when only so many levels of lists are read; measured on LRA's grammar."""
 
 
 @dataclass(frozen=True)
 class Grey:
-    """Images of the original Pathfinder generator: means, and the standard errors of the first two."""
+    """Figures of images of the original Pathfinder generator; the first two have standard errors."""
 
     mean: float
     mean_error: float
@@ -60,7 +59,7 @@ PATHFINDER = {
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured figure and what it is set against."""
+    """One measured figure and its reference."""
 
     task: str
     what: str
@@ -70,8 +69,7 @@ class Figure:
 
 def main() -> None:
     """Measure, print a table and write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=RESULTS / "tasks.json")
+    parser = option_parser(__doc__, RESULTS / "tasks.json")
     parser.add_argument("--samples", type=int, default=100_000, help="ListOps expressions [default: 100000]")
     parser.add_argument("--images", type=int, default=2000, help="Pathfinder images a difficulty [default: 2000]")
     parser.add_argument("--data", type=Path, default=Path("runs/data"), help="prepared data [default: runs/data]")
@@ -93,7 +91,7 @@ def _number(value: float) -> str:
 
 
 def listops_figures(count: int) -> list[Figure]:
-    """`count` samples of the official setting: time, kept share, lengths, labels, and what reading its top is worth."""
+    """Measure `count` samples of the official setting: time, kept share, lengths, labels, accuracy by levels read."""
     seconds, pairs = timed(
         lambda: [(tokens, evaluate(tokens)) for tokens in islice(samples(OFFICIAL), count)], time.process_time
     )
@@ -126,9 +124,9 @@ def listops_figures(count: int) -> list[Figure]:
 
 
 def pathfinder_figures(difficulty: str, count: int) -> list[Figure]:
-    """`count` images of 32 x 32: time, grey values, labels."""
+    """Measure `count` images of 32 x 32: time, grey values, labels."""
     parameters, expected = PathfinderParameters(difficulty=difficulty), PATHFINDER[difficulty]
-    draw_images(parameters, 1)  # compiles
+    draw_images(parameters, 1)  # compiles the loops, which must not count
     seconds, (images, labels) = timed(lambda: draw_images(parameters, count), time.process_time)
     half = count // 2
     probe = linear_probe(from_images(images[:half], labels[:half]), from_images(images[half:], labels[half:]))
@@ -154,11 +152,11 @@ FILES = {
     "image": {"linear probe on pixels": "0.275, of all 50,000 training pictures"},
     "same_film": {},
 }
-"""By task, what is known of the levels reached without a model."""
+"""Known accuracies of the levels without a model, by task."""
 
 
 def file_figures(parameters: TaskParameters, data: Path) -> list[Figure]:
-    """Counts and trivial levels of a task that is read from files; nothing where `data` does not hold it."""
+    """Return counts and levels without a model of a task that is read from files; nothing if `data` lacks it."""
     try:
         task = load_task(parameters, None, data)
     except TaskError as error:

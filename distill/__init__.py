@@ -4,8 +4,8 @@
     tables = distil(traces)
     tables.retention(segments=8)
 
-`default_tables` reads the tables that come with the package. `__init__.pyi` lists the names; they load on first use, so
-that reading tables loads neither the simulator nor torch.
+`default_tables` reads the tables that come with the package. `__init__.pyi` lists the public names. They load on first
+use, so that reading tables loads neither the simulator nor torch.
 """
 
 import lazy_loader

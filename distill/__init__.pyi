@@ -2,7 +2,7 @@ from .distillation import distil as distil
 from .errors import DistillError as DistillError
 from .errors import TableError as TableError
 from .parameters import DistillParameters as DistillParameters
-from .streaming import StreamingRetention as StreamingRetention
+from .retention import StreamingRetention as StreamingRetention
 from .tables import Tables as Tables
 from .tables import default_tables as default_tables
 from .tables import read_tables as read_tables

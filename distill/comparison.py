@@ -1,4 +1,4 @@
-"""What tells two tables apart, by meaning rather than by bytes."""
+"""The differences of two tables, compared by meaning and not by bytes."""
 
 import json
 from collections.abc import Iterator
@@ -11,22 +11,23 @@ from distill.schema import PROVENANCE, VARIABLES
 from distill.tables import Tables
 
 TOLERANCE = 1e-9
-"""Relative difference up to which two numbers mean the same; machines differ in the last digits."""
+"""Relative difference up to which two numbers count as equal; machines differ in the last digits."""
 
 _ROUNDING = 1e-12
+"""Absolute difference up to which two numbers near 0 count as equal."""
 _SOLVING = 1e-7
-"""Differences up to which numbers near 0 mean the same: any, and the errors and residuals of fits that are exact."""
+"""The same for errors and residuals, which are rounding of the solvers where a fit is exact."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing in which two tables differ."""
+    """One difference between two tables."""
 
     what: str
     first: str
     second: str
     matters: bool
-    """False for provenance that leaves the numbers as they are, as versions and digests."""
+    """false for provenance that does not change the numbers, such as versions and digests"""
 
     def __str__(self) -> str:
         return f"{self.what}: {self.first} | {self.second}"
@@ -35,12 +36,12 @@ class Difference:
 def compare(first: Tables, second: Tables, tolerance: float = TOLERANCE) -> list[Difference]:
     """The differences of two tables: lengths, factors of each variant, all other numbers, parameters, provenance.
 
-    Factors are compared as a model would use them, for every T that both serve.
+    Factors are compared as a model uses them, for powers of two T and the longest T that both serve.
 
     Parameters
     ----------
     tolerance
-        Relative difference of numbers that is passed over.
+        Relative difference up to which two numbers count as equal.
     """
     return [
         *_lengths(first, second),
@@ -70,15 +71,11 @@ def _factors(first: Tables, second: Tables, tolerance: float) -> Iterator[Differ
 
 def _numbers(first: Tables, second: Tables, tolerance: float) -> Iterator[Difference]:
     for name, entry in VARIABLES.items():
-        # Lengths and factors are compared above, and what is along the segments may have two lengths.
+        # Lengths and factors are compared above; rows along the segments may have different lengths.
         if {"segment", "length", "variant"} & set(entry.dims):
             continue
-        one, other = (tables.dataset.get(name) for tables in (first, second))
-        if one is None or other is None:
-            if one is not other:
-                presence = ["absent" if array is None else "present" for array in (one, other)]
-                yield Difference(name, presence[0], presence[1], True)
-        elif one.shape != other.shape:
+        one, other = (tables.dataset[name] for tables in (first, second))
+        if one.shape != other.shape:
             yield Difference(name, f"{one.size} values", f"{other.size} values", True)
         elif not np.allclose(one.values, other.values, rtol=tolerance, atol=_near_zero(name)):
             place = int(np.argmax(np.abs(one.values - other.values)))

@@ -1,12 +1,12 @@
-"""Spatial coupling: how the influence between astrocytic processes falls with distance.
+"""Spatial coupling: the decay of the influence between astrocytic processes with distance.
 
-The decay of attention's relative position matrix, r_ij = exp(-scale |pos_i - pos_j|) (a reader of the RMAAT paper), is
-taken from the *measured* influence: the response of the short-term process at one synapse to a small perturbation at
-another. It is wider than the coupling put in, as influence also travels over third synapses.
+Attention has the relative position matrix r_ij = exp(-scale |pos_i - pos_j|) (the RMAAT paper as we read it). Its scale
+comes from the *measured* influence: the response of the short-term process at one synapse to a small push at another.
+The influence is wider than the coupling put in, because it also travels over third synapses.
 
-The exponential is compared with a Gaussian, exp(-(scale d)^2), and a power law, d^-scale, by Akaike's criterion, and
-whether strength depends on the direction of a pair beside its distance is tested. Pairs that share a synapse are not
-independent, so that intervals and p-values are those of the fit, not of a new network.
+Akaike's criterion compares the exponential with a Gaussian, exp(-(scale d)^2), and a power law, d^-scale. An F test
+checks whether strength also depends on the direction of a pair. Pairs that share a synapse are not independent, so
+intervals and p-values hold for the fit and not for a new network. Comparison and test are ours.
 """
 
 import warnings
@@ -22,8 +22,9 @@ from distill.law_fit import interval
 from rmaat.base.arrays import Array
 
 _ROUNDING = 1e-12
-"""Share of the largest strength; residuals of an exact fit count as this large, so that their logarithm is the same on
-any machine."""
+"""Size, as a share of the largest strength, that is added to residuals.
+
+The logarithm of the residuals of an exact fit would otherwise differ between machines."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Candidate:
     residual: float
     """root mean square of the residuals, as a share of the largest strength"""
     criterion: float
-    """Akaike's, of normal residuals; only differences between candidates have a meaning, less is better"""
+    """Akaike's criterion for normal residuals; less is better, and only differences have a meaning"""
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,13 @@ class Anisotropy:
     """Whether strength depends on direction: strength = amplitude exp(-scale d (1 + c cos 2(direction - axis)))."""
 
     size: float
-    """c, 0 where all directions are alike"""
+    """c; 0 if all directions are alike"""
     axis: float
     """the direction of the fastest decay, in degrees from the x axis, -90 to 90"""
     p_value: float
-    """probability of so large an improvement of the fit without anisotropy, by an F test; 1 where it cannot be told"""
+    """p-value of the F test without anisotropy; 1 if the test is impossible"""
     directions: int
-    """how many different directions pairs have; a test needs three"""
+    """number of different directions of pairs; the test needs three"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,11 +63,11 @@ class ExponentialKernel:
     scale_error: float
     """standard error of `scale`"""
     scale_interval: tuple[float, float]
-    """of `scale`, at `distill.law_fit.CONFIDENCE`"""
+    """interval of `scale` at `distill.law_fit.CONFIDENCE`"""
     residual: float
     """root mean square of the residuals, as a share of the largest strength"""
     distance: Array
-    """(distance,): the distinct distances"""
+    """(distance,): the distinct distances, in synapse spacings"""
     strength: Array
     """(distance,): mean strength at each"""
 
@@ -77,16 +78,16 @@ def fit_kernel(distance: Array, strength: Array) -> ExponentialKernel:
     Parameters
     ----------
     distance
-        Distance of the two synapses of each pair, (pair,).
+        Distance of the two synapses of each pair, (pair,), in synapse spacings.
     strength
-        Strength at the one due to the other, (pair,).
+        Strength at one synapse due to the other, (pair,), dimensionless.
 
     Raises
     ------
     DistillError
-        Fewer than three distinct distances, from which no decay can be told, no strength at all, or none that falls
-        like an exponential.
+        There are fewer than three distinct distances, no strength is above 0, or no exponential fits.
     """
+    # Rounding of coordinates must not split one distance into several.
     distance = distance.round(9)
     distinct, group = np.unique(distance, return_inverse=True)
     if len(distinct) < 3:
@@ -116,7 +117,7 @@ def fit_kernel(distance: Array, strength: Array) -> ExponentialKernel:
 
 
 def compare_kernels(distance: Array, strength: Array) -> tuple[Candidate, ...]:
-    """The exponential and its rivals over the pairs (pair,) at a distance above 0; arguments as `fit_kernel`."""
+    """Fits of all `KERNELS` to the pairs at a distance above 0; arguments, (pair,) each, as in `fit_kernel`."""
     distance = distance.round(9)
     apart = distance > 0
     return tuple(_candidate(name, distance[apart], strength[apart]) for name in KERNELS)
@@ -128,11 +129,12 @@ def measure_anisotropy(offset: Array, distance: Array, strength: Array) -> Aniso
     Parameters
     ----------
     offset
-        Step from the one synapse to the other of each pair, (pair, 2); its sign is of no account.
+        Step between the synapses of each pair, (pair, 2), in synapse spacings; its sign has no effect.
     distance, strength
-        As `fit_kernel`, (pair,).
+        As in `fit_kernel`, (pair,).
     """
     apart = distance > 0
+    # Opposite directions are one axis, so angles are taken modulo pi.
     angle = np.arctan2(offset[apart, 1], offset[apart, 0]) % np.pi
     distance, strength = distance[apart], strength[apart]
     directions = len(np.unique(angle.round(6) % round(np.pi, 6)))
@@ -152,32 +154,20 @@ def measure_anisotropy(offset: Array, distance: Array, strength: Array) -> Aniso
     values, _ = found
     without = _sum_of_squares(strength - _exponential(distance, amplitude, scale), strength)
     left = _sum_of_squares(strength - directed(distance, *values), strength)
+    # Two parameters are added; rounding may make the larger model worse by the last bit.
     improvement = max(without - left, 0.0) / 2 / (left / freedom)
     return Anisotropy(
         size=float(np.hypot(*values[2:])),
+        # The double angle of the fit is halved.
         axis=float(np.degrees(np.arctan2(values[3], values[2])) / 2),
         p_value=float(fdtrc(2, freedom, improvement)),
         directions=directions,
     )
 
 
-def linear_response(coupling: Array, restoring: float) -> Array:
-    """The influence that weak signals have by theory, (synapse, synapse): (restoring - T)^-1.
-
-    At rest a push d moves the short-term process p until `restoring p = T p + d`; in the rate model, all of whose
-    nonlinearities have slope 1 at rest, `restoring = gamma^s - kappa_s c_ps / beta`. The series
-    1 / restoring + T / restoring^2 + T^2 / restoring^3 + ... counts the ways over third synapses.
-
-    Parameters
-    ----------
-    coupling
-        T as a matrix, (synapse, synapse).
-    """
-    return np.linalg.inv(restoring * np.eye(len(coupling)) - coupling)
-
-
 def _candidate(name: str, distance: Array, strength: Array) -> Candidate:
     kernel = KERNELS[name]
+    # A guess that cannot be improved is kept: a candidate that does not fit has a large criterion, not an error.
     guess = _guess(kernel.straightened(distance), strength)
     found = _fit(kernel.strength, distance, strength, (guess[0], kernel.scale(guess[1])))
     amplitude, scale = (guess[0], kernel.scale(guess[1])) if found is None else found[0]
@@ -187,21 +177,24 @@ def _candidate(name: str, distance: Array, strength: Array) -> Candidate:
         name,
         float(scale),
         residual=float(np.sqrt(squares / count) / strength.max()),
+        # n log(mean square) + 2 k with k = 2 parameters.
         criterion=float(count * np.log(squares / count / strength.max() ** 2) + 2 * 2),
     )
 
 
 def _sum_of_squares(residual: Array, strength: Array) -> float:
-    """Of the residuals, and that of rounding."""
+    """Sum of squares of `residual` (pair,) plus that of rounding."""
     return float(residual @ residual + len(residual) * (_ROUNDING * strength.max()) ** 2)
 
 
 def _fit(
     function: Callable[..., Array], distance: Array, strength: Array, guess: tuple[float, ...]
 ) -> tuple[Array, Array] | None:
-    """Parameters and their covariance by least squares; None where they cannot be told."""
+    """Parameters (parameter,) and their covariance by least squares; None if they are not determined."""
+    # Not least_squares: it returns no covariance, and its Jacobian at the optimum would change the stored errors.
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
+            # SciPy warns where the covariance cannot be estimated; its values would be infinite.
             warnings.simplefilter("error", OptimizeWarning)
             return curve_fit(function, distance, strength, p0=guess)
     except (RuntimeError, OptimizeWarning):
@@ -209,8 +202,9 @@ def _fit(
 
 
 def _guess(distance: Array, strength: Array) -> tuple[float, float]:
-    """Amplitude and scale by a line through log(strength), strong pairs first: already exact without noise."""
+    """Amplitude and scale from a line through log(strength), weighted by strength: exact without noise."""
     positive = strength > 0
+    # The error of log(strength) is that of strength divided by strength.
     weight, x = strength[positive], distance[positive]
     design = np.stack([np.ones_like(x), -x], axis=1)
     (constant, scale), *_ = np.linalg.lstsq(weight[:, None] * design, weight * np.log(weight), rcond=None)
@@ -233,9 +227,9 @@ def _power(distance: Array, amplitude: float, scale: float) -> Array:
 class _Kernel:
     strength: Callable[[Array, float, float], Array]
     straightened: Callable[[Array], Array]
-    """of distance: that in which log(strength) is a straight line"""
+    """the function of distance in which log(strength) is a straight line"""
     scale: Callable[[float], float]
-    """from the slope of that line"""
+    """the scale from minus the slope of that line"""
 
 
 KERNELS: Mapping[str, _Kernel] = {
@@ -243,4 +237,4 @@ KERNELS: Mapping[str, _Kernel] = {
     "gaussian": _Kernel(_gaussian, np.square, lambda slope: float(np.sqrt(max(slope, 0.0)))),
     "power_law": _Kernel(_power, np.log, lambda slope: slope),
 }
-"""The candidates for the decay with distance."""
+"""The candidates for the decay with distance, by name."""

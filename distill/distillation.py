@@ -1,4 +1,4 @@
-"""From traces to tables."""
+"""`distil`: from simulated traces to the tables that the model uses."""
 
 import json
 from collections.abc import Callable
@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from distill.checks import sealed
 from distill.coupling import Anisotropy, compare_kernels, fit_kernel, measure_anisotropy
 from distill.exponent import PowerLaw, fit_power_law
 from distill.law import cycles_to_reach
 from distill.law_fit import EXACT, LawFit, fit_laws
+from distill.long_term import LongTermCurve, fit_curve
 from distill.parameters import DistillParameters
 from distill.readings import draws_random_numbers, first_stimulus, long_term_curves, pairs
-from distill.retention import LongTermCurve, fit_curve, retention_parts, shuffled_order
-from distill.schema import FORMS, SCHEMA, SCHEMA_VERSION, VARIABLES, VARIANTS, sealed
+from distill.retention import retention_parts, shuffled_order, slowed_factors
+from distill.schema import FORMS, SCHEMA, SCHEMA_VERSION, VARIABLES, VARIANTS
 from distill.tables import Tables
 from rmaat.base.arrays import Array
 from rmaat.base.provenance import content_digest, versions
@@ -23,15 +25,14 @@ from rmaat.base.provenance import content_digest, versions
 def distil(traces: xr.Dataset, parameters: DistillParameters = DistillParameters()) -> Tables:  # noqa: B008 (frozen)
     """Retention factors, coupling decay and presynaptic exponent from `traces` (see `astro_sim.runs.traces`).
 
-    Nothing is simulated again, whatever the number of segments. Where traces hold several trials, along the axis
-    `trial`, the tables are those of their mean. Traces of `astro_sim.runs.traces.open_traces` are read in pieces and
-    may be larger than memory.
+    No number of segments needs a new simulation. Several trials, along the axis `trial`, give the tables of their mean.
+    Traces from `astro_sim.runs.traces.open_traces` are read in pieces and may be larger than memory.
 
     Raises
     ------
     DistillError
-        The traces do not determine a table: too few cycles, a curve that no law follows, a layout with a single
-        distance.
+        The traces do not determine a table: they have too few cycles, a curve that no law follows, or a layout with
+        a single distance.
     """
     curve, found = fit_long_term(traces, parameters, parameters.segments), pairs(traces)
     values = {
@@ -52,7 +53,7 @@ def fit_long_term(
     cycles: int,
     laws: Callable[[Array], tuple[LawFit, ...]] = fit_laws,
 ) -> LongTermCurve:
-    """The long-term curve of `traces`, continued to `cycles`; as `distill.retention.fit_curve`, and raises as it."""
+    """The long-term curve of `traces`, continued to `cycles`; see `distill.long_term.fit_curve`."""
     return fit_curve(
         long_term_curves(traces),
         cycles,
@@ -64,16 +65,17 @@ def fit_long_term(
 
 
 def fit_exponent(traces: xr.Dataset, parameters: DistillParameters) -> PowerLaw:
-    """The presynaptic exponent, fitted over the first stimulus; raises as `distill.exponent.fit_power_law`."""
+    """The presynaptic exponent, fitted over the first stimulus; see `distill.exponent.fit_power_law`."""
     stimulus = first_stimulus(traces)
     return fit_power_law(stimulus.time, stimulus.activity, stimulus.response, parameters.exponent_range_start)
 
 
 def _retention_values(curve: LongTermCurve, parameters: DistillParameters) -> dict[str, Any]:
     segments, law = parameters.segments, curve.law
+    # The variant horizon ends where the law has grown to 1 - exp(-A) of its end.
     horizon = cycles_to_reach(law, -np.expm1(-parameters.horizon_saturation))
     order = shuffled_order(segments, parameters.seed)
-    parts = retention_parts(curve, law.slowed_factors(horizon, segments), order)
+    parts = retention_parts(curve, slowed_factors(law, horizon, segments), order)
     weights, totals = map(np.stack, zip(*(parts[variant] for variant in VARIANTS), strict=True))
     return {
         "length": np.arange(1, segments + 1, dtype=np.int32),
@@ -85,6 +87,15 @@ def _retention_values(curve: LongTermCurve, parameters: DistillParameters) -> di
         "increment": curve.increments,
         "increment_error": curve.increment_errors,
         "increment_simulated": (np.arange(segments) < curve.simulated).astype(np.int8),
+        "horizon_saturation": parameters.horizon_saturation,
+        "horizon_cycles": horizon,
+        **_law_values(curve),
+    }
+
+
+def _law_values(curve: LongTermCurve) -> dict[str, Any]:
+    law = curve.law
+    return {
         "increment_rate": curve.rate.value,
         "increment_rate_error": curve.rate.error,
         "increment_rate_interval": curve.rate.interval,
@@ -93,8 +104,6 @@ def _retention_values(curve: LongTermCurve, parameters: DistillParameters) -> di
         "law_rate": list(law.rates),
         "law_stretch": law.stretch,
         "law_saturation": law.saturation,
-        "horizon_saturation": parameters.horizon_saturation,
-        "horizon_cycles": horizon,
         "long_term_curve": curve.growth,
         "law_residual": [fit.residual for fit in curve.fits],
         "law_prediction_error": [fit.prediction_error for fit in curve.fits],
@@ -141,10 +150,10 @@ def _exponent_values(law: PowerLaw) -> dict[str, Any]:
 def _dataset(
     values: dict[str, Any], curve: LongTermCurve, traces: xr.Dataset, parameters: DistillParameters
 ) -> xr.Dataset:
-    words = _words(curve)
+    notes = _notes(curve)
     return xr.Dataset(
         {
-            name: (entry.dims, np.asarray(values[name]), {**entry.attributes(), **words.get(name, {})})
+            name: (entry.dims, np.asarray(values[name]), {**entry.attributes(), **notes.get(name, {})})
             for name, entry in VARIABLES.items()
         },
         coords={"variant": list(VARIANTS), "law": [fit.law.name for fit in curve.fits], "kernel": values["kernel"]},
@@ -156,19 +165,20 @@ def _dataset(
             "distill_parameters": json.dumps(parameters.to_dict()),
             "distill_versions": json.dumps(versions("numpy", "scipy", "xarray")),
             "traces_sha256": content_digest(traces),
-            # As text, because NetCDF-3 holds no integer as large as a seed may be.
+            # As text, because NetCDF-3 has no 64-bit integers and seeds may need them.
             "seed": str(traces.attrs["seed"]),
             **{name: traces.attrs[name] for name in ("parameters", "engine", "solver", "versions")},
         },
     )
 
 
-def _words(curve: LongTermCurve) -> dict[str, dict[str, str]]:
-    """What the tables say in words, beside their variables."""
+def _notes(curve: LongTermCurve) -> dict[str, dict[str, str]]:
+    """Attributes in words, by the variable that they explain."""
     if curve.simulated:
         source = f"the simulation's own for {curve.simulated} cycles, then the law {curve.law.name}"
     else:
         source = f"the fitted law {curve.law.name}, because the curve is noisy or its increments do not decrease"
+    # Only the geometric law keeps its form when the simulation is slower.
     exact = curve.law.name == "geometric" and curve.residual <= EXACT
     return {
         "increment": {"source": source},

@@ -1,4 +1,4 @@
-"""What a user of `distill` can cause."""
+"""Errors that a user of `distill` can cause."""
 
 from rmaat.base.errors import RmaatError
 
@@ -8,4 +8,4 @@ class DistillError(RmaatError):
 
 
 class TableError(RmaatError):
-    """A tables file that is not whole or not right, or that lacks what was asked for."""
+    """A tables file that is damaged or invalid, or that does not serve the request."""

@@ -1,10 +1,9 @@
 """The presynaptic exponent alpha: response ~ activity^alpha.
 
-The parent paper (AT, arXiv 2312.10925) fits the astrocyte's calcium response to cumulative presynaptic activity as a
-power law and finds alpha = 0.25. Here the response is the mean short-term process during the first stimulus, the
-activity is integral of phi(x_pre) dt, and the range of the fit is stated, because a saturating response is a power law
-only piecewise: from its first linear rise the local exponent falls towards 0. How much it falls within the range is
-told by the exponents of the range's first and last quarter.
+The parent paper (AT, arXiv 2312.10925) fits a power law to the astrocyte's calcium response to cumulative presynaptic
+activity and finds alpha = 0.25. Here the response is the mean short-term process during the first stimulus, and the
+activity is the integral of phi(x_pre) dt. A saturating response is a power law only piecewise: its local exponent falls
+from 1 towards 0. The result therefore states the range of the fit, and the exponents of its first and last quarter.
 """
 
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ class PowerLaw:
     exponent_error: float
     """standard error"""
     exponent_interval: tuple[float, float]
-    """at 95 %, were the residuals independent"""
+    """95 % interval for independent residuals"""
     local_exponents: tuple[float, float]
     """fitted over the first and over the last quarter of the times in the range"""
     activity_range: tuple[float, float]
@@ -34,24 +33,25 @@ class PowerLaw:
 
 
 def fit_power_law(time: Array, activity: Array, response: Array, start: float) -> PowerLaw:
-    """Fit the exponent from the moment at which the response reaches the share `start` of its peak.
+    """Fit the exponent over the times at which the response is at least the share `start` of its peak.
 
     Parameters
     ----------
     time
         Stored times during one stimulus, (time,), s.
     activity
-        Mean presynaptic activity phi(x_pre), (time,).
+        Mean presynaptic activity phi(x_pre), (time,), dimensionless.
     response
-        Mean short-term process, (time,).
+        Mean short-term process, (time,), dimensionless.
     start
         Share of the peak response, 0 to 1.
 
     Raises
     ------
     DistillError
-        Fewer than four stored times in the range, or an exponent that attention cannot use.
+        The range has fewer than four stored times, or the exponent is not above 0 and at most 1, as attention needs.
     """
+    # The trapezoid rule, from 0 at the first stored time.
     cumulative = np.concatenate([[0.0], np.cumsum(np.diff(time) * (activity[1:] + activity[:-1]) / 2)])
     chosen = (response >= start * response.max(initial=0)) & (cumulative > 0) & (response > 0)
     if chosen.sum() < 4:

@@ -1,4 +1,4 @@
-"""What of the distillation is a choice."""
+"""Parameters of the distillation."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from rmaat.base.records import Record, parameter
 
 @dataclass(frozen=True)
 class DistillParameters(Record):
-    """Choices of the distillation; none is the paper's."""
+    """Parameters of the distillation; all are ours, none is from the paper."""
 
     segments: int = parameter(
         64, "most segments T that the tables serve", unit="segments", low=1, high=4096, symbol="T"

@@ -1,7 +1,7 @@
-"""Tables in words, for the terminal."""
+"""Tables as text for the terminal."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -10,14 +10,14 @@ from distill.tables import Tables
 from rmaat.base.text import table
 
 PARENT_EXPONENT = 0.25
-"""The parent paper's alpha (AT, arXiv 2312.10925), to compare with."""
+"""alpha of the parent paper (AT, arXiv 2312.10925), printed for comparison"""
 
 MOST_ROWS = 16
-"""Segments of a sequence beyond which only the first and the last are shown."""
+"""With more segments than this only the first and the last are printed."""
 
 
 def summarize(tables: Tables, segments: int, variant: str = "increment") -> str:
-    """What the tables say: the curve, the factors for T = `segments` and what they mean, coupling and exponent.
+    """The curve, the factors for T = `segments` and their effect, the coupling and the exponent, as text.
 
     Raises
     ------
@@ -28,12 +28,11 @@ def summarize(tables: Tables, segments: int, variant: str = "increment") -> str:
 
 
 def provenance(tables: Tables) -> str:
-    """Where the tables come from."""
+    """Schema, engine, versions and digests of the tables, as text."""
     attributes = tables.dataset.attrs
     versions = json.loads(attributes["versions"])
-    upgraded = f", brought up from version {attributes['upgraded_from']}" if "upgraded_from" in attributes else ""
     rows = [
-        ("schema", f"{attributes['schema']} version {attributes['schema_version']}{upgraded}"),
+        ("schema", f"{attributes['schema']} version {attributes['schema_version']}"),
         ("serves", f"1 to {tables.longest} segments"),
         ("engine", f"{attributes['engine']}, seed {attributes['seed']}"),
         ("simulated with", ", ".join(f"{name} {version}" for name, version in versions.items())),
@@ -56,15 +55,11 @@ def _curve(tables: Tables) -> Iterator[str]:
     data = tables.dataset
     low, high = data["increment_rate_interval"].values
     yield (
-        f"increments fall by exp(-a) a cycle, a = {float(data['increment_rate']):.4f} ({low:.4f} to {high:.4f}); "
+        f"increments fall by exp(-a) a cycle, a = {tables.increment_rate:.4f} ({low:.4f} to {high:.4f}); "
         f"the curve departs from this law by {float(data['increment_residual']):.1e} of its end at most"
     )
-    if "law_prediction_error" in data:
-        errors = (
-            f"{name} {error:.1e}"
-            for name, error in zip(data["law"].values, data["law_prediction_error"].values, strict=True)
-        )
-        yield f"error at cycles left out of the fit: {', '.join(errors)}; law taken: {data['law_share'].attrs['law']}"
+    errors = _listed(data["law"].values, data["law_prediction_error"].values, ".1e")
+    yield f"error at cycles left out of the fit: {errors}; law taken: {data['law_share'].attrs['law']}"
     if "source" in data["increment"].attrs:
         yield f"increments are {data['increment'].attrs['source']}"
 
@@ -100,19 +95,13 @@ def _coupling(tables: Tables) -> Iterator[str]:
         f"neighbouring tokens are {float(data['token_spacing']):g} spacings apart, "
         f"so that attention decays with {tables.decay_per_token:.3f} per token"
     )
-    if "kernel" in data.coords:
-        criterion = data["influence_kernel_criterion"].values
-        shown = ", ".join(
-            f"{name} {value:+.1f}"
-            for name, value in zip(data["kernel"].values, criterion - criterion.min(), strict=True)
-        )
-        yield f"Akaike's criterion of the influence above the best: {shown}"
-        if int(data["anisotropy_directions"]) < 3:
-            yield "all synapses lie on one line or nearly so, so that isotropy cannot be tested"
-        else:
-            yield (
-                f"anisotropy of the decay {float(data['anisotropy']):.3f} (p = {float(data['anisotropy_p_value']):.2g})"
-            )
+    criterion = data["influence_kernel_criterion"].values
+    shown = _listed(data["kernel"].values, criterion - criterion.min(), "+.1f")
+    yield f"Akaike's criterion of the influence above the best: {shown}"
+    if int(data["anisotropy_directions"]) < 3:
+        yield "all synapses lie on one line or nearly so, so that isotropy cannot be tested"
+    else:
+        yield f"anisotropy of the decay {float(data['anisotropy']):.3f} (p = {float(data['anisotropy_p_value']):.2g})"
 
 
 def _law(tables: Tables) -> Iterator[str]:
@@ -123,6 +112,9 @@ def _law(tables: Tables) -> Iterator[str]:
         f"presynaptic exponent {tables.exponent:.3f} ({low:.3f} to {high:.3f}) over {start:.3g} to {end:.3g} s of "
         f"activity; the parent paper has {PARENT_EXPONENT:g}"
     )
-    if "exponent_local" in data:
-        first, last = data["exponent_local"].values
-        yield f"the exponent of the first quarter of that range is {first:.2f}, of the last {last:.2f}"
+    first, last = data["exponent_local"].values
+    yield f"the exponent of the first quarter of that range is {first:.2f}, of the last {last:.2f}"
+
+
+def _listed(names: Iterable[str], values: Iterable[float], form: str) -> str:
+    return ", ".join(f"{name} {value:{form}}" for name, value in zip(names, values, strict=True))

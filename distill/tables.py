@@ -1,18 +1,17 @@
-"""The tables file: what the model takes from the simulated astrocytes. Its reader and writer.
+"""The tables file, its reader and its writer: all numbers that the model takes from the simulated astrocytes.
 
-A NetCDF-3 file, which any reader of the field opens and whose bytes depend on the content alone. `distill.schema` lists
-every variable. The factors of all retention variants are in it without a table of all pairs, which at 4,096 segments
-would take 134 MB for each variant:
+The format is NetCDF-3, which any reader of the field opens; equal content gives equal bytes. `distill.schema` lists
+every variable. The file stores the factors of each retention variant without a table of all pairs, which at 4,096
+segments would take 134 MB per variant:
 
 | `retention_form` | variants | RF(t, T) |
 | --- | --- | --- |
 | separable | increment, area, streaming, saturation, constant, none | `retention_weight`(t) / `retention_total`(T) |
 | slowed_law | horizon | the law, `law_*`, slowed so that `horizon_cycles` of its cycles take T |
-| shuffled | random | the factors of increment for T, in the order that the first T of `random_order` tell |
+| shuffled | random | the factors of increment for T, in the order of the first T of `random_order` |
 
-Attributes carry the provenance: simulator parameters, engine, seed, versions, the SHA-256 of the traces and that of the
-content, so that a change of the file is noticed. Files of schema version 1 are brought up when read
-(`distill.upgrade`).
+Attributes hold the provenance: simulator parameters, engine, seed, versions, the SHA-256 of the traces, and the SHA-256
+of the content, which reveals any later change of the file.
 """
 
 import io
@@ -24,9 +23,17 @@ import numpy as np
 import xarray as xr
 from xarray.backends import ScipyDataStore
 
+from distill.checks import check, check_digest, sealed
 from distill.errors import TableError
-from distill.schema import FORMS, SCHEMA, SCHEMA_VERSION, SEPARABLE, SLOWED, check, check_digest, law_of, sealed
-from distill.streaming import StreamingRetention
+from distill.retention import (
+    StreamingRetention,
+    geometric_factors,
+    remaining_shares,
+    separable_factors,
+    shuffled_factors,
+    slowed_factors,
+)
+from distill.schema import FORMS, SCHEMA, SCHEMA_VERSION, SEPARABLE, SLOWED, law_of
 from rmaat.base.arrays import Array
 from rmaat.base.files import FileError, write_bytes
 from rmaat.base.records import unknown_name
@@ -36,12 +43,12 @@ __all__ = ["SCHEMA", "SCHEMA_VERSION", "Tables", "default_tables", "read_tables"
 
 @dataclass(frozen=True)
 class Tables:
-    """A checked tables file in memory.
+    """A checked tables file in memory; read by the model, the figures and the summary.
 
     Raises
     ------
     TableError
-        Made from a dataset that does not follow the schema; the sentence says where.
+        `dataset` does not follow the schema; the sentence names the variable.
     """
 
     dataset: xr.Dataset
@@ -60,7 +67,7 @@ class Tables:
 
     @property
     def longest(self) -> int:
-        """The most segments T that the tables serve."""
+        """The largest number of segments T that the tables serve."""
         return self.dataset.sizes["length"]
 
     @property
@@ -69,29 +76,54 @@ class Tables:
         return float(self.dataset["exponent"])
 
     @property
+    def increment_rate(self) -> float:
+        """The rate a of the geometric law, per cycle."""
+        return float(self.dataset["increment_rate"])
+
+    @property
     def decay_per_token(self) -> float:
-        """Decay of the relative position matrix per token: measured scale times token spacing."""
+        """Decay of the relative position matrix per token: the measured scale times the token spacing."""
         return float(self.dataset["influence_scale"]) * float(self.dataset["token_spacing"])
 
     def decay_kernel(self, tokens: int) -> Array:
-        """The measured influence over distances of 0 to `tokens` - 1 tokens, (tokens,): r_ij at |i - j|.
+        """The measured influence at distances of 0 to `tokens` - 1 tokens, (tokens,), 1 at distance 0: r_ij at |i - j|.
 
-        In place of exp(-decay_per_token |i - j|), of which it is what was measured: token n is at a distance of
-        n * `token_spacing`, strengths between measured distances are interpolated on a logarithmic scale, and those
-        beyond the last fall with the fitted scale. As there, it is 1 at distance 0: a unit is the fitted amplitude.
+        This is the measured kernel; exp(-decay_per_token |i - j|) approximates it. Token n has the distance
+        n * `token_spacing`. Strengths between measured distances are interpolated in the logarithm, and those beyond
+        the last distance fall with the fitted scale. Dividing by the fitted amplitude gives 1 at distance 0.
         """
-        known = self.dataset["influence"].values > 0
-        distance, strength = (self.dataset[name].values[known] for name in ("distance", "influence"))
-        away = distance > 0
+        # A strength of 0 has no logarithm.
+        positive = self.dataset["influence"].values > 0
+        distance, strength = (self.dataset[name].values[positive] for name in ("distance", "influence"))
+        apart = distance > 0
         amplitude, scale = (float(self.dataset[f"influence_{name}"]) for name in ("amplitude", "scale"))
-        places = np.concatenate([[0.0], distance[away]])
-        logarithms = np.concatenate([[0.0], np.log(strength[away] / amplitude)])
+        places = np.concatenate([[0.0], distance[apart]])
+        logarithms = np.concatenate([[0.0], np.log(strength[apart] / amplitude)])
         wanted = np.arange(tokens) * float(self.dataset["token_spacing"])
         beyond = np.maximum(wanted - places[-1], 0)
         return np.exp(np.interp(wanted, places, logarithms) - scale * beyond)
 
+    def fitted_influence(self, distance: Array) -> Array:
+        """The exponential fitted to the influence at `distance`, in synapse spacings; of the shape of `distance`."""
+        amplitude, scale = (float(self.dataset[f"influence_{name}"]) for name in ("amplitude", "scale"))
+        return amplitude * np.exp(-scale * distance)
+
+    def geometric_curve(self) -> tuple[Array, float]:
+        """The geometric law at the ends of the simulated cycles, (cycle,), and its end S.
+
+        The tables store the law's rate a; least squares gives S, because the curve is linear in it.
+        """
+        growth = self.dataset["long_term_curve"].values
+        shape = -np.expm1(-self.increment_rate * np.arange(1, len(growth) + 1))
+        end = float(shape @ growth / (shape @ shape))
+        return end * shape, end
+
+    def geometric_retention(self, segment: Array, segments: int) -> Array:
+        """RF(t, T) of the geometric law alone at t = `segment`, of its shape, for T = `segments`."""
+        return geometric_factors(segment, segments, self.increment_rate)
+
     def retention(self, segments: int, variant: str = "increment") -> Array:
-        """RF(t, T) for T = `segments`, shape (segments,).
+        """RF(t, T) for T = `segments`, (segment,).
 
         Raises
         ------
@@ -100,28 +132,27 @@ class Tables:
         """
         self._check_request(segments, variant)
         if FORMS[variant] == SLOWED:
-            return law_of(self.dataset).slowed_factors(float(self.dataset["horizon_cycles"]), segments)
+            return slowed_factors(law_of(self.dataset), float(self.dataset["horizon_cycles"]), segments)
         if FORMS[variant] == SEPARABLE:
-            weight, total = self.retention_parts(segments, variant)
-            return weight / total[-1]
-        order = np.argsort(np.argsort(self.dataset["random_order"].values[:segments]))
-        return self.retention(segments)[order]
+            return separable_factors(*self.retention_parts(segments, variant))
+        return shuffled_factors(self.retention(segments), self.dataset["random_order"].values[:segments])
 
     def retention_rows(self, segments: int, variant: str = "increment") -> Array:
         """RF(t, T) at [T - 1, t - 1] for all T up to `segments`, zero where t > T; raises as `retention`."""
         self._check_request(segments, variant)
         rows = np.zeros((segments, segments))
+        # One length at a time, because horizon and random have other factors for each T.
         for length in range(1, segments + 1):
             rows[length - 1, :length] = self.retention(length, variant)
         return rows
 
     def retention_parts(self, segments: int, variant: str = "increment") -> tuple[Array, Array]:
-        """w(t) and W(T) for t and T up to `segments`, with RF(t, T) = w(t) / W(T).
+        """w(t) and W(T) for t and T up to `segments`, (segment,) each, with RF(t, T) = w(t) / W(T).
 
         Raises
         ------
         TableError
-            As `retention`, or the factors of the variant have no such parts, as those of horizon and random.
+            As `retention`, or the variant has no such parts, as horizon and random.
         """
         self._check_request(segments, variant)
         if FORMS[variant] != SEPARABLE:
@@ -134,16 +165,14 @@ class Tables:
         return weight, total
 
     def remaining(self, segments: int, variant: str = "increment") -> Array:
-        """What is left of each segment's writing in the memory that the last segment reads, shape (segments,).
+        """The share of each segment's writing in the memory that segment T = `segments` reads, (segment,).
 
-        The product of the factors from then on, RF(t, T) RF(t + 1, T) ... RF(T - 1, T); 1 for the last segment, which
-        has its own at hand.
+        Raises as `retention`; `distill.retention.remaining_shares` gives the formula.
         """
-        factors = self.retention(segments, variant)[:-1]
-        return np.append(np.cumprod(factors[::-1])[::-1], 1.0)
+        return remaining_shares(self.retention(segments, variant))
 
     def streaming(self) -> StreamingRetention:
-        """The factors of the variant `streaming` one by one, beyond the tables' end too, in constant memory."""
+        """The factors of the variant streaming one by one, without an end, in constant memory."""
         simulated = self.dataset["increment_simulated"].values == 1
         return StreamingRetention(self.dataset["increment"].values[simulated], law_of(self.dataset))
 
@@ -158,19 +187,19 @@ class Tables:
 
 
 def write_tables(tables: Tables, path: Path) -> None:
-    """Write `tables` to `path`, whole or not at all; raises `rmaat.base.files.FileError`."""
+    """Write `tables` to `path`, completely or not at all; raises `rmaat.base.files.FileError`."""
     write_bytes(path, _to_bytes(sealed(tables.dataset)))
 
 
 def read_tables(path: Path) -> Tables:
-    """Read and check a tables file, of this schema or an earlier version of it.
+    """Read and check a tables file.
 
     Raises
     ------
     FileError
         The file cannot be read.
     TableError
-        It is not a whole NetCDF file, does not follow the schema, or was changed since it was written.
+        It is not a complete NetCDF-3 file, has another schema or version, or was changed after it was written.
     """
     try:
         content = path.read_bytes()
@@ -180,12 +209,12 @@ def read_tables(path: Path) -> Tables:
 
 
 def default_tables() -> Tables:
-    """The tables of the shipped simulation with default parameters; they come with the package."""
+    """The tables of the default simulation, which come with the package."""
     return _from_bytes(resources.files("distill").joinpath("default_tables.nc").read_bytes(), "the default tables")
 
 
 def _to_bytes(dataset: xr.Dataset) -> bytes:
-    """As `Dataset.to_netcdf`, which would first load Dask, where it is installed, to ask it about locks."""
+    # Dataset.to_netcdf would import Dask, if installed, to ask for locks; the store alone does not.
     content = io.BytesIO()
     store = ScipyDataStore(content, mode="w", format="NETCDF3_64BIT", lock=False)
     dataset.dump_to_store(store)
@@ -196,23 +225,13 @@ def _to_bytes(dataset: xr.Dataset) -> bytes:
 def _from_bytes(content: bytes, origin: str) -> Tables:
     try:
         with xr.open_dataset(io.BytesIO(content), engine="scipy", decode_times=False) as dataset:
+            # Into memory: the file is closed at the end of the block.
             dataset = dataset.load()
-    except Exception as error:  # the reader raises whatever its parser met
-        raise TableError(f"{origin} is not a whole tables file; make it again with: rmaat distill") from error
+    except Exception as error:  # SciPy's parser raises many types on damaged bytes
+        raise TableError(f"{origin} is not a complete tables file; make it again with: rmaat distill") from error
+    tables = Tables(dataset, origin)
     try:
-        current = _brought_up(dataset)
-        check(current)
-        if current is dataset:
-            check_digest(dataset)
+        check_digest(dataset)
     except TableError as error:
         raise TableError(f"{origin}: {error}") from None
-    return Tables(current, origin)
-
-
-def _brought_up(dataset: xr.Dataset) -> xr.Dataset:
-    if dataset.attrs.get("schema") == SCHEMA and dataset.attrs.get("schema_version") == 1:
-        # Seldom wanted, and it loads SciPy.
-        from distill.upgrade import from_version_1
-
-        return from_version_1(dataset)
-    return dataset
+    return tables

@@ -1,10 +1,10 @@
-"""Figures of traces, tables and training runs, drawn from files alone.
+"""Figures of traces, tables, sweeps, studies and training runs, drawn from files alone.
 
     from figures import draw_all
     paths = draw_all(Path("runs"), Path("runs/figures"))
 
 Each `draw_` function takes data that a reader has checked and returns a `matplotlib.figure.Figure`; `save_figure`
-writes one. `__init__.pyi` lists the names; they load on first use, so that importing this package does not wait for
+writes one. `__init__.pyi` lists the public names. They load on first use, so importing this package does not load
 Matplotlib.
 """
 

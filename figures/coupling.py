@@ -1,26 +1,26 @@
-"""How the coupling put in and the measured influence fall with distance."""
+"""The coupling put in and the measured influence against distance."""
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from distill import Tables
-from figures.style import REFERENCE, SHORT_TERM, axis_label, paper_style, units_of
+from figures.style import REFERENCE, SHORT_TERM, axis_label, label_one_two_five, paper_style, units_of
 
 WIDE_RATIO = 1000
-"""Ratio of the ends of a logarithmic axis from which only powers of ten are labelled."""
+"""Ratio of the ends of a logarithmic axis from which on only powers of ten are labelled."""
 
 
 @paper_style()
 def draw_coupling(tables: Tables) -> Figure:
     """Strength between astrocytic processes against the distance of their synapses, with the fitted decay.
 
-    Squares are the coupling T put in; circles the influence measured: the response of the short-term process at one
-    synapse to a small push at another, per push. Both are dimensionless and means over the pairs at each distance, in
+    Squares are the coupling T put in. Circles are the measured influence: the response of the short-term process at one
+    synapse to a small push at another, per push. Both are dimensionless means over the pairs at each distance, in
     synapse spacings. The line is amplitude * exp(-scale * distance), fitted to the influence; its scale becomes the
-    decay of attention's relative position matrix. The paper states the dependence on distance; the figure is ours.
+    decay of attention's relative position matrix. The RMAAT paper states the dependence on distance; the figure is
+    ours.
 
     Parameters
     ----------
@@ -30,15 +30,15 @@ def draw_coupling(tables: Tables) -> Figure:
     data = tables.dataset
     distance, coupling, influence = (data[name].values for name in ("distance", "coupling", "influence"))
     fine = np.linspace(distance[0], distance[-1], 200)
-    fitted = float(data["influence_amplitude"]) * np.exp(-float(data["influence_scale"]) * fine)
     figure = Figure(figsize=(5.5, 4.2))
     axes = figure.add_subplot()
     axes.plot(distance, influence, "o", color=SHORT_TERM, label="influence measured")
-    axes.plot(fine, fitted, color=SHORT_TERM, linewidth=1, label=_fit_label(data))
+    axes.plot(fine, tables.fitted_influence(fine), color=SHORT_TERM, linewidth=1, label=_fit_label(data))
     put_in = f"coupling $T$ put in, scale = {float(data['coupling_scale']):.3f}"
     axes.plot(distance, coupling, "s--", color=REFERENCE, linewidth=1, label=put_in)
     axes.set_xlabel(axis_label("distance of two synapses", "d", units_of(data["distance"])))
     axes.set_ylabel(axis_label("strength", units=units_of(data["influence"])))
+    # A logarithmic axis would drop strengths of 0.
     if min(coupling.min(), influence.min()) > 0:
         _make_logarithmic(axes)
     axes.set_title("Spatial coupling of the short-term process")
@@ -48,11 +48,10 @@ def draw_coupling(tables: Tables) -> Figure:
 
 def _make_logarithmic(axes: Axes) -> None:
     axes.set_yscale("log")
+    # Within three decades labels at powers of ten alone would be too few to read a value.
     low, high = axes.get_ylim()
     if high < WIDE_RATIO * low:
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter(lambda strength, _: f"{strength:g}")
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        label_one_two_five(axes.yaxis)
 
 
 def _fit_label(data: xr.Dataset) -> str:

@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from astro_sim.runs.traces import TRIAL
+from astro_sim.runs.schema import TRIAL
 from figures.style import (
     FACILITATION,
     LONG_TERM,
@@ -33,26 +33,28 @@ PANELS = {
     "short_term_process": ("short-term\nprocess", "p^s_{ij}", SHORT_TERM),
     "long_term_process": ("long-term\nprocess", "p^l_{ij}", LONG_TERM),
 }
-"""Variables from top to bottom, with words, symbol and colour."""
+"""The variables from top to bottom, with words, symbol and colour."""
 
 MOST_SINGLE_LINES = 64
+"""Neurons or synapses drawn one by one at most."""
 MOST_CYCLE_TICKS = 12
+"""With more cycles than this Matplotlib chooses the ticks."""
 
 
 @paper_style()
 def draw_dynamics(traces: xr.Dataset) -> Figure:
     """Neurons, synapses and both astrocytic processes over the run, as the paper's figure 3 (arXiv 2601.00426).
 
-    One panel a variable, dimensionless, against time in s. Thin lines are single neurons or synapses, the bold one
-    their mean; the stimulus is shaded, and markers on the long-term process show the ends of the cycles, from which the
-    retention factors are made. Of a large network 64 neurons or synapses are drawn, evenly chosen; the mean is of all.
-    Trials are drawn into one figure.
+    There is one panel per variable, dimensionless, against time in s. Thin lines are single neurons or synapses, the
+    bold line is their mean, and the stimulus is shaded. Markers on the long-term process show the ends of the cycles,
+    whose increments give the retention factors. Of a large network 64 evenly chosen neurons or synapses are drawn, with
+    the mean of all. Several trials are drawn into one figure.
 
     Parameters
     ----------
     traces
-        As `astro_sim.read_traces` returns them, or as `astro_sim.open_traces` yields them: of a large file only
-        what is drawn stays in memory.
+        As `astro_sim.read_traces` returns them, or as `astro_sim.open_traces` yields them: only the drawn curves of a
+        large file stay in memory.
     """
     figure = Figure(figsize=(7, 7.2))
     panels = figure.subplots(len(PANELS), 1, sharex=True)
@@ -72,11 +74,12 @@ def draw_dynamics(traces: xr.Dataset) -> Figure:
 
 
 def stimulus_spans(traces: xr.Dataset) -> list[tuple[float, float]]:
-    """Start and end in s of each stretch of time in which some presynaptic neuron is driven."""
+    """Start and end, in s, of each stretch of time in which at least one presynaptic neuron is driven."""
     time = traces["time"].values
     driven = (traces["presynaptic_drive"] != 0).any("pre").values
+    # False at both ends turns a drive that starts or ends with the run into two edges.
     edges = np.flatnonzero(np.diff(driven, prepend=False, append=False))
-    # A stored drive is that of the time before it, so that a stimulus begins one stored time before its first value.
+    # A stored drive is that of the interval before its time: a stimulus starts one stored time before its first value.
     return [(float(time[max(on - 1, 0)]), float(time[off - 1])) for on, off in edges.reshape(-1, 2)]
 
 
@@ -84,7 +87,7 @@ def _draw_panel(axes: Axes, variable: xr.DataArray) -> None:
     words, symbol, colour = PANELS[str(variable.name)]
     time, (single, mean) = variable["time"].values, _curves(variable)
     axes.plot(time, single, color=colour, linewidth=0.6, alpha=0.55)
-    # Rimmed, or the mean would vanish among many lines of its colour.
+    # The white rim makes the mean visible among many lines of its colour.
     rim = withStroke(linewidth=2.8, foreground="white")
     axes.plot(time, mean, color=colour, linewidth=2, path_effects=[rim])
     axes.set_ylabel(axis_label(words + "\n", symbol, units_of(variable)))
@@ -92,7 +95,7 @@ def _draw_panel(axes: Axes, variable: xr.DataArray) -> None:
 
 
 def _curves(variable: xr.DataArray) -> tuple[NDArray, NDArray]:
-    """Curves (time, curve) of some neurons or synapses, evenly chosen, and the mean (time,) of all; read in pieces."""
+    """Curves (time, curve) of evenly chosen neurons or synapses, and the mean (time,) of all; read in pieces."""
     if TRIAL in variable.dims:
         trials = [_curves(variable.isel({TRIAL: trial})) for trial in range(variable.sizes[TRIAL])]
         single = np.concatenate([curves for curves, _ in trials], axis=1)
@@ -111,7 +114,7 @@ def _mark_cycle_ends(axes: Axes, traces: xr.Dataset) -> None:
     ends = traces["cycle_end"].values
     values = traces["long_term_process"].sel(time=ends)
     mean = values.mean([dim for dim in values.dims if dim != "time"])
-    # Not clipped, as the last marker stands on the right edge.
+    # The last marker is on the right edge, where the axis would cut it.
     axes.plot(ends, mean, "o", color=LONG_TERM, markeredgecolor="black", clip_on=False, zorder=3)
 
 

@@ -1,4 +1,4 @@
-"""What a user of `figures` can cause."""
+"""Errors that a user of `figures` can cause."""
 
 from rmaat.base.errors import RmaatError
 

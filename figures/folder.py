@@ -1,4 +1,4 @@
-"""Everything that a folder holds, drawn."""
+"""Draw all files that a folder holds."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -8,11 +8,11 @@ from pathlib import Path
 import netCDF4
 from matplotlib.figure import Figure
 
-from astro_sim.runs.traces import SCHEMA as TRACES
+from astro_sim.runs.schema import SCHEMA as TRACES
 from astro_sim.runs.traces import open_traces
 from distill import Tables, read_tables
-from distill.inverse.sweep import SCHEMA as SWEEP
-from distill.inverse.sweep import read_sweep
+from distill.inverse.sweep_file import SCHEMA as SWEEP
+from distill.inverse.sweep_file import read_sweep
 from distill.tables import SCHEMA as TABLES
 from figures import laws, linear_response
 from figures.coupling import draw_coupling
@@ -27,22 +27,29 @@ from model.training.run_folder import RunFolder
 
 
 def draw_all(runs: Path, out: Path) -> list[Path]:
-    """Draw the traces, tables, sweeps and run folders in `runs`, at any depth, into `out`; returns the files written.
+    """Draw the traces, tables, sweeps and run folders in `runs`, at any depth, into `out`; return the files written.
 
-    `sim.nc` with traces gives `sim-dynamics`, with tables `sim-retention`, `sim-variants` and
-    `sim-coupling`, with a sweep `sim-sensitivity`; a run folder `listops` gives `listops-training` (`training` where it
-    is `runs` itself); each as PNG and SVG. Tables of two to seven runs in one folder give `laws`, too, and those that
-    differ in coupling_strength alone `sim-linear-response`, after the first of them. What lies in a subfolder of `runs`
-    goes to the same subfolder of `out`, so that no two share a name. Hidden folders, `out` itself, other NetCDF files
-    and the copy of its tables in a run folder are passed over.
+    Each figure is written as PNG and as SVG:
+
+    | source | figures |
+    | --- | --- |
+    | traces `sim.nc` | `sim-dynamics` |
+    | tables `sim.nc` | `sim-retention`, `sim-variants`, `sim-coupling` |
+    | sweep `sim.nc` | `sim-sensitivity` |
+    | run folder `listops` | `listops-training`; `training` if it is `runs` itself |
+    | tables of two to seven runs in one folder | `laws` |
+    | tables that differ in coupling_strength alone | `sim-linear-response`, named after the first of them |
+
+    Sources in a subfolder of `runs` go to the same subfolder of `out`, so that no two figures share a name. Hidden
+    files and folders, `out` itself, other NetCDF files and the copy of the tables in a run folder are skipped.
 
     Raises
     ------
     FigureError
-        There is nothing to draw, or a run has no validation yet.
+        There is nothing to draw, or `metrics.csv` of a run has no rows.
     SimulationError, TableError, ModelError, FileError
-        Traces, tables or a run folder are damaged or cannot be read, or a figure cannot be written. Everything is drawn
-        before anything is written.
+        Traces, tables, a sweep or a run folder cannot be read, or a figure cannot be written. All figures are drawn
+        before the first is written.
     """
     figures = {stem: figure for folder in _folders(runs, out) for stem, figure in _drawn(folder, runs)}
     if not figures:
@@ -57,13 +64,14 @@ def _folders(runs: Path, out: Path) -> Iterator[Path]:
     for path, below, _ in os.walk(runs):
         folder = Path(path)
         yield folder
+        # os.walk descends into what is left in this list.
         below[:] = sorted(
             name for name in below if not name.startswith(".") and (folder / name).resolve() != out.resolve()
         )
 
 
 def _drawn(folder: Path, runs: Path) -> Iterator[tuple[Path, Figure]]:
-    """The figures of what one folder holds, each with its stem, relative to `out`."""
+    """Figures of the sources in one folder, each with the stem of its files relative to `out`."""
     run, place = RunFolder(folder), folder.relative_to(runs)
     is_run = run.configuration.is_file()
     tables: dict[str, Tables] = {}
@@ -72,7 +80,7 @@ def _drawn(folder: Path, runs: Path) -> Iterator[tuple[Path, Figure]]:
             continue
         schema = _schema(path)
         if schema == TRACES:
-            # Drawn while it is open, because it may be larger than memory.
+            # Draw while the file is open, because it may be larger than memory.
             with open_traces(path) as traces:
                 figure = draw_dynamics(traces)
             yield place / f"{path.stem}-dynamics", figure
@@ -80,6 +88,7 @@ def _drawn(folder: Path, runs: Path) -> Iterator[tuple[Path, Figure]]:
             tables[path.stem] = read_tables(path)
         elif schema == SWEEP:
             yield place / f"{path.stem}-sensitivity", draw_sensitivity(read_sweep(path))
+    # After the loop, because some figures compare all tables of the folder.
     for name, figure in _drawn_tables(tables):
         yield place / name, figure
     if is_run and run.metrics.is_file():
@@ -87,7 +96,7 @@ def _drawn(folder: Path, runs: Path) -> Iterator[tuple[Path, Figure]]:
 
 
 def _drawn_tables(tables: Mapping[str, Tables]) -> Iterator[tuple[str, Figure]]:
-    """Figures of each of the tables in a folder, and of those that can be compared."""
+    """Figures of each of the tables in one folder, and of those that can be compared."""
     for stem, each in tables.items():
         yield f"{stem}-retention", draw_retention(each)
         yield f"{stem}-variants", draw_variants(each)
@@ -99,11 +108,12 @@ def _drawn_tables(tables: Mapping[str, Tables]) -> Iterator[tuple[str, Figure]]:
 
 
 def _schema(path: Path) -> str | None:
-    """What a NetCDF file says that it holds; one too damaged to say goes to a reader of its format, to complain."""
+    """The schema of a NetCDF file; a damaged file gets that of its format, so that its reader raises the error."""
     with suppress(OSError, RuntimeError, ValueError), netCDF4.Dataset(path) as file:
-        # The library takes a NetCDF-3 header that is cut short for one that lists nothing.
+        # netCDF4 reads a truncated NetCDF-3 header as an empty file.
         if file.ncattrs() or file.variables or file.groups:
             return getattr(file, "schema", None)
+    # A damaged classic file goes to the reader of tables, any other to the reader of traces.
     with suppress(OSError), path.open("rb") as stream:
         if stream.read(3) == b"CDF":
             return TABLES

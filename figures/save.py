@@ -1,4 +1,4 @@
-"""Figures as files whose bytes depend on the figure alone."""
+"""Write figures as files whose bytes depend on the figure alone."""
 
 import io
 from pathlib import Path
@@ -8,12 +8,12 @@ from matplotlib.figure import Figure
 from figures.style import paper_style
 from rmaat.base.files import write_bytes
 
-# What Matplotlib would write by itself and would differ between days or versions.
+# Metadata that Matplotlib would add and that differ between days or versions.
 UNSTATED = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
 
 
 def save_figure(figure: Figure, stem: Path) -> list[Path]:
-    """Write `stem`.png (200 dpi) and `stem`.svg (text kept as text), each whole or not at all; returns their paths.
+    """Write `stem`.png (200 dpi) and `stem`.svg (with text as text), each completely or not at all; return the paths.
 
     Raises
     ------
@@ -22,7 +22,7 @@ def save_figure(figure: Figure, stem: Path) -> list[Path]:
     """
     paths = []
     for suffix in UNSTATED:
-        # Not with_suffix, which would cut a stem that has a dot.
+        # Not with_suffix: it would cut a stem at its last dot.
         path = stem.with_name(f"{stem.name}.{suffix}")
         write_bytes(path, _render(figure, suffix))
         paths.append(path)

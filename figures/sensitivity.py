@@ -1,20 +1,32 @@
-"""How what is distilled moves with the parameters of the simulation: one column for each parameter that varied."""
+"""How the tables change with the parameters of the simulation: one column for each parameter that varied."""
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 
-from distill.inverse.sweep import rank_correlations, summary, varied
-from figures.style import LONG_TERM, PRESYNAPTIC, REFERENCE, SHORT_TERM, axis_label, paper_style, units_of
+from distill.inverse.sweep_file import rank_correlations, summary, varied
+from figures.style import (
+    LONG_TERM,
+    PRESYNAPTIC,
+    REFERENCE,
+    SHORT_TERM,
+    axis_label,
+    label_one_two_five,
+    paper_style,
+    units_of,
+)
 
 COLOURS = (LONG_TERM, LONG_TERM, SHORT_TERM, PRESYNAPTIC)
+"""Colours of the rows, in the order of `distill.inverse.sweep_file.summary`."""
 WIDTH, HEIGHT = 2.0, 1.7
+"""Size of a panel in inches."""
 GROUPS = 12
+"""Groups of points that the line of medians joins."""
 FEWEST_IN_GROUP = 5
+"""Points in a group at least; fewer points make fewer groups."""
 WIDE_RATIO = 8
-"""Ratio of largest and smallest value from which a positive parameter is drawn on a logarithmic axis."""
+"""Ratio of largest to smallest value from which on a positive parameter has a logarithmic axis."""
 WORDS = {
     "a": ("increment rate", "1 / cycle"),
     "scale": ("decay of influence", "1 / spacing"),
@@ -26,14 +38,14 @@ WORDS = {
 def draw_sensitivity(dataset: xr.Dataset) -> Figure:
     """Retention factor of the first segment, increment rate, decay of influence and exponent against each parameter.
 
-    Dots are points of the sweep, all other parameters being as they happen to be; the line joins medians of a twelfth
-    of the points each, or of the points at each value where there are few. Above each panel is the partial rank
-    correlation. Points that failed are left out. The figure is ours; it answers a reviewer of the RMAAT paper.
+    Dots are points of the sweep; the other parameters vary, too. The line joins medians of groups of a twelfth of the
+    points, or of the points at each value of a parameter with few values. The partial rank correlation is above each
+    panel. Points that failed are left out. The figure is ours; it answers a reviewer of the RMAAT paper.
 
     Parameters
     ----------
     dataset
-        As `distill.inverse.sweep.read_sweep` returns it.
+        As `distill.inverse.sweep_file.read_sweep` returns it.
     """
     names, quantities, correlations = varied(dataset), summary(dataset), rank_correlations(dataset)
     figure = Figure(figsize=(max(4.0, 1.2 + WIDTH * len(names)), 0.8 + HEIGHT * max(1, len(quantities))))
@@ -58,7 +70,7 @@ def draw_sensitivity(dataset: xr.Dataset) -> Figure:
 def _draw_panel(axes: Axes, parameter: np.ndarray, values: np.ndarray, colour: str) -> None:
     sound = np.isfinite(values)
     place, words = _places(parameter)
-    # Thousands of dots as lines of an SVG would be slow to open.
+    # As pixels, because an SVG with thousands of dots is slow to open.
     axes.plot(place[sound], values[sound], ".", markersize=2, alpha=0.35, color=colour, rasterized=True)
     axes.plot(*_medians(place[sound], values[sound]), color="black", linewidth=1)
     axes.axhline(0, color=REFERENCE, linewidth=0.5) if values[sound].min(initial=0) < 0 else None
@@ -66,13 +78,11 @@ def _draw_panel(axes: Axes, parameter: np.ndarray, values: np.ndarray, colour: s
         axes.set_xticks(range(len(words)), words)
     elif parameter.min() > 0 and parameter.max() > WIDE_RATIO * parameter.min():
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        label_one_two_five(axes.xaxis)
 
 
 def _places(parameter: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Where the values stand along the axis, and their words if they are no numbers."""
+    """Positions (point,) along the axis, and the tick labels of a parameter that is not a number."""
     if parameter.dtype.kind in "fi":
         return parameter, []
     words, places = np.unique(parameter.astype(str), return_inverse=True)
@@ -80,7 +90,7 @@ def _places(parameter: np.ndarray) -> tuple[np.ndarray, list[str]]:
 
 
 def _medians(place: np.ndarray, values: np.ndarray) -> tuple[list[float], list[float]]:
-    """Medians of both over groups along the axis."""
+    """Medians of `place` and of `values`, both (point,), over groups of points along the axis."""
     distinct = np.unique(place)
     if len(distinct) <= GROUPS:
         groups = [place == value for value in distinct]

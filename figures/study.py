@@ -1,4 +1,4 @@
-"""Accuracies of a study, a panel a task."""
+"""Accuracies of a study, with one panel per task."""
 
 from collections.abc import Sequence
 
@@ -8,26 +8,26 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
 from figures.errors import FigureError
-from figures.style import HELD_OUT, REFERENCE, SEEN, axis_label, paper_style
-from figures.training import LINES
+from figures.style import HELD_OUT, LEVEL_LINES, REFERENCE, SEEN, axis_label, paper_style
 from model.studies.contenders import CONTENDERS
 from model.studies.report import Finding
 from model.tasks.library import TASKS
 
 COLUMNS = 3
+"""panels side by side"""
 
 
 @paper_style()
 def draw_study(findings: Sequence[Finding], title: str) -> Figure:
-    """Test accuracy in % of each contender, a panel a task; the figure is ours.
+    """Test accuracy in % of each contender, one panel per task; the figure is ours.
 
-    A dot is a seed and a bar the mean over seeds. A hollow diamond is what the paper prints, of other sizes and
-    budgets. Grey lines are the levels reached without a model.
+    A dot is one seed and a bar the mean over seeds. A hollow diamond is the accuracy that the RMAAT paper prints, for
+    other sizes and budgets. Grey lines are the levels that need no model.
 
     Raises
     ------
     FigureError
-        There is no finding.
+        `findings` is empty.
     """
     if not findings:
         raise FigureError("no run of the study is done, so there is nothing to draw; run it first")
@@ -67,8 +67,8 @@ def _draw_task(axes: Axes, findings: Sequence[Finding], contenders: list[str]) -
         axes.plot([finding.accuracy], [height], "|", color=HELD_OUT, markersize=9, markeredgewidth=1.6)
         if finding.paper_accuracy is not None:
             axes.plot([finding.paper_accuracy], [height], "D", markerfacecolor="none", color=REFERENCE, markersize=4)
-    for (name, level), line in zip(findings[0].levels.items(), LINES, strict=False):
+    for (name, level), line in zip(findings[0].levels.items(), LEVEL_LINES, strict=False):
         axes.axvline(level, color=REFERENCE, linestyle=line, linewidth=1, label=name)
-    # Below the ticks and the label, whatever the height of the panel.
+    # A fixed distance in inches below the panel, because a share of its height would overlap the label.
     below = axes.transAxes + ScaledTranslation(0, -0.38, axes.figure.dpi_scale_trans)
     axes.legend(fontsize=6, loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=below, frameon=False)

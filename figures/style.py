@@ -1,4 +1,4 @@
-"""What the figures share: their style, what each colour means, and how an axis says its unit."""
+"""Shared by all figures: the style, the meaning of each colour, markers, and labels of axes with units."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,36 +6,52 @@ from pathlib import Path
 
 import matplotlib.style
 import xarray as xr
+from matplotlib.axis import Axis
+from matplotlib.ticker import LogLocator, NullFormatter
 
 STYLE = Path(__file__).with_name("rmaat.mplstyle")
 
-# Okabe and Ito's palette, which the colour-blind tell apart.
+# The palette of Okabe and Ito is safe for colour-blind readers.
 PRESYNAPTIC = "#E69F00"
 POSTSYNAPTIC = "#D55E00"
 FACILITATION = "#009E73"
 SHORT_TERM = "#0072B2"
 LONG_TERM = "#CC79A7"
 SEEN = "#56B4E9"
-"""Data that a model learns from."""
+"""training data"""
 HELD_OUT = "#000000"
-"""Data that it does not."""
+"""data that a model does not learn from"""
 REFERENCE = "#7F7F7F"
-"""What is put in or calculated, beside what is measured."""
+"""given or calculated values, drawn beside measured ones"""
 STIMULUS = "#E4E4E4"
+
+MODELS = (LONG_TERM, SHORT_TERM, FACILITATION, POSTSYNAPTIC, PRESYNAPTIC, SEEN, HELD_OUT)
+"""Colours of several models in one panel: the whole palette, in this order."""
+MARKERS = "osD^v<>Phd"
+"""Markers of several curves in one panel, in this order."""
+LEVEL_LINES = (":", "-.", (0, (5, 1)), (0, (1, 3)))
+"""Line styles of the levels that need no model, in the order of the evaluation."""
 
 
 @contextmanager
 def paper_style() -> Iterator[None]:
-    """Matplotlib's defaults with `rmaat.mplstyle`, whatever the user's own settings; these return at the end."""
+    """Apply Matplotlib's defaults and `rmaat.mplstyle`, and restore the user's settings at the end."""
     with matplotlib.style.context(STYLE, after_reset=True):
         yield
 
 
 def axis_label(words: str, symbol: str = "", units: str = "1") -> str:
-    """`words symbol (units)`; "1" means dimensionless, as in the files, and `symbol` is the paper's, in mathtext."""
+    """`words symbol (units)`; `symbol` is the paper's, in mathtext, and the unit "1" means dimensionless."""
     return " ".join([words, *([f"${symbol}$"] if symbol else []), f"({units})"])
 
 
 def units_of(array: xr.DataArray) -> str:
-    """The unit that a file gives an array; none means dimensionless, by the CF conventions."""
+    """The unit of an array from its attributes; no unit means dimensionless, by the CF conventions."""
     return str(array.attrs.get("units", "1"))
+
+
+def label_one_two_five(axis: Axis) -> None:
+    """Label a logarithmic axis with plain numbers at 1, 2 and 5 times powers of ten."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(lambda number, _: f"{number:g}")
+    axis.set_minor_formatter(NullFormatter())

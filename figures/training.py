@@ -1,4 +1,4 @@
-"""The course of a training."""
+"""Loss and accuracy of a training run against its steps."""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
@@ -7,11 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from figures.errors import FigureError
-from figures.style import HELD_OUT, REFERENCE, SEEN, axis_label, paper_style
+from figures.style import HELD_OUT, LEVEL_LINES, REFERENCE, SEEN, axis_label, paper_style
 from model.training.run_folder import Evaluation
-
-LINES = (":", "-.", (0, (5, 1)), (0, (1, 3)))
-"""Styles of the levels that need no model, in the order of the evaluation."""
 
 
 @paper_style()
@@ -20,15 +17,16 @@ def draw_training(
 ) -> Figure:
     """Loss in nats and accuracy in % against optimiser steps; the figure is ours.
 
-    Above, the loss on training and validation data. Below, the validation accuracy; with an evaluation also the
-    accuracy on the test split, with a band of one standard error, and the levels reached on it without a model.
+    The upper panel shows the loss on training and validation data, the lower one the validation accuracy. With an
+    evaluation the lower panel also shows the accuracy on the test split, with a band of one standard error, and the
+    levels that need no model.
 
     Parameters
     ----------
     metrics
-        A row a validation, as `model.training.run_folder.RunFolder.read_metrics` returns them.
+        One row per validation, as `model.training.run_folder.RunFolder.read_metrics` returns them.
     evaluation
-        The score on the test split, where there is one.
+        The score on the test split, if there is one.
 
     Raises
     ------
@@ -60,5 +58,5 @@ def _draw_levels(axes: Axes, evaluation: Evaluation) -> None:
     reached, error = evaluation.accuracy, evaluation.standard_error
     axes.axhline(reached, color=HELD_OUT, linestyle="--", linewidth=1.2, label=f"test, {reached:.1%} ± {error:.1%}")
     axes.axhspan(reached - error, reached + error, color=HELD_OUT, alpha=0.12, linewidth=0)
-    for (name, level), line in zip(evaluation.trivial_levels.items(), cycle(LINES), strict=False):
+    for (name, level), line in zip(evaluation.trivial_levels.items(), cycle(LEVEL_LINES), strict=False):
         axes.axhline(level, color=REFERENCE, linestyle=line, linewidth=1.2, label=f"{name}, {level:.1%}")

@@ -7,25 +7,26 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from distill import Tables
-from figures.retention import default_lengths, length_colours
+from figures.lengths import default_lengths, length_colours
 from figures.style import axis_label, paper_style, units_of
 
 COLUMNS = 4
+"""panels side by side"""
 
 
 @paper_style()
 def draw_variants(tables: Tables, lengths: Sequence[int] | None = None) -> Figure:
     """Retention factor of each segment for several total lengths T, one panel for each variant in `tables`.
 
-    RF(t, T), dimensionless, against the segment t, on axes that all panels share; `distill.retention` defines the
-    variants, and `draw_retention` tells for `increment` what is simulated and what is fitted.
+    RF(t, T), dimensionless, against the segment t, on shared axes. `distill.retention` defines the variants.
+    `draw_retention` shows which factors of `increment` are simulated and which are fitted.
 
     Parameters
     ----------
     tables
         As `distill.read_tables` returns them.
     lengths
-        Values of T to draw; without them, those of `draw_retention`.
+        Values of T to draw; by default those of `figures.lengths.default_lengths`.
 
     Raises
     ------
@@ -40,7 +41,7 @@ def draw_variants(tables: Tables, lengths: Sequence[int] | None = None) -> Figur
     panels = grid.ravel()
     for axes, variant in zip(panels, tables.variants, strict=False):
         _draw_variant(axes, tables, variant, lengths)
-    # One label for each column, as one for the figure would lie on the legend.
+    # One label per column, because a label of the whole figure would overlap the legend.
     for axes in grid[-1]:
         axes.set_xlabel(axis_label("segment", "t", units_of(tables.dataset["segment"])))
     for axes in panels[len(tables.variants) :]:

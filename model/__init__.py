@@ -1,10 +1,10 @@
-"""The RMAAT model, its baselines and AMRB, the training that keeps only memory tokens.
+"""The RMAAT model, its baselines, and AMRB, which trains them with only the memory tokens kept.
 
     from model import ModelParameters, build_model
     model = build_model(ModelParameters(segment_length=512, segments=16), tables)
     logits = model(tokens, lengths)
 
-`__init__.pyi` lists the names. They load on first use, so that reading a run folder or asking for help loads no torch.
+`__init__.pyi` lists the public names. They are imported on first use, so that help texts and run folders need no torch.
 """
 
 import lazy_loader

@@ -8,8 +8,8 @@ from .memory.recurrence import LayeredCell as LayeredCell
 from .memory.scan import scan as scan
 from .networks.build import build_language_model as build_language_model
 from .networks.build import build_model as build_model
-from .networks.causal import LanguageModel as LanguageModel
 from .networks.classifier import SegmentClassifier as SegmentClassifier
+from .networks.language_model import LanguageModel as LanguageModel
 from .networks.parameters import ModelParameters as ModelParameters
 from .networks.streaming import ClassifierStream as ClassifierStream
 from .networks.streaming import LanguageModelStream as LanguageModelStream

@@ -1,7 +1,7 @@
-"""What a user of `model` can cause."""
+"""Errors that a user of `model` can cause."""
 
 from rmaat.base.errors import RmaatError
 
 
 class ModelError(RmaatError):
-    """Input, configuration or a run folder that the model cannot take."""
+    """Invalid input, configuration or run folder of a model."""

@@ -1,1 +1,1 @@
-"""The `rmaat` command and what every package shares: errors, whole-file writing and parameter records."""
+"""The `rmaat` command line, and in `rmaat.base` the utilities that every package uses."""

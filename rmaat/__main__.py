@@ -1,4 +1,4 @@
-"""`python -m rmaat` is the command `rmaat`."""
+"""`python -m rmaat` runs the `rmaat` command."""
 
 import sys
 

@@ -1,6 +1,6 @@
-"""The `rmaat` command: finds the command meant, parses its arguments, runs it and turns errors into one sentence.
+"""The `rmaat` command line: parse the arguments, run a command and print errors as one sentence.
 
-Each command is a module of `rmaat.commands`; what it needs is imported when it runs: help does not wait for torch.
+Each command is a module in `rmaat.commands`. A command imports heavy packages when it runs, so help stays fast.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from rmaat.base.errors import RmaatError
 
 DESCRIPTION = """\
-From simulated astrocyte dynamics to long-context sequence models.
+Simulate neuron-astrocyte networks, distil their dynamics into tables, and train long-context models with these tables.
 
   rmaat simulate --cycles 6 --out runs/sim.nc
   rmaat distill  runs/sim.nc --segments 64 --out runs/tables.nc
@@ -21,7 +21,8 @@ From simulated astrocyte dynamics to long-context sequence models.
   rmaat evaluate runs/listops
   rmaat figures  runs/ --out runs/figures
 
-or all of it at once:  rmaat demo --out runs/demo"""
+All five steps in a few minutes:  rmaat demo --out runs/demo
+Help for one command:             rmaat COMMAND --help"""
 
 COMMANDS = (
     "simulate",
@@ -40,11 +41,14 @@ COMMANDS = (
     "data prepare",
     "data list",
 )
-"""A command of two words, `rmaat distill show`, is the module `distill_show`."""
+"""Names of all commands; the module of `distill show` is `distill_show`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit status: 0 done, 1 failed, 2 wrong usage, 75 out of time, 130 interrupted."""
+    """Run a command and return the exit status.
+
+    0 means done, 1 failed, 2 wrong usage, 75 stopped at a time limit and 130 interrupted.
+    """
     words = _joined(list(sys.argv[1:] if arguments is None else arguments))
     options = _parser(words[0] if words else "").parse_args(words)
     with warnings.catch_warnings():
@@ -55,9 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except RmaatError as error:
             return _fail(str(error), error.exit_status)
         except KeyboardInterrupt:
-            return _fail("interrupted; files that were being written are not there", 130)
+            return _fail("interrupted; partly written files were removed", 130)
         except BrokenPipeError:
-            # Whoever read the output has gone; Python would complain once more when it closes the stream.
+            # The reader of the output, such as `head`, has ended. Without dup2, Python prints an error at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
         except (MemoryError, RuntimeError) as error:
@@ -68,9 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _joined(words: list[str]) -> list[str]:
-    """Two words that name one command become one, because argparse knows no command `distill` beside `distill show`."""
-    both = " ".join(words[:2])
-    return [both, *words[2:]] if both in COMMANDS else words
+    """Join the two words of `distill show`: argparse cannot have both a command `distill` and `distill show`."""
+    first_two = " ".join(words[:2])
+    return [first_two, *words[2:]] if first_two in COMMANDS else words
 
 
 def _fail(sentence: str, status: int) -> int:
@@ -79,12 +83,12 @@ def _fail(sentence: str, status: int) -> int:
 
 
 def _out_of_memory(error: MemoryError | RuntimeError) -> bool:
-    # torch reports what the CPU's allocator refuses as a plain RuntimeError.
+    # torch raises a plain RuntimeError if the CPU has too little memory.
     return isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error)
 
 
-def _parser(meant: str) -> argparse.ArgumentParser:
-    """All commands with their summaries, and the arguments of the command `meant`: those of others may need imports."""
+def _parser(chosen: str) -> argparse.ArgumentParser:
+    """A parser of all commands; only the `chosen` one gets its arguments, because these may need slow imports."""
     parser = argparse.ArgumentParser(
         prog="rmaat", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -98,7 +102,7 @@ def _parser(meant: str) -> argparse.ArgumentParser:
             epilog=f"example:\n{module.EXAMPLE}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        if name == meant:
+        if name == chosen:
             module.add_arguments(command)
         command.set_defaults(run=module.run)
     return parser

@@ -1,4 +1,4 @@
-"""Every command and every program in the documentation runs."""
+"""The commands and programs of the documentation run, and its numbers are those that they print."""
 
 import re
 import shlex
@@ -12,7 +12,7 @@ from rmaat.cli import main
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
-# A whole training takes minutes and is what `make demo` runs in CI; here the command of the README is cut short.
+# A whole training takes minutes, and `make demo` runs one. These options shorten the command of the README.
 SHORTER = [
     "--steps",
     "3",

@@ -1,4 +1,4 @@
-"""The engines: programs that integrate a `Job`, all behind one signature."""
+"""The engines: solvers of a `Job`, all with the same signature."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -18,10 +18,9 @@ ENGINES: Mapping[str, Callable[[Job, Progress], Solution]] = {
     "scipy": scipy_engine.integrate,
     "brian2": brian2_engine.integrate,
 }
-"""SciPy's adaptive solver is the reference; Brian2, with a fixed step, is the independent second opinion."""
+"""SciPy's adaptive solver is the reference. Brian2, with a fixed step, is an independent check."""
 
-
-# Readers of the traces hold several copies; three of this size still fit the memory of a small machine.
+# In bytes. Readers of traces need up to three copies, which then still fit into a small machine.
 LARGEST_RECORDING = 10**9
 
 
@@ -31,9 +30,9 @@ def integrate(job: Job, engine: str, progress: Progress) -> Solution:
     Raises
     ------
     UsageError
-        No engine has that name, it cannot take the job, or the run would store more than fits in memory.
+        The engine is unknown, it does not support the job, or the run would store more than LARGEST_RECORDING.
     SimulationError
-        The engine failed, or its solution is not finite; time, variable and place are named.
+        The engine failed, or its solution is not finite. The message names time, variable and place.
     """
     if engine not in ENGINES:
         raise UsageError(unknown_name("engine", engine, ENGINES))

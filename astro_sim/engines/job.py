@@ -1,4 +1,4 @@
-"""What an engine is given and what it gives back."""
+"""The input and the output of an engine."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,21 +11,19 @@ from astro_sim.protocol import Interval
 from rmaat.base.arrays import Array
 from rmaat.base.records import Record
 
-"""Told the fraction done, in [0, 1]."""
-
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One simulation, the same for every engine; it starts with all variables at 0.
+    """One simulation, in the same form for every engine. All variables start at 0.
 
     Attributes
     ----------
     parameters : Record
-        What the model's equations name, with units.
+        The parameters that the equations name, with units.
     coupling : Coupling
         The operator T.
     intervals : tuple of Interval
-        Without gaps from 0 s.
+        They start at 0 s and have no gaps.
     recording_interval : float
         Time between stored values in s; it divides the run.
     """
@@ -40,18 +38,18 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """What an engine found.
+    """The result of an engine.
 
     Attributes
     ----------
     times : (time,)
-        0, recording_interval ... end of the run, in s.
+        The stored times in s; an engine stores 0, recording_interval ... end of the run.
     values : mapping of variable labels to (time, ...) arrays
-        At the edge of two intervals, the value before any restart.
+        A value at the edge of two intervals is the one before any restart.
     solver : mapping
-        Method and settings, plain values.
+        The method and its settings, as plain values.
     packages : tuple of str
-        Distributions that computed the values, for the record of versions.
+        Installed packages that computed the values; the traces file records their versions.
     """
 
     times: Array

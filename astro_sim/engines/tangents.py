@@ -1,13 +1,14 @@
 """Exact derivatives of a run of the rate model with respect to its parameters.
 
-Beside the states y the tangents S = dy/dp are integrated, one for each parameter p:
+`scipy_engine` is the plain form, without derivatives. Here the tangents S = dy/dp, one for each parameter p, are
+integrated together with the states y:
 
     dS/dt = (∂f/∂y) S + ∂f/∂p
 
-Both terms together are the imaginary part of f(y + i h S, p + i h) / h with h = 1e-30, exact to rounding, because
-nothing is subtracted (Squire and Trapp 1998, doi 10.1137/S003614459631241X). So the model's equations serve as they
-are, and every tangent is a point of a batch. What a parameter does to coupling and drive is a difference of fourth
-order of these numbers, which cost nothing.
+The sum of both terms is the imaginary part of f(y + i h S, p + i h) / h with h = 1e-30. It is exact to rounding,
+because nothing is subtracted (Squire and Trapp 1998, doi 10.1137/S003614459631241X). The equations of the model need no
+change, and every tangent is a point of a batch. The derivatives of coupling and drive are differences of fourth order,
+because these inputs take no time to compute.
 """
 
 import ast
@@ -17,17 +18,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.integrate import LSODA
 
 from astro_sim.engines.batch_engine import BatchCoupling
-from astro_sim.engines.scipy_engine import LARGEST, quiet, release
+from astro_sim.engines.stepping import METHODS, SolverStopped, make_solver, states_at
 from astro_sim.equations.model import Model
 from astro_sim.equations.right_hand_side import RightHandSide
 from astro_sim.equations.stability import check_stability
 from astro_sim.errors import SimulationError
 from astro_sim.network.coupling import DenseCoupling, build_coupling
 from astro_sim.network.geometry import build_geometry
-from astro_sim.parameters import SimulationParameters
+from astro_sim.parameter_set import SimulationParameters
 from astro_sim.protocol import Interval, build_intervals
 from rmaat.base.arrays import Array
 from rmaat.base.records import ParameterError, Quantity, unknown_name
@@ -36,12 +36,12 @@ IMAGINARY_STEP = 1e-30
 INPUT_STEP = 1e-3
 """Step of the differences of coupling and drive, as a share of the parameter's unit."""
 TANGENT_TOLERANCE = 1e-3
-"""Absolute tolerance of a tangent per relative tolerance: tangents pass through 0, where no relative one can be met."""
+"""Absolute tolerance of a tangent, per relative tolerance. At the zeros of a tangent no relative one can be met."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sensitivities:
-    """States at some times and their derivatives with respect to parameters.
+    """States at given times, and their derivatives with respect to parameters.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class Sensitivities:
     values : mapping of variable labels to (time, ...) arrays
         At an edge of two intervals, the value before any restart.
     slopes : mapping of variable labels to (time, ..., parameter) arrays
-        Change of the value per change of the parameter, which is in the parameter's own unit.
+        Change of the value per change of the parameter, in the inverse of the parameter's unit.
     """
 
     times: Array
@@ -62,28 +62,29 @@ class Sensitivities:
 
 
 def measure_sensitivities(parameters: SimulationParameters, names: Sequence[str], times: Array) -> Sensitivities:
-    """Run the rate model once, together with its derivatives with respect to the parameters `names`.
+    """Run the rate model together with its derivatives with respect to the parameters `names`.
 
     Parameters
     ----------
     names
         At least one of `smooth_parameters`.
     times : (time,)
-        When values are wanted, in s: increasing, above 0 and within the run.
+        The times of the values, in s: increasing, above 0 and within the run.
 
     Raises
     ------
     ParameterError
-        A name of no smooth parameter, a network too large for a dense coupling, or rest is not stable.
+        A name is not one of `smooth_parameters`, the network is too large for a dense coupling, or rest is not stable.
     SimulationError
-        The solver gave up, or a state grew beyond all measure.
+        The solver gave up, or a state grew beyond all bounds.
     """
     quantities = smooth_parameters(parameters)
     for name in names:
         if name not in quantities:
             raise ParameterError(unknown_name("parameter to differentiate by,", name, quantities))
     network = parameters.network
-    check_stability(parameters, build_coupling(build_geometry(network), network))
+    coupling = build_coupling(build_geometry(network), network)
+    check_stability(network, parameters.form, parameters.model, parameters.protocol, coupling)
     units = np.array([unit_of(*quantities[name]) for name in names])
     system = _TangentSystem(parameters, [_input_slopes(parameters, name, *quantities[name]) for name in names])
     states, tangents = system.integrate(times)
@@ -92,10 +93,11 @@ def measure_sensitivities(parameters: SimulationParameters, names: Sequence[str]
 
 
 def smooth_parameters(parameters: SimulationParameters) -> dict[str, tuple[float, Quantity]]:
-    """Value and quantity of every parameter that a derivative may be taken of: numbers that are not whole.
+    """Value and quantity of every parameter that has a derivative.
 
-    Those with a unit are left out of the protocol, because they move its edges or what is drawn at random; and the one
-    of coupling strength and spectral radius that the other determines.
+    These are the real numbers of network, model and protocol, with two exceptions. Parameters of the protocol that have
+    a unit are left out, because they move its edges or its random draws. So is coupling strength or spectral radius,
+    whichever follows from the other.
     """
     given = f"coupling_{parameters.network.coupling_given_by}"
     derived = {"coupling_strength", "coupling_spectral_radius"} - {given}
@@ -110,18 +112,18 @@ def smooth_parameters(parameters: SimulationParameters) -> dict[str, tuple[float
 
 
 def unit_of(value: float, quantity: Quantity) -> float:
-    """The size of a change that matters: the value itself of what is never negative, else 1."""
+    """The scale of a parameter: its own value if it is positive and cannot be negative, else 1."""
     return value if quantity.low >= 0 and value > 0 else 1.0
 
 
 @dataclass(frozen=True, eq=False)
 class _Inputs:
-    """The numbers of a run that parameters move.
+    """The inputs of a run that depend on parameters; a derivative of them has the same form.
 
     Attributes
     ----------
     constants : (constant,)
-        Of the equations, in the order of their record.
+        The constants of the equations, in the order of their record.
     coupling : (post, pre, post, pre)
     presynaptic_drive, postsynaptic_drive : (interval, neuron)
     """
@@ -134,7 +136,7 @@ class _Inputs:
     @classmethod
     def of(cls, parameters: SimulationParameters) -> "_Inputs":
         network = parameters.network
-        intervals = build_intervals(parameters.protocol, network)
+        intervals = build_intervals(parameters.protocol, *network.sizes)
         return cls(
             np.array(list(parameters.model.to_dict().values())),
             build_coupling(build_geometry(network), network).dense(),
@@ -147,7 +149,8 @@ class _Inputs:
 
 
 def _input_slopes(parameters: SimulationParameters, name: str, value: float, quantity: Quantity) -> _Inputs:
-    """Change of the inputs per unit of the parameter, from five of its values, all within bounds."""
+    """Change of the inputs per `unit_of` the parameter, from five of its values within its bounds."""
+    # Near a bound the five points shift inwards; the weights for uneven offsets solve a Vandermonde system.
     step = unit_of(value, quantity) * INPUT_STEP
     offsets = np.arange(-2.0, 3.0)
     offsets += max(0.0, (quantity.low - value) / step - offsets[0])
@@ -157,23 +160,25 @@ def _input_slopes(parameters: SimulationParameters, name: str, value: float, qua
     nearby = [_Inputs.of(parameters.override({name: float(number)})).arrays() for number in values]
     slopes = {}
     for key, middle in nearby[2].items():
-        # Differences first, so that what does not change has a slope of exactly 0.
+        # Subtract first: an input that does not change must have a slope of exactly 0.
         slopes[key] = np.tensordot(weights, np.stack([inputs[key] - middle for inputs in nearby]), 1)
     return _Inputs(**slopes)
 
 
 class _TangentSystem:
-    """States and tangents as one system of real numbers, (variable, 1 + parameter), whose first column is the states.
+    """States and tangents as one real system (variable, 1 + parameter); the first column holds the states.
 
     Attributes
     ----------
-    single, rate : RightHandSide
-        Of the states alone, and of one point for each parameter at complex numbers.
+    single : RightHandSide
+        The right-hand side of the states.
+    rate : RightHandSide
+        The right-hand side for complex states, with one point for each parameter.
     """
 
     def __init__(self, parameters: SimulationParameters, slopes: Sequence[_Inputs]) -> None:
         network = parameters.network
-        self._intervals = build_intervals(parameters.protocol, network)
+        self._intervals = build_intervals(parameters.protocol, *network.sizes)
         self._solver, self._parameters = parameters.solver, len(slopes)
         inputs = _Inputs.of(parameters)
         model, constants = parameters.form.model(network.presynaptic_neurons), parameters.model.to_dict()
@@ -181,7 +186,7 @@ class _TangentSystem:
             key: np.stack([value + 1j * IMAGINARY_STEP * own.arrays()[key] for own in slopes], axis=-1)
             for key, value in inputs.arrays().items()
         }
-        # What no parameter moves stays a real number, for speed.
+        # Inputs that no parameter changes stay real: complex arithmetic is slower.
         moved = {name: row for name, row in zip(constants, along["constants"], strict=True) if row.imag.any()}
         tensors: Any = np.moveaxis(along["coupling"] if along["coupling"].imag.any() else along["coupling"].real, -1, 0)
         self._drives: Any = (along["presynaptic_drive"], along["postsynaptic_drive"])
@@ -193,14 +198,14 @@ class _TangentSystem:
         )
 
     def integrate(self, times: Array) -> tuple[Array, Array]:
-        """States (time, size) and tangents (time, size x parameter) at `times`, in the units of the parameters."""
+        """States (time, size) and tangents (time, size x parameter) at `times`, per `unit_of` the parameters."""
         stored = np.empty((times.size, self.single.size, 1 + self._parameters))
         state = np.zeros(stored.shape[1:])
         for place, interval in enumerate(self._intervals):
             if interval.restart:
                 state = self._restarted(state)
             inside = (times > interval.start) & (times <= interval.end)
-            # The interval's end is needed to go on, wanted or not.
+            # The next interval starts from the end of this one, whether it is a stored time or not.
             found = self._solve(place, interval, state, np.union1d(times[inside], interval.end))
             stored[inside] = found[: np.count_nonzero(inside)]
             state = found[-1]
@@ -221,28 +226,25 @@ class _TangentSystem:
             derivative[:, 0], derivative[:, 1:] = rate[:, 0].real, rate.imag / IMAGINARY_STEP
             return derivative.ravel()
 
-        absolute = np.full(shape, TANGENT_TOLERANCE * self._solver.relative_tolerance)
+        relative = self._solver.relative_tolerance
+        absolute = np.full(shape, TANGENT_TOLERANCE * relative)
         absolute[:, 0] = self._solver.absolute_tolerance
-        options: Any = {"rtol": self._solver.relative_tolerance, "atol": absolute.ravel(), "lband": 0, "uband": 0}
-        found = np.empty((times.size, *shape))
-        with quiet():
-            solver = LSODA(rates, interval.start, state.ravel(), interval.end, **options)
-            while solver.status == "running":
-                before, message = solver.t, solver.step()
-                if solver.status == "failed" or not np.abs(solver.y.reshape(shape)[:, 0]).max() < LARGEST:
-                    raise SimulationError(
-                        f"scipy gave up after {before:g} s ({message or 'a state grew beyond all measure'}); "
-                        "loosen the tolerances, or weaken drive or coupling"
-                    )
-                due = (times > before) & (times <= solver.t)
-                if due.any():
-                    found[due] = solver.dense_output()(times[due]).T.reshape(-1, *shape)
-        release(solver)
-        return found
+        # LSODA whatever the method of the parameters: it bounds the error of each tangent, DOP853 only their mean.
+        solver = make_solver(
+            METHODS["lsoda"], rates, interval.start, state.ravel(), interval.end, relative, absolute.ravel()
+        )
+        try:
+            # Tangents may grow large; only the states, every (1 + parameters)th number, are watched.
+            return states_at(solver, times, watched=slice(None, None, shape[1])).reshape(times.size, *shape)
+        except SolverStopped as stop:
+            raise SimulationError(
+                f"scipy gave up after {stop.before:g} s ({stop.reason}); "
+                "loosen the tolerances, or weaken drive or coupling"
+            ) from None
 
 
 def _analytic_power(base: Any, exponent: Any) -> Any:
-    """`base**exponent`; complex powers of 0 are not defined where the exponent is complex, and 0 is meant."""
+    """`base**exponent`, with 0 to a complex power as 0 to its real part; NumPy returns NaN there."""
     with np.errstate(all="ignore"):
         return np.where(np.asarray(base) == 0, 0.0 ** np.real(exponent), base**exponent)
 
@@ -255,7 +257,7 @@ ANALYTIC: Mapping[str, Any] = {
     ),
     "_power": _analytic_power,
 }
-"""Functions whose NumPy form is another, or none, for complex numbers, continued from the real line."""
+"""Functions that NumPy defines otherwise, or not at all, for complex numbers, continued from the real axis."""
 
 
 def _with_analytic_powers(model: Model) -> Model:
@@ -269,7 +271,7 @@ def _with_powers_called(expression: str) -> str:
 
 
 class _PowerCaller(ast.NodeTransformer):
-    """Writes `a**b` as `_power(a, b)`."""
+    """Replaces `a**b` by `_power(a, b)`."""
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
         self.generic_visit(node)

@@ -1,1 +1,1 @@
-"""The rate model's equations, their compiled right-hand side, and what can be told from them without a run."""
+"""The rate model: its equations, their compiled right-hand side, its stability and its measured influence."""

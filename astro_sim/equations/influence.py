@@ -1,8 +1,16 @@
-"""The measured influence: how the short-term process at one synapse answers to a push at another.
+"""The measured influence: how the short-term process at one synapse responds to a push at another (ours).
 
-A small constant input is added to the short-term process of one synapse, with no drive, and the steady state that the
-network comes to is found; the change of the short-term process at every synapse, divided by the push, is the influence.
-It is not the coupling T: an effect also travels through third synapses and through facilitation. Ours.
+The drive is off. A small constant input, the push, is added to the short-term process of one synapse, the source. The
+influence is the change of the short-term process at every synapse in the new steady state, divided by the push. It
+differs from the coupling T, because an effect also travels over third synapses and through facilitation.
+
+To first order the steady state changes by `-Jacobian⁻¹ ∂rate/∂push`. Three measurements share the steps below:
+
+| measurement | network | push |
+| --- | --- | --- |
+| `measure_influence` | one, also large | finite: the difference of two steady states, so that equations may be curved |
+| `astro_sim.runs.batch.measure_influences` | many small ones at once | to first order |
+| `astro_sim.biophysics.spiking.simulation.measure_influence` | IP3 of the spiking model | to first order |
 """
 
 from collections.abc import Callable, Sequence
@@ -20,11 +28,11 @@ from rmaat.base.arrays import Array
 from rmaat.base.records import Record
 
 Rate = Callable[[Array], Array]
-Slope = Callable[[Rate, Array], Callable[[Array], Array]]
-"""From a rate and a state to what solves `Jacobian step = residual` for the step."""
+Solve = Callable[[Array], Array]
+"""Solves `Jacobian step = residual` for the step."""
 
 PUSHED = "short_term_bias"
-ANSWERING = "short_term_process"
+RESPONDING = "short_term_process"
 PUSH = 1e-4
 SLOPE_STEP = 1e-6
 TOLERANCE = 1e-13
@@ -38,16 +46,16 @@ def measure_influence(
 ) -> Array:
     """Influence (source, post, pre), dimensionless, of each of `sources` on each synapse around rest.
 
-    Pushes go both ways and their effects are subtracted, which leaves an error of the order of PUSH².
+    The push is applied in both directions and the responses are subtracted. This leaves an error of the order of PUSH².
 
     Parameters
     ----------
     model, parameters
-        Equations with a variable `short_term_process`, and their constants, of which `short_term_bias` is pushed.
+        Equations with a variable `short_term_process`, and their constants with the parameter `short_term_bias`.
     coupling : Coupling
         The operator T.
     sources : sequence of (post, pre)
-        The synapses that are pushed, one at a time.
+        The synapses to push, one at a time.
 
     Raises
     ------
@@ -56,49 +64,83 @@ def measure_influence(
     """
     post, pre = coupling.shape
     names = parameters.to_dict()
-    slope = dense_slope if post * pre <= LARGEST_DENSE else krylov_slope
+    solver_at = dense_solver if post * pre <= LARGEST_DENSE else krylov_solver
 
     def rate_under(push: Array) -> tuple[RightHandSide, Rate]:
         compiled = RightHandSide(model, {**names, PUSHED: names[PUSHED] + push}, coupling)
         return compiled, lambda state: compiled(state, np.zeros(pre), np.zeros(post))
 
     compiled, rate = rate_under(np.zeros(coupling.shape))
-    rest = _steady_state(rate, np.zeros(compiled.size), lambda state: slope(rate, state))
-    solve = slope(rate, rest)
+    rest = steady_state(rate, np.zeros(compiled.size), lambda state: solver_at(rate, state))
+    # The Jacobian at rest serves for the near states, too: Newton's method corrects the difference.
+    solve = solver_at(rate, rest)
     influence = np.empty((len(sources), *coupling.shape))
     for count, source in enumerate(sources):
         push = np.zeros(coupling.shape)
         push[source] = PUSH
-        up, down = (_steady_state(rate_under(signed)[1], rest, lambda _: solve) for signed in (push, -push))
-        influence[count] = compiled.unpack((up - down) / (2 * PUSH))[ANSWERING]
+        up, down = (steady_state(rate_under(signed)[1], rest, lambda _: solve) for signed in (push, -push))
+        influence[count] = compiled.unpack((up - down) / (2 * PUSH))[RESPONDING]
     return influence
 
 
-def _steady_state(rate: Rate, start: Array, solver_at: Callable[[Array], Callable[[Array], Array]]) -> Array:
-    """A zero of `rate` by Newton's method; `solver_at` may give the solver of a near state, to save work."""
+def steady_state(rate: Rate, start: Array, solver_at: Callable[[Array], Solve]) -> Array:
+    """A zero of `rate`, found by Newton's method from `start` (variable,) or (variable, point).
+
+    `solver_at` returns the solver for the Jacobian at a state, exact or approximate. All points must converge.
+
+    Raises
+    ------
+    SimulationError
+        The method did not converge in MOST_STEPS steps.
+    """
     state = start
     for _ in range(MOST_STEPS):
         step = solver_at(state)(rate(state))
         state = state - step
-        if np.abs(step).max() <= TOLERANCE * max(1, np.abs(state).max()):
+        if (np.abs(step).max(axis=0) <= TOLERANCE * np.maximum(1, np.abs(state).max(axis=0))).all():
             return state
     raise SimulationError(
         "no steady state near rest was found to measure the influence; lower short_term_gain, coupling or biases"
     )
 
 
-def dense_slope(rate: Rate, state: Array) -> Callable[[Array], Array]:
-    """The Jacobian by central differences, factored: the plain form, for small networks."""
-    steps = SLOPE_STEP * np.eye(state.size)
-    slope = np.stack([(rate(state + step) - rate(state - step)) / (2 * SLOPE_STEP) for step in steps], axis=1)
-    factors = lu_factor(slope)
+def jacobian(rate: Rate, state: Array) -> Array:
+    """∂rate/∂state by central differences: (rate, variable), or (point, rate, variable) for (variable, point)."""
+    steps = SLOPE_STEP * np.eye(len(state)).reshape(*(len(state),) * 2, *(1,) * (state.ndim - 1))
+    columns = [(rate(state + step) - rate(state - step)) / (2 * SLOPE_STEP) for step in steps]
+    slopes = np.stack(columns, axis=1)
+    return np.moveaxis(slopes, -1, 0) if state.ndim > 1 else slopes
+
+
+def response(slopes: Array, force: Array) -> Array:
+    """`-Jacobian⁻¹ force`: the change (..., variable, source) of the steady state, to first order in the force.
+
+    Parameters
+    ----------
+    slopes : (..., rate, variable)
+        The Jacobian at rest.
+    force : (..., rate, source)
+        What the push at each source adds to the rates, per push.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        The Jacobian is singular: rest is not unique.
+    """
+    return -np.asarray(np.linalg.solve(slopes, force), dtype=np.float64)
+
+
+def dense_solver(rate: Rate, state: Array) -> Solve:
+    """The Jacobian (rate, variable) as a matrix, factored: the plain form of `krylov_solver`, for small networks."""
+    factors = lu_factor(jacobian(rate, state))
     return lambda residual: lu_solve(factors, residual)
 
 
-def krylov_slope(rate: Rate, state: Array) -> Callable[[Array], Array]:
-    """The Jacobian known only by its products, each two evaluations of the rate; solved by LGMRES.
+def krylov_solver(rate: Rate, state: Array) -> Solve:
+    """The Jacobian as an operator, solved by LGMRES; `dense_solver` is the plain form.
 
-    An inexact step is enough, because Newton's method corrects what it leaves.
+    A product with the Jacobian takes two evaluations of the rate. The solution is inexact, but Newton's method corrects
+    the rest of it.
     """
 
     def product(vector: Array) -> Array:
@@ -108,6 +150,7 @@ def krylov_slope(rate: Rate, state: Array) -> Callable[[Array], Array]:
         step = SLOPE_STEP / size * vector.ravel()
         return (rate(state + step) - rate(state - step)) * (size / (2 * SLOPE_STEP))
 
+    # SciPy's own annotations of LinearOperator do not allow a plain function.
     operator: Any = LinearOperator
     matrix = operator((state.size,) * 2, product, dtype=float)
 

@@ -1,4 +1,4 @@
-"""The rate model of the neuron-astrocyte network, four equations, and the forms that its terms can take.
+"""The four equations of the rate model of a neuron-astrocyte network, and the forms of their terms.
 
     τ_n   dx_i/dt    = -λ   x_i    + w Σ_k tanh(s_ki) tanh(x_k) + b_i(t)               parent papers
     τ_s   ds_ij/dt   = -β   s_ij   + tanh(x_i) tanh(x_j) + c_ps tanh(p^s_ij) + c       readers; parent papers
@@ -6,15 +6,15 @@
     τ_p^s dp^s_ij/dt = -γ^s p^s_ij + Σ_kl T_ijkl tanh(p^s_kl) + κ_s tanh(s_ij) + d     readers; parent papers
     τ_p^l dp^l_ij/dt = -γ^l p^l_ij + tanh(s_ij)                                        readers
 
-Sums over k reach postsynaptic neurons only: the network has two layers. The RMAAT paper (arXiv 2601.00426) names the
-processes and the distance-dependent coupling; its readers and its parents (arXiv 2312.10925, 2311.08135) give the form
-of the equations; every nonlinearity being tanh, the gains w, c_ps = 1 and c_pl = 0, and most values in
-`RateModelParameters`, are ours. So are all other forms in `RateModelForm`.
+The sum over k occurs in postsynaptic neurons only, because the network has two layers. The RMAAT paper (arXiv
+2601.00426) names the processes and the distance-dependent coupling. Its readers and its parents (arXiv 2312.10925,
+2311.08135) give the form of the equations. Ours are: tanh as every nonlinearity, the gains w, c_ps = 1 and c_pl = 0,
+most values in `RateModelParameters`, and all other forms in `RateModelForm`.
 
-With a drive that repeats and fast variables that restart, p^l sees the same input in every cycle, so that its
-increments are geometric, `Δ_t = Δ_1 exp(-a (t - 1))` with `a = γ^l τ_cycle / τ_p^l`, whatever the geometry and the
-nonlinearities, as long as p^l grows linearly and does not feed back. A soft bound, `κ(s) (1 - p^l)`, keeps the law at
-each synapse but with a rate of its own, `a + ∫κ(s) dt / τ_p^l` over a cycle; feedback has no law.
+If the drive repeats and the fast variables restart, p^l receives the same input in every cycle. Its increments are then
+geometric, `Δ_t = Δ_1 exp(-a (t - 1))` with `a = γ^l τ_cycle / τ_p^l`. This holds for any geometry and nonlinearity, if
+p^l grows linearly and does not feed back. With a soft bound, `κ(s) (1 - p^l)`, the increments are geometric at each
+synapse, but with a rate of its own, `a + ∫κ(s) dt / τ_p^l` over a cycle. With feedback there is no such law.
 """
 
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ NEURONS = (
         "x_i",
     ),
 )
-"""The equations of both layers of neurons, which all forms share."""
+"""The equations of both layers of neurons, the same in all forms."""
 
 RESPONSES: Mapping[str, str] = {"tanh": "tanh({x})", "rectified_tanh": "tanh(({x} + abs({x})) / 2)"}
 TRANSMISSIONS: Mapping[str, str] = {
@@ -47,7 +47,7 @@ TRANSMISSIONS: Mapping[str, str] = {
     "linear_mean": "synaptic_weight / {neurons} * synaptic_facilitation * {response}",
 }
 SHORT_TERM_DRIVES: Mapping[str, str] = {"tanh": "tanh(synaptic_facilitation)", "linear": "synaptic_facilitation"}
-# Brian2 and NumPy share no function for max(s, 0).
+# max(s, 0), written without `max`: Brian2 and NumPy have no common function for it.
 _POSITIVE = "((synaptic_facilitation + abs(synaptic_facilitation)) / 2)"
 LONG_TERM_DRIVES: Mapping[str, str] = {
     "tanh": "tanh(synaptic_facilitation)",
@@ -58,7 +58,7 @@ LONG_TERM_GROWTHS: Mapping[str, str] = {"linear": "{drive}", "soft_bound": "{dri
 
 @dataclass(frozen=True)
 class RateModelForm(Record):
-    """Which form each term of the equations takes; the first of each is the default."""
+    """The form of each term of the equations; the first choice is the default."""
 
     neuron_response: str = parameter(
         "tanh", "effect of activity x on synapses; rectified_tanh: tanh(max(x, 0))", choices=tuple(RESPONSES)
@@ -79,7 +79,7 @@ class RateModelForm(Record):
     )
 
     def model(self, presynaptic_neurons: int) -> Model:
-        """The equations with the terms of these forms, for a network with that many presynaptic neurons."""
+        """The equations in these forms. The number of presynaptic neurons enters the form linear_mean."""
         response = RESPONSES[self.neuron_response]
         pre, post = (response.format(x=f"activity_{side}") for side in ("pre", "post"))
         growth = LONG_TERM_GROWTHS[self.long_term_growth].format(drive=LONG_TERM_DRIVES[self.long_term_drive])
@@ -116,4 +116,4 @@ class RateModelForm(Record):
 
 
 RATE_MODEL = RateModelForm().model(presynaptic_neurons=3)
-"""The default form, which is the same for any number of neurons."""
+"""The default form; it does not depend on the number of neurons."""

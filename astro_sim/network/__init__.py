@@ -1,1 +1,1 @@
-"""The synapses in space: positions, distances and the coupling between astrocytic processes."""
+"""Positions of the synapses, distances between them, and the coupling between their astrocytic processes."""

@@ -2,18 +2,18 @@
 
     T_ijkl = ε exp(-scale · distance(ij, kl)),   T_ijij = 0
 
-That T depends on distance is the RMAAT paper's; the exponential and the missing self-coupling are ours. The plain form
-is a matrix of synapses² numbers. Where positions are regular the same sum costs little more than the signal itself:
+The dependence on distance is from the RMAAT paper; the exponential and the zero self-coupling are ours. The plain form
+is a matrix of synapses² numbers. For regular positions there are faster forms of the same sum:
 
-| kind | where | cost for S synapses |
+| kind | positions | cost for S synapses |
 | --- | --- | --- |
-| `DenseCoupling` | anywhere, few synapses | S² |
+| `DenseCoupling` | any, few synapses | S² |
 | `EqualCoupling` | all distances 1 | S |
 | `LineCoupling` | all synapses on one line, evenly spaced or not | S |
 | `CityBlockCoupling` | rows and columns, distance summed along both axes | S |
 | `FourierCoupling` | a regular grid | S log S |
 
-All are exact: the first is the others' reference.
+All are exact. `DenseCoupling` is the reference for the others.
 """
 
 from abc import ABC, abstractmethod
@@ -30,28 +30,28 @@ from astro_sim.parameters import NetworkParameters
 from rmaat.base.arrays import Array
 from rmaat.base.records import ParameterError
 
-# Its published types are those of the machinery by which SciPy swaps implementations, not of what it returns.
+# The stubs of scipy.fft describe its dispatch to backends, not the arrays that it returns.
 fft: Any = scipy_fft
 
-# A tensor of 0.5 MB, which up to here is also the fastest kind.
+# Synapses; the tensor then takes 0.5 MB, and up to this size it is also the fastest kind.
 LARGEST_DENSE = 256
 
-# Share of the strongest coupling; even a million synapses this weak add up to less than rounding does.
+# Share of the strongest coupling; the sum over a million synapses this weak is below rounding.
 NEGLIGIBLE = 1e-22
 
 RADIUS_TOLERANCE = 1e-7
-"""Relative residual of the eigenvector; the error of the eigenvalue, the spectral radius, is of its square."""
+"""Relative residual of the eigenvector. The error of the eigenvalue is of the order of its square."""
 
 
 class Coupling(ABC):
-    """The tensor T acting on signals; symmetric, no entry negative, and no synapse coupled to itself.
+    """The tensor T as a linear operator on signals. T is symmetric, not negative, and zero from a synapse to itself.
 
     Attributes
     ----------
     shape : (post, pre)
         Of the signals.
     points : tuple of int
-        Sizes of the axes that signals have after those, where several networks are solved as one.
+        Sizes of further axes of the signals, when several networks are solved as one; see `BatchCoupling`.
     """
 
     shape: tuple[int, int]
@@ -59,7 +59,7 @@ class Coupling(ABC):
 
     @abstractmethod
     def apply(self, signal: Array) -> Array:
-        """`sum_kl T_ijkl signal_kl` (post, pre) for a `signal` (post, pre)."""
+        """`sum_kl T_ijkl signal_kl` (post, pre), dimensionless, for a `signal` (post, pre)."""
 
     @abstractmethod
     def between(self, source: tuple[int, int]) -> Array:
@@ -71,22 +71,22 @@ class Coupling(ABC):
         Raises
         ------
         ParameterError
-            More synapses than a dense tensor is fit for.
+            There are more than LARGEST_DENSE synapses.
         """
         require_dense(self.shape)
         strengths = [self.between(source) for source in np.ndindex(*self.shape)]
         return np.stack(strengths, axis=-1).reshape(self.shape * 2)
 
     def spectral_radius(self) -> float:
-        """The largest eigenvalue of T: how strongly it amplifies the pattern that it amplifies most.
+        """The largest eigenvalue of T: the largest amplification of any pattern.
 
-        By Lanczos' method, which needs only `apply`, beyond the size of a dense tensor: power iteration on the
-        operator, but with the square root of its steps, which grow with the network.
+        Beyond LARGEST_DENSE synapses it is found by Lanczos' method, which needs `apply` only. Lanczos takes the square
+        root of the steps of a power iteration, whose number grows with the network.
         """
         synapses = self.shape[0] * self.shape[1]
         if synapses <= LARGEST_DENSE:
             return float(np.abs(np.linalg.eigvalsh(as_matrix(self.dense()))).max())
-        # The pattern amplified most is positive everywhere, and so never at a right angle to a start of ones.
+        # The pattern that is amplified most is positive (Perron-Frobenius), so it is never orthogonal to all ones.
         start = np.ones(self.shape)
         if not self.apply(start).any():
             return 0.0
@@ -97,7 +97,7 @@ class Coupling(ABC):
 
 
 class DenseCoupling(Coupling):
-    """Any tensor T (post, pre, source_post, source_pre), kept as it is."""
+    """Any tensor T (post, pre, source_post, source_pre), as a matrix: the plain form."""
 
     def __init__(self, tensor: Array) -> None:
         self.shape = tensor.shape[0], tensor.shape[1]
@@ -113,7 +113,7 @@ class DenseCoupling(Coupling):
 
 
 class KernelCoupling(Coupling):
-    """T given by distance, `strength * exp(-scale * distance)`, and never written out."""
+    """T as a function of distance, `strength * exp(-scale * distance)`, that is never stored as a tensor."""
 
     def __init__(self, geometry: Geometry, strength: float, scale: float) -> None:
         self.shape = geometry.shape
@@ -125,7 +125,7 @@ class KernelCoupling(Coupling):
 
 
 class EqualCoupling(KernelCoupling):
-    """All distances are 1, so that every synapse receives the sum of the others."""
+    """All distances are 1, so every synapse receives the sum of the others."""
 
     def apply(self, signal: Array) -> Array:
         """As `Coupling.apply`, by one sum."""
@@ -133,7 +133,7 @@ class EqualCoupling(KernelCoupling):
 
 
 class LineCoupling(KernelCoupling):
-    """All synapses lie along one axis: those at one place are summed, places scanned, and the sums handed back."""
+    """All synapses are on one axis: signals at the same place are summed, and the places are scanned."""
 
     def __init__(self, geometry: Geometry, strength: float, scale: float) -> None:
         super().__init__(geometry, strength, scale)
@@ -146,7 +146,8 @@ class LineCoupling(KernelCoupling):
     def apply(self, signal: Array) -> Array:
         """As `Coupling.apply`, by one scan."""
         at_place: Any = np.bincount(self._place.ravel(), signal.ravel())
-        # What is taken away first is exact where a synapse is alone, however weak the coupling to other places.
+        # Subtract the own signal first: the result is exactly 0 if the synapse is alone at its place, so that a weak
+        # coupling to other places is not lost in rounding.
         others = at_place.take(self._place)
         others -= signal
         others += self._scan(at_place).take(self._place)
@@ -155,7 +156,7 @@ class LineCoupling(KernelCoupling):
 
 
 class CityBlockCoupling(KernelCoupling):
-    """x depends on the column and y on the row: `exp(-scale (|Δx| + |Δy|))` is a scan of rows, then one of columns."""
+    """x depends on the column only, y on the row only: `exp(-scale (|Δx| + |Δy|))` is a scan along each axis."""
 
     def __init__(self, geometry: Geometry, strength: float, scale: float) -> None:
         super().__init__(geometry, strength, scale)
@@ -169,9 +170,9 @@ class CityBlockCoupling(KernelCoupling):
 
 
 class FourierCoupling(KernelCoupling):
-    """Equal steps from row to row and from column to column: T is a convolution, padded so that nothing wraps round.
+    """Rows and columns at equal steps: T is a convolution, computed by FFT on a padded grid.
 
-    Padding as wide as the kernel reaches is enough: what wraps round comes from farther off than that.
+    The padding is as wide as the reach of the kernel, so that no signal that wraps round is within reach.
     """
 
     def __init__(self, geometry: Geometry, strength: float, scale: float) -> None:
@@ -185,13 +186,13 @@ class FourierCoupling(KernelCoupling):
             fft.next_fast_len(pre + _reach(columns, whole.max(axis=0), least), real=True),
         )
         kernel = strength * _kernel(geometry, scale, *map(_offsets, self._padded))
-        # T is symmetric, so that the kernel's transform is real but for rounding.
+        # T is symmetric, so the transform of the kernel is real except for rounding.
         self._transform = np.ascontiguousarray(fft.rfft2(kernel, workers=1).real)
 
     def apply(self, signal: Array) -> Array:
         """As `Coupling.apply`, by one transform and its inverse."""
         post, pre = self.shape
-        # One axis at a time, to transform and keep no padding that is zero or not wanted.
+        # One axis at a time: rfft2 would also transform rows of zeros, and irfft2 rows that are discarded.
         waves = fft.fft(fft.rfft(signal, self._padded[1], axis=1), self._padded[0], axis=0, overwrite_x=True)
         waves *= self._transform
         rows = fft.ifft(waves, axis=0, overwrite_x=True)[:post]
@@ -199,13 +200,13 @@ class FourierCoupling(KernelCoupling):
 
 
 def _offsets(size: int) -> Array:
-    """Steps from one synapse to the others along an axis that wraps round after `size`, in the order of a transform."""
+    """Steps (size,) along an axis that wraps round after `size`, in the order of a Fourier transform."""
     offsets: Any = np.fft.fftfreq(size, 1 / size)
     return offsets
 
 
 def _kernel(geometry: Geometry, scale: float, rows: Array, columns: Array) -> Array:
-    """T of strength 1 for two synapses that are so many `rows` and `columns` of a grid apart."""
+    """T (row, column) of strength 1 between two synapses that are `rows` and `columns` of a grid apart."""
     step = geometry.position[:2, :2] - geometry.position[0, 0]
     kernel = np.exp(-scale * geometry.length(rows[:, None, None] * step[-1, 0] + columns[None, :, None] * step[0, -1]))
     kernel[0, 0] = 0
@@ -213,18 +214,18 @@ def _kernel(geometry: Geometry, scale: float, rows: Array, columns: Array) -> Ar
 
 
 def _reach(offsets: Array, strengths: Array, least: float) -> int:
-    """The farthest of the `offsets` whose strength is more than `least`."""
+    """The largest of `offsets` whose strength exceeds `least`."""
     return int(np.abs(offsets[strengths > least]).max(initial=0))
 
 
 def build_coupling(geometry: Geometry, network: NetworkParameters) -> Coupling:
-    """The coupling of `network`, of the kind that suits its size and the places of its synapses.
+    """The coupling of `network`, as the fastest exact kind for its size and its positions.
 
     Raises
     ------
     ParameterError
-        A spectral radius is asked for where no synapse couples to another, or there are more synapses than a dense
-        tensor is fit for at places without order.
+        The coupling is given by its spectral radius, but no two synapses couple. Or there are more than LARGEST_DENSE
+        synapses at irregular positions.
     """
     kind, scale = _kind(geometry), network.coupling_scale
     if network.coupling_given_by == "strength":
@@ -239,7 +240,7 @@ def build_coupling(geometry: Geometry, network: NetworkParameters) -> Coupling:
 
 
 def dense_coupling(geometry: Geometry, strength: float, scale: float) -> DenseCoupling:
-    """The plain form; raises `ParameterError` where there are more synapses than it is fit for."""
+    """The plain form, from distances; raises `ParameterError` if there are more than LARGEST_DENSE synapses."""
     require_dense(geometry.shape)
     sources = np.ndindex(*geometry.shape)
     strengths = [strengths_from(source, geometry, strength, scale) for source in sources]
@@ -247,21 +248,21 @@ def dense_coupling(geometry: Geometry, strength: float, scale: float) -> DenseCo
 
 
 def strengths_from(source: tuple[int, int], geometry: Geometry, strength: float, scale: float) -> Array:
-    """The strengths (post, pre) of the coupling of the synapse at `source` to every other."""
+    """The strengths (post, pre), dimensionless, of the coupling from the synapse at `source` to every other."""
     strengths = strength * np.exp(-scale * geometry.distance_from(source))
     strengths[source] = 0
     return strengths
 
 
 def sources_to_store(shape: tuple[int, int]) -> list[tuple[int, int]]:
-    """The synapses whose strengths on all others are stored: every one, or that at the centre of a large network."""
+    """The source synapses for which traces hold coupling and influence: all, or the centre of a large network."""
     if shape[0] * shape[1] <= LARGEST_DENSE:
         return list(np.ndindex(*shape))
     return [(shape[0] // 2, shape[1] // 2)]
 
 
 def _kind(geometry: Geometry) -> Callable[[Geometry, float, float], Coupling]:
-    """What makes the coupling for `geometry`: the plain form while it is the fastest, else the cheapest exact one."""
+    """The constructor of the fastest exact kind: the plain form for few synapses, else the form for the positions."""
     if geometry.shape[0] * geometry.shape[1] <= LARGEST_DENSE:
         return dense_coupling
     if geometry.measure == "equal":
@@ -291,16 +292,16 @@ def _evenly_spaced(position: Array) -> bool:
 
 
 def as_matrix(tensor: Array) -> Array:
-    """A (post, pre, source_post, source_pre) tensor as a matrix that acts on raveled (post, pre) arrays."""
+    """A tensor (post, pre, source_post, source_pre) as a matrix for raveled (post, pre) arrays."""
     synapses = tensor.shape[0] * tensor.shape[1]
     return tensor.reshape(synapses, synapses)
 
 
 def require_dense(shape: tuple[int, int]) -> None:
-    """Raise `ParameterError` where a network of `shape` is too large for a dense tensor."""
+    """Raise `ParameterError` if a network of `shape` (post, pre) is too large for a dense tensor."""
     post, pre = shape
     if post * pre > LARGEST_DENSE:
         raise ParameterError(
-            f"{pre} x {post} neurons have {post * pre} synapses, more than the {LARGEST_DENSE} whose coupling is kept "
-            "as a dense tensor; choose fewer neurons"
+            f"{pre} x {post} neurons have {post * pre} synapses, more than the {LARGEST_DENSE} that a dense coupling "
+            "tensor supports; choose fewer neurons"
         )

@@ -1,7 +1,7 @@
-"""Where synapses are, in spacings as `NetworkParameters` defines them.
+"""Positions of the synapses, in spacings as `NetworkParameters` defines them.
 
-In the layouts line and random a synapse lies midway between its two neurons. The papers say only that coupling depends
-on distance; these layouts are ours.
+In the layouts line and random a synapse is midway between its two neurons. The papers say only that the coupling
+depends on distance; the layouts are ours.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,16 +18,14 @@ from rmaat.base.records import ParameterError
 
 @dataclass(frozen=True, eq=False)
 class Geometry:
-    """Positions of synapses and how distance is measured between them.
+    """Positions of the synapses, and the measure of distance between them.
 
     Attributes
     ----------
     position : (post, pre, space)
-        Place of each synapse; `space` is x, y.
-    position : (post, pre, space)
-        Place of each synapse; `space` is x, y, and z in layouts read from a file that has it.
+        Of each synapse, in spacings. `space` is x and y, and also z if the layout's file has it.
     measure : str
-        "euclidean"; "city_block", the sum of the steps along the axes; or "equal", 1 between any two synapses.
+        "euclidean", "city_block" (the sum of the steps along the axes) or "equal" (1 between any two synapses).
     """
 
     position: Array
@@ -40,7 +38,7 @@ class Geometry:
         return post, pre
 
     def distance_from(self, source: tuple[int, int]) -> Array:
-        """Distance (post, pre) of every synapse from the one at `source`."""
+        """Distance (post, pre), in spacings, of every synapse from the one at `source`."""
         if self.measure == "equal":
             distance = np.ones(self.shape)
             distance[source] = 0
@@ -48,17 +46,28 @@ class Geometry:
         return self.length(self.position - self.position[source])
 
     def length(self, offset: Array) -> Array:
-        """Length (...) of the steps `offset` (..., space), by the measure, which must not be "equal"."""
+        """Length (...) of `offset` (..., space), in spacings, by a measure other than "equal"."""
         return np.linalg.norm(offset, ord=1 if self.measure == "city_block" else 2, axis=-1)
 
 
 def build_geometry(network: NetworkParameters) -> Geometry:
     """Place the synapses of `network`.
 
-    `line` and `random` put presynaptic neurons at x = 0 and postsynaptic ones at x = 1, at heights 0, 1, 2 ... or at
-    random heights in the same range. `grid` puts the synapse of post i and pre j at (j, i). `csv` and `swc` read points
-    in space from a file. `equal` prescribes a distance of 1 between any two synapses; no plane holds more than three
-    such points, so its positions are the line's, for drawing only.
+    | layout | positions |
+    | --- | --- |
+    | line | presynaptic neurons at x = 0, postsynaptic ones at x = 1, both at heights 0, 1, 2 ... |
+    | random | the same, with random heights in the same range |
+    | grid | the synapse of post i and pre j at (j, i) |
+    | csv, swc | points read from a file |
+    | equal | the line's, for drawing only: no plane has more than three points at equal distances |
+
+    Raises
+    ------
+    ParameterError
+        The layout needs a file and none is given, a file is given for another layout, or a CSV file has another number
+        of points than there are synapses.
+    SimulationError, FileError
+        The file is malformed, or cannot be read.
     """
     if network.layout_file and network.layout not in FILE_LAYOUTS:
         raise ParameterError(
@@ -109,7 +118,7 @@ LAYOUTS: Mapping[str, Callable[[NetworkParameters], Array]] = {
     "csv": _from_csv,
     "swc": _from_swc,
 }
-"""Where each layout puts the synapses, as points (synapse, space), post by post."""
+"""The function of each layout; it returns points (synapse, space), all synapses of post 0 first."""
 
 FILE_LAYOUTS = ("csv", "swc")
 

@@ -1,8 +1,8 @@
-"""Places of synapses from files: points in a CSV, or a traced cell in SWC, the format of neuromorpho.org.
+"""Positions of synapses from files: points in CSV, or a traced cell in SWC, the format of neuromorpho.org.
 
-An SWC line is `id type x y z radius parent`, lengths in µm; type 1 is soma, 2 axon, 3 and 4 dendrites; parent -1 is a
-root; `#` starts a comment. A segment of dendrite is the line from a node of type 3 or 4 to its parent; one whose parent
-is soma is left out, because it mostly lies within the soma.
+An SWC line is `id type x y z radius parent`, with lengths in µm. Type 1 is soma, 2 axon, 3 and 4 dendrites. The parent
+of a root is -1. `#` starts a comment. A dendritic segment is the line from a node of type 3 or 4 to its parent.
+Segments whose parent is soma are left out, because most of their length is within the soma.
 """
 
 from dataclasses import dataclass
@@ -27,14 +27,16 @@ class _Node:
 
 
 def read_points(path: Path) -> Array:
-    """Points (synapse, space) of a CSV file with columns x, y and, for points in space, z: post by post.
+    """Read the points (synapse, space), in the file's unit, of a CSV file with columns x, y and optionally z.
 
-    The first line below the header is the synapse of post 0 and pre 0, the next that of post 0 and pre 1.
+    The first line below the header is the synapse of post 0 and pre 0, the second that of post 0 and pre 1.
 
     Raises
     ------
-    SimulationError, FileError
-        The file is malformed, with the line, or cannot be read.
+    SimulationError
+        The file is malformed; the message names the line.
+    FileError
+        The file cannot be read.
     """
     rows = read_csv(path, ("x", "y"), ("z",))
     axes = [axis for axis in ("x", "y", "z") if axis in rows[0].values]
@@ -42,14 +44,16 @@ def read_points(path: Path) -> Array:
 
 
 def points_along_dendrites(path: Path, count: int) -> Array:
-    """`count` points (synapse, space) in µm, evenly spread by path length over all dendrites of an SWC file.
+    """Place `count` points (synapse, space), in µm, at equal steps of path length over all dendrites of an SWC file.
 
-    Segments are taken in the order of the file; the first point lies half a step from the beginning.
+    The segments follow one another in the order of the file. The first point is half a step from the beginning.
 
     Raises
     ------
-    SimulationError, FileError
-        The file is malformed, with the line, has no dendrites, or cannot be read.
+    SimulationError
+        The file is malformed (the message names the line), or has no dendrites.
+    FileError
+        The file cannot be read.
     """
     nodes = _read_swc(path)
     segments = [

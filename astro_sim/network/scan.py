@@ -1,4 +1,7 @@
-"""Sums weighted by an exponential of distance along one axis, in one pass instead of a matrix product."""
+"""Sums with weights that fall exponentially with distance along one axis, in linear time.
+
+The plain form is a product with the matrix of weights; `DenseCoupling` has it.
+"""
 
 from dataclasses import dataclass
 
@@ -6,24 +9,25 @@ import numpy as np
 
 from rmaat.base.arrays import Array
 
-# A scan grows like exp(span) before it is scaled back; far from overflow, and its rounding stays near span * 1e-16.
+# A running sum grows like exp(span) before it is scaled back. At 100 it is far from overflow, and the relative rounding
+# error is about span * 1e-16.
 LONGEST_SPAN = 100
 
 
 @dataclass(frozen=True, eq=False)
 class _Block:
-    """A run of neighbouring places over which the exponentials do not overflow.
+    """Neighbouring places that are so close that their exponentials do not overflow.
 
     Attributes
     ----------
     places : slice
-        Along the first axis.
+        Of the block along the first axis.
     growth : (place, 1)
         `exp(scale (x - first x of the block))`.
     decay : (place, 1)
-        Its inverse.
+        The inverse of `growth`.
     to_next : float
-        `exp(-scale (first x of the next block - first x of this one))`; 0 at the end.
+        `exp(-scale (first x of the next block - first x of this one))`; 0 for the last block.
     """
 
     places: slice
@@ -33,9 +37,9 @@ class _Block:
 
 
 class ExponentialScan:
-    """`sum_{k != n} exp(-scale |x_n - x_k|) values_k` for places x that increase along the first axis.
+    """`sum_{k != n} exp(-scale |x_n - x_k|) values_k` for increasing places x (place,), in spacings.
 
-    Each side is a running sum: `exp(-scale x_n) sum_{k < n} exp(scale x_k) values_k`, cut into blocks, so that a whole
+    The sum over each side is a running sum, `exp(-scale x_n) sum_{k < n} exp(scale x_k) values_k`, cut into blocks. One
     application costs a few passes over the values.
     """
 

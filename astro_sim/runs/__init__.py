@@ -1,1 +1,1 @@
-"""Whole runs: simulate in memory, to a file or many at once, and the traces they give."""
+"""Whole runs: in memory, streamed to a file, or many at once; and the traces that they write."""

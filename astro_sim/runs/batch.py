@@ -1,4 +1,4 @@
-"""From many parameters to many traces: `simulate` for sweeps, with small networks solved together."""
+"""Simulate many parameter sets, with small networks solved together. `simulate` is the plain form, for one."""
 
 import itertools
 import warnings
@@ -11,11 +11,11 @@ import xarray as xr
 from astro_sim.durations import multiples
 from astro_sim.engines.batch_engine import batch_rate, integrate_batch
 from astro_sim.engines.job import Job
-from astro_sim.equations.influence import ANSWERING, MOST_STEPS, PUSHED, SLOPE_STEP, TOLERANCE
+from astro_sim.equations.influence import PUSHED, RESPONDING, SLOPE_STEP, Solve, jacobian, response, steady_state
 from astro_sim.errors import SimulationError
 from astro_sim.network.coupling import sources_to_store
 from astro_sim.network.geometry import Geometry
-from astro_sim.parameters import SimulationParameters
+from astro_sim.parameter_set import SimulationParameters
 from astro_sim.protocol import presynaptic_drive
 from astro_sim.runs.simulate import prepare, simulate
 from astro_sim.runs.traces import build_traces
@@ -23,14 +23,14 @@ from rmaat.base.arrays import Array
 from rmaat.base.errors import RmaatError
 
 LARGEST_TOGETHER = 64
-"""Most synapses of a network that is solved together with others; larger ones fill the processor by themselves."""
+"""Most synapses of a network that is solved together with others; a larger one keeps the processor busy alone."""
 
 Outcome = xr.Dataset | RmaatError
 
 
 @dataclass(frozen=True, eq=False)
 class _Point:
-    """One network made ready, and its place among the parameters."""
+    """One prepared network, and its index in the list of parameter sets."""
 
     place: int
     parameters: SimulationParameters
@@ -39,13 +39,13 @@ class _Point:
 
     @property
     def kind(self) -> Hashable:
-        """What points that are solved together share."""
+        """The key of the batch: points are solved together if their keys are equal."""
         intervals = self.job.intervals
         return self.parameters.form, self.geometry.shape, self.job.solver, tuple(entry.restart for entry in intervals)
 
     @property
     def times(self) -> Array:
-        """What is stored: the first cycle while it is driven, and every cycle's end."""
+        """The stored times (time,) in s: the first cycle while it is driven, and the end of every cycle."""
         protocol = self.parameters.protocol
         cycle = multiples(self.job.recording_interval, protocol.cycle_duration)
         driven = cycle[(presynaptic_drive(self.job.intervals, cycle) != 0).any(axis=1)]
@@ -54,16 +54,17 @@ class _Point:
 
 
 def simulate_batch(parameters: Sequence[SimulationParameters]) -> list[Outcome]:
-    """Traces for each of `parameters`, or the error that stands in their way; the order is kept.
+    """The traces of each of `parameters`, in the same order, or the error that prevents them.
 
-    Small networks that agree in size, forms, solver and number of intervals are solved together, within the solver's
-    tolerance of what `simulate` finds; their traces hold the first cycle while it is driven and every cycle's end,
-    which is what a distillation reads. Others are left to `simulate`. Equal parameters in equal order give equal bits.
+    Small networks that agree in size, forms, solver and number of intervals are solved together. Their values agree
+    with those of `simulate` within the solver's tolerance. Their traces hold the times that a distillation reads: the
+    first cycle while it is driven, and the end of every cycle. All other networks are passed to `simulate`. The same
+    parameters in the same order give the same bits.
     """
     outcomes: dict[int, Outcome] = {}
     together: list[_Point] = []
     with warnings.catch_warnings():
-        # What `simulate` would warn of shows in the numbers of the sweep.
+        # A sweep shows the cases that `simulate` warns of in its numbers.
         warnings.simplefilter("ignore")
         for place, own in enumerate(parameters):
             try:
@@ -81,7 +82,7 @@ def simulate_batch(parameters: Sequence[SimulationParameters]) -> list[Outcome]:
 
 
 def _simulate_alike(points: list[_Point]) -> dict[int, Outcome]:
-    """Traces by place. A batch that fails is halved until the points to blame stand alone."""
+    """Traces, or errors, by place. A batch that fails is halved until each failing point is alone."""
     jobs, sources = [point.job for point in points], sources_to_store(points[0].geometry.shape)
     try:
         solutions = integrate_batch(jobs, [point.times for point in points])
@@ -98,42 +99,35 @@ def _simulate_alike(points: list[_Point]) -> dict[int, Outcome]:
 
 
 def measure_influences(jobs: Sequence[Job]) -> Array:
-    """Influence (point, source, post, pre) of every synapse on every other, as `measure_influence` at each point.
+    """Influence (point, source, post, pre), dimensionless, of every synapse on every other, for each job.
 
-    Here in the limit of a vanishing push: `-Jacobian⁻¹ ∂rate/∂push` at rest.
+    `astro_sim.equations.influence.measure_influence` is the plain form, for one network. Here the push is infinitely
+    small.
 
     Raises
     ------
     SimulationError
-        At some point no steady state was found.
+        There is a job for which no steady state was found.
     """
     post, pre = jobs[0].coupling.shape
     points = len(jobs)
     silence = np.zeros((pre, points)), np.zeros((post, points))
-    rate, up, down = (batch_rate(jobs, **{PUSHED: shift}) for shift in (0.0, SLOPE_STEP, -SLOPE_STEP))
-    state = np.zeros((rate.size // points, points))
+    compiled, up, down = (batch_rate(jobs, **{PUSHED: shift}) for shift in (0.0, SLOPE_STEP, -SLOPE_STEP))
 
-    def rates_at(values: Array) -> Array:
-        return rate(values.ravel(), *silence).reshape(values.shape)
+    def rate(state: Array) -> Array:
+        return compiled(state.ravel(), *silence).reshape(state.shape)
 
-    def jacobian() -> Array:
-        """(point, rate, variable), by central differences."""
-        steps = SLOPE_STEP * np.eye(len(state))[:, :, None]
-        columns = [(rates_at(state + step) - rates_at(state - step)) / (2 * SLOPE_STEP) for step in steps]
-        return np.stack(columns).transpose(2, 1, 0)
+    def solver_at(state: Array) -> Solve:
+        slopes = jacobian(rate, state)
+        return lambda residual: np.linalg.solve(slopes, residual.T[..., None])[..., 0].T
 
-    for _ in range(MOST_STEPS):
-        step = np.linalg.solve(jacobian(), rates_at(state).T[..., None])[..., 0].T
-        state = state - step
-        if (np.abs(step).max(axis=0) <= TOLERANCE * np.maximum(1, np.abs(state).max(axis=0))).all():
-            break
-    else:
-        raise SimulationError("no steady state near rest was found; lower short_term_gain, coupling or biases")
-    change: Array = (up(state.ravel(), *silence) - down(state.ravel(), *silence)) / (2 * SLOPE_STEP)
-    pushed = rate.unpack(change)[ANSWERING]
-    indices = np.arange(rate.size, dtype=np.float64)
-    rows = (rate.unpack(indices)[ANSWERING][..., 0].ravel() // points).astype(int)
-    force = np.zeros((points, len(state), rows.size))
+    rest = steady_state(rate, np.zeros((compiled.size // points, points)), solver_at)
+    change: Array = (up(rest.ravel(), *silence) - down(rest.ravel(), *silence)) / (2 * SLOPE_STEP)
+    pushed = compiled.unpack(change)[RESPONDING]
+    # The rows of the short-term process in the state of one network, found by unpacking the indices themselves.
+    indices = np.arange(compiled.size, dtype=np.float64)
+    rows = (compiled.unpack(indices)[RESPONDING][..., 0].ravel() // points).astype(int)
+    force = np.zeros((points, len(rest), rows.size))
     force[:, rows, np.arange(rows.size)] = pushed.reshape(-1, points).T
-    answers: Array = -np.asarray(np.linalg.solve(jacobian(), force), dtype=np.float64)[:, rows]
-    return answers.transpose(0, 2, 1).reshape(points, -1, post, pre)
+    responses = response(jacobian(rate, rest), force)[:, rows]
+    return responses.transpose(0, 2, 1).reshape(points, -1, post, pre)

@@ -1,9 +1,10 @@
-"""Runs longer than memory or patience: written as they go, and taken up again where they stopped.
+"""Simulate straight to a file, in bounded memory, with checkpoints from which an interrupted run continues.
 
-The states go, as they are found, into a NetCDF file in a hidden folder beside the wanted one. At edges of the stimulus,
-every few seconds, a checkpoint is written there: the state, from which the solver starts afresh anyway, so that a run
-that was interrupted, even killed, goes on to the same bits. All else that the file holds is on disk before the run
-starts, and each state has its place, so that no interrupt can leave the file unreadable.
+`astro_sim.runs.simulate` is the plain form, in memory. Here the states are written, as they are computed, to a NetCDF
+file in a hidden folder beside the final path. Every few seconds, at an edge of the stimulus, a checkpoint with the
+state is written as well. The solver restarts at edges anyway, so that a run that was interrupted, or killed, continues
+to the same bits. Everything else in the file is written before the run starts, and every state has its place already,
+so that an interrupt cannot leave the file unreadable.
 """
 
 import hashlib
@@ -21,15 +22,15 @@ import netCDF4
 import numpy as np
 
 from astro_sim.engines.job import Job, Solution
-from astro_sim.engines.scipy_engine import Edge, advance, right_hand_side, settings, start, stored_times
+from astro_sim.engines.scipy_engine import Edge, advance, right_hand_side, start, stored_times
+from astro_sim.engines.stepping import describe_solver
 from astro_sim.equations.influence import measure_influence
 from astro_sim.equations.model import Model
-from astro_sim.equations.stability import check_increments
 from astro_sim.errors import SimulationError
 from astro_sim.network.coupling import sources_to_store
 from astro_sim.network.geometry import Geometry
-from astro_sim.parameters import SimulationParameters
-from astro_sim.runs.simulate import prepare
+from astro_sim.parameter_set import SimulationParameters
+from astro_sim.runs.simulate import check_increments, prepare
 from astro_sim.runs.traces import build_traces, describe_state, open_traces, refused_writes
 from rmaat.base.arrays import Array
 from rmaat.base.errors import Interrupted
@@ -38,8 +39,8 @@ from rmaat.base.progress import Progress, ignore_progress
 from rmaat.base.provenance import versions
 
 TRACES, CHECKPOINT = "traces.nc", "checkpoint.npz"
-# Seconds of work that may be lost; an edge sooner after the last checkpoint writes none.
 CHECKPOINT_EVERY = 5.0
+"""Seconds between two checkpoints, and so the work that an interrupt may lose."""
 
 
 def simulate_to_file(
@@ -49,10 +50,11 @@ def simulate_to_file(
     model: Model | None = None,
     progress: Progress = ignore_progress,
 ) -> None:
-    """Run a model with SciPy and write its traces to `path`, whole or not at all, in memory that no run length raises.
+    """Run a model with SciPy and write its traces to `path`, completely or not at all.
 
-    The file is that of `write_traces(simulate(parameters), path)`. Where an earlier call with the same arguments was
-    interrupted after a checkpoint (`has_checkpoint`), this call continues it; `rmaat.base.files.discard` removes it.
+    The content equals that of `write_traces(simulate(parameters), path)`, but memory does not grow with the length of
+    the run. If an earlier call with the same arguments left a checkpoint (`has_checkpoint`), this call continues it;
+    `rmaat.base.files.discard` removes it.
 
     Parameters
     ----------
@@ -62,14 +64,14 @@ def simulate_to_file(
     Raises
     ------
     SimulationError
-        The solver failed, and would again.
+        The solver failed. The checkpoint is removed, because the same run would fail again.
     Interrupted
-        By the user, after a checkpoint.
+        The user interrupted the run after a checkpoint.
     UsageError
         The network is too large, or rest is not stable.
     FileError
-        The disk is full, another process is writing the file, or the checkpoint is of another run: the sentence says
-        what differs.
+        The disk is full, another process is writing the file, or the checkpoint is from another run (the message names
+        the difference).
 
     Warns
     -----
@@ -78,7 +80,7 @@ def simulate_to_file(
     """
     geometry, job = prepare(parameters, model)
     run = _Run(parameters, job, _identity(parameters, geometry, job), unfinished(path))
-    with unfinished_folder(path), _kept_if_of_use(path), refused_writes():
+    with unfinished_folder(path), _kept_if_resumable(path), refused_writes():
         if not has_checkpoint(path):
             _check_space(run)
             _create(run, geometry)
@@ -95,7 +97,7 @@ def has_checkpoint(path: Path) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class _Run:
-    """One run, what tells it from others, and the folder that holds what is done of it."""
+    """One run, the values that identify it, and the folder with its partial results."""
 
     parameters: SimulationParameters
     job: Job
@@ -112,8 +114,8 @@ class _Run:
 
 
 @contextmanager
-def _kept_if_of_use(path: Path) -> Iterator[None]:
-    """Leave the unfinished folder behind only where a checkpoint waits, and the same work would not fail again."""
+def _kept_if_resumable(path: Path) -> Iterator[None]:
+    """Remove the unfinished folder on an error, unless it has a checkpoint from which the run can continue."""
     try:
         yield
     except BaseException as error:
@@ -125,6 +127,7 @@ def _kept_if_of_use(path: Path) -> Iterator[None]:
 
 
 def _solve(run: _Run, progress: Progress) -> None:
+    """Solve the run from its checkpoint, or from the start, and write the states."""
     rate = right_hand_side(run.job)
     edge = _read_checkpoint(run) if run.checkpoint.is_file() else start(rate)
     progress(run.job.intervals[edge.interval - 1].end / run.job.intervals[-1].end if edge.interval else 0.0)
@@ -144,24 +147,25 @@ def _solve(run: _Run, progress: Progress) -> None:
 
 
 def _create(run: _Run, geometry: Geometry) -> None:
-    """The file with all but the states, for which it has room."""
+    """Write the file with everything but the states, for which space is allocated."""
     job, names = run.job, run.parameters
     sources = sources_to_store(geometry.shape)
     influence = measure_influence(job.model, names.model, job.coupling, sources)
-    nothing = Solution(stored_times(job), {}, settings(job.solver), ("scipy",))
+    nothing = Solution(stored_times(job), {}, describe_solver(job.solver), ("scipy",))
     traces = build_traces(names, "scipy", geometry, job, nothing, sources, influence)
     traces.to_netcdf(run.traces, engine="netcdf4", format="NETCDF4")
     with netCDF4.Dataset(run.traces, "a") as file:
-        # The library would write every value twice.
+        # Otherwise the library writes every value twice: first the fill value.
         file.set_fill_off()
         for variable in job.model.variables:
             states = file.createVariable(variable.label, "f8", ("time", *variable.dims), fill_value=np.nan)
             states.setncatts(describe_state(variable))
-            # With the last value in place, the file has its full size and will not change but for the states.
+            # Writing the last value gives the file its full size; afterwards only the states change.
             states[-1] = 0.0
 
 
 def _check_space(run: _Run) -> None:
+    """Raise `FileError` if the disk has no space for the states."""
     size = stored_times(run.job).size * right_hand_side(run.job).size * np.dtype(float).itemsize
     if size > (free := shutil.disk_usage(run.folder).free):
         raise FileError(
@@ -171,7 +175,7 @@ def _check_space(run: _Run) -> None:
 
 
 def _identity(parameters: SimulationParameters, geometry: Geometry, job: Job) -> dict[str, Any]:
-    """All that the result depends on, by name; what files hold that the parameters name, too."""
+    """Everything that determines the result, by name, with digests for the contents of input files."""
     stimulus = hashlib.sha256()
     for interval in job.intervals:
         stimulus.update(repr((interval.start, interval.end, interval.restart)).encode())
@@ -193,6 +197,8 @@ def _write_checkpoint(run: _Run, edge: Edge) -> None:
 
 
 def _read_checkpoint(run: _Run) -> Edge:
+    """The edge from which to continue; raises `FileError` if the checkpoint is from another run."""
+    # Through JSON, as the stored identity: it turns tuples into lists.
     with np.load(run.checkpoint) as stored:
         edge = Edge(int(stored["interval"]), int(stored["rows"]), stored["state"])
         found = json.loads(str(stored["identity"]))

@@ -1,4 +1,4 @@
-"""The traces file: what a simulation leaves for the rooms downstream, as NetCDF by the CF conventions.
+"""The traces file: the result of a simulation, as NetCDF that follows the CF conventions.
 
 | variable | dims |
 | --- | --- |
@@ -10,17 +10,19 @@
 | `synapse_distance`, `coupling`, `influence` | source, post, pre |
 | `source_post`, `source_pre` | source |
 
-A file of several trials, which differ in their noise only, has `trial` as the first axis of activity, facilitation and
-processes, and `noise_seed` (trial). Sources are all synapses of a small network and the one at the centre of a large
-one; `source_post` and `source_pre` tell which. A value stored at the edge of two cycles is the one before the restart.
-Global attributes tell engine, solver, parameters, seed and versions; there is no time stamp, so that equal input gives
-equal content.
+A file with several trials, which differ in their noise only, has `trial` as the first axis of activity, facilitation
+and processes. It also has `noise_seed` (trial).
+
+The sources are all synapses of a small network, or the synapse at the centre of a large one; `source_post` and
+`source_pre` are their indices. A value stored at the edge of two cycles is the one before the restart. Global
+attributes hold engine, solver, parameters, seed and versions. There is no time stamp, so that equal input gives equal
+content.
 """
 
 import errno
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,46 +33,27 @@ import xarray as xr
 from astro_sim.durations import multiples
 from astro_sim.errors import SimulationError
 from astro_sim.protocol import presynaptic_drive
+from astro_sim.runs.schema import (
+    DIMS,
+    REMEDY,
+    SCHEMA,
+    SCHEMA_VERSION,
+    SYNAPSE,
+    TRIAL,
+    TRIALS_VERSION,
+    first_problem,
+)
 from rmaat.base.arrays import Array
 from rmaat.base.files import atomic_file
 from rmaat.base.provenance import blocks, versions
 from rmaat.base.provenance import content_digest as content_digest
 
 if TYPE_CHECKING:
-    # Readers of traces need no solvers.
+    # For annotations only: a program that reads traces need not load the solvers.
     from astro_sim.engines.job import Job, Solution
     from astro_sim.equations.model import Variable
     from astro_sim.network.geometry import Geometry
-    from astro_sim.parameters import SimulationParameters
-
-SCHEMA = "rmaat-traces"
-SCHEMA_VERSION = 2
-TRIALS_VERSION = 3
-"""Of files with the axis `trial`; one without it is as it was, so that what reads version 2 reads it."""
-TRIAL = "trial"
-
-_SYNAPSE = ("post", "pre")
-_PAIR = ("source", *_SYNAPSE)
-DIMS: Mapping[str, tuple[str, ...]] = {
-    "time": ("time",),
-    "presynaptic_activity": ("time", "pre"),
-    "presynaptic_drive": ("time", "pre"),
-    "postsynaptic_activity": ("time", "post"),
-    "synaptic_facilitation": ("time", *_SYNAPSE),
-    "short_term_process": ("time", *_SYNAPSE),
-    "long_term_process": ("time", *_SYNAPSE),
-    "cycle_end": ("cycle",),
-    "synapse_position": (*_SYNAPSE, "space"),
-    "synapse_distance": _PAIR,
-    "coupling": _PAIR,
-    "influence": _PAIR,
-    "source_post": ("source",),
-    "source_pre": ("source",),
-}
-"""Every variable of numbers that a traces file must have, with its axes in order."""
-VARIED = tuple(name for name, dims in DIMS.items() if dims[0] == "time" and name not in ("time", "presynaptic_drive"))
-"""What noise changes: in a file of trials these have `trial` as their first axis."""
-_INDICES = ("source_post", "source_pre")
+    from astro_sim.parameter_set import SimulationParameters
 
 _INPUTS = {
     "presynaptic_drive": ("1", "drive of presynaptic neurons", "b_j"),
@@ -80,8 +63,6 @@ _INPUTS = {
     "coupling": ("1", "coupling of the short-term process at source to that at post, pre", "T_ijkl"),
     "influence": ("1", "measured answer of the short-term process to a small push at source, per push", ""),
 }
-_ATTRIBUTES = ("engine", "solver", "parameters", "parameter_details", "seed", "versions")
-_REMEDY = "make it again with rmaat simulate"
 
 
 def build_traces(
@@ -93,10 +74,18 @@ def build_traces(
     sources: Sequence[tuple[int, int]],
     influence: Array,
 ) -> xr.Dataset:
-    """Gather a solution and what led to it into a dataset that `write_traces` can write.
+    """Combine a solution and its inputs into a dataset for `write_traces`.
 
-    `influence` (source, post, pre) is that of `sources`; distance and coupling are stored for the same. States are left
-    out where `solution` has no values, as of a run that is still to be made.
+    Parameters
+    ----------
+    engine : str
+        Name of the engine, for the attributes.
+    solution : Solution
+        States without values are left out; a run that is still to come has none.
+    sources : sequence of (post, pre)
+        The synapses for which distance, coupling and influence are stored.
+    influence : (source, post, pre)
+        The measured influence of `sources`, dimensionless.
     """
     protocol = parameters.protocol
     arrays = {
@@ -118,7 +107,10 @@ def build_traces(
 
 
 def stack_trials(trials: Sequence[xr.Dataset], names: Sequence[str], seeds: Sequence[int]) -> xr.Dataset:
-    """Traces that differ in the variables `names` only as one dataset, in which these have `trial` as first axis."""
+    """Join traces that differ in the variables `names` only; in the result `trial` is the first axis of these.
+
+    `seeds` are the seeds of the noise of each trial.
+    """
     varied = xr.concat([trial[list(names)] for trial in trials], TRIAL, combine_attrs="override")
     stacked = trials[0].assign({name: varied[name] for name in names}).assign_attrs(schema_version=TRIALS_VERSION)
     return stacked.assign_coords(
@@ -135,14 +127,20 @@ def describe_state(variable: "Variable") -> dict[str, str]:
 
 
 def write_traces(dataset: xr.Dataset, path: Path) -> None:
-    """Write `dataset` to `path` as NetCDF 4, whole or not at all; raises `rmaat.base.files.FileError`."""
+    """Write `dataset` to `path` as NetCDF 4, completely or not at all.
+
+    Raises
+    ------
+    FileError
+        The file cannot be written.
+    """
     with atomic_file(path) as temporary, refused_writes():
         dataset.to_netcdf(temporary, engine="netcdf4", format="NETCDF4")
 
 
 @contextmanager
 def refused_writes() -> Iterator[None]:
-    """Turn the HDF5 library's word for a write that the system refused into the system's own."""
+    """Turn the HDF5 library's RuntimeError for a refused write into an OSError."""
     try:
         yield
     except RuntimeError as error:
@@ -152,32 +150,32 @@ def refused_writes() -> Iterator[None]:
 
 
 def read_traces(path: Path) -> xr.Dataset:
-    """Read and check a traces file; it is in memory and the file closed when this returns; raises as `open_traces`."""
+    """Read a checked traces file into memory, and close the file; raises as `open_traces`."""
     with open_traces(path) as dataset:
         return dataset.load()
 
 
 @contextmanager
 def open_traces(path: Path) -> Iterator[xr.Dataset]:
-    """Yield a checked traces file whose values are read when they are used, so that it may be larger than memory.
+    """Open a traces file, check it, and yield it. Values are read on use, so that it may be larger than memory.
 
     Raises
     ------
     SimulationError
-        The file is missing, is no NetCDF file, has another schema or version, lacks a variable, has other axes, or
-        holds a value that is not finite or times that do not increase.
+        The file is missing or not NetCDF, its schema or version is unsupported, a variable is missing or has other
+        axes, a value is not finite, or the times do not increase.
     """
     with _opened(path) as dataset:
-        problem = _problem(dataset)
+        problem = first_problem(dataset)
         if problem:
             raise SimulationError(f"{path} {problem}")
         yield dataset
 
 
 def mean_over_synapses(array: xr.DataArray) -> Array:
-    """The means (time,), or (trial, time), of values (..., time, post, pre).
+    """The means (time,), or (trial, time), of values (time, post, pre), or (trial, time, post, pre), in the same unit.
 
-    They are the same to the bit for values in memory and in a file, of which only pieces are read at a time.
+    Values in a file are read in pieces. The result has the same bits as for values in memory.
     """
     if TRIAL in array.dims:
         return np.stack([mean_over_synapses(array.isel({TRIAL: trial})) for trial in range(array.sizes[TRIAL])])
@@ -197,7 +195,7 @@ def _coordinates(
         "space": ("space", ["x", "y"], {"long_name": "axis of the plane"}),
     }
     words = {"post": "postsynaptic", "pre": "presynaptic"}
-    for dim, size, of_source in zip(_SYNAPSE, shape, np.transpose(sources), strict=True):
+    for dim, size, of_source in zip(SYNAPSE, shape, np.transpose(sources), strict=True):
         name = f"index of the {words[dim]} neuron"
         coordinates[dim] = (dim, np.arange(size), {"long_name": name})
         coordinates[f"source_{dim}"] = ("source", of_source, {"long_name": f"{name} of the source synapse"})
@@ -234,7 +232,7 @@ def _attributes(parameters: "SimulationParameters", engine: str, solution: "Solu
 @contextmanager
 def _opened(path: Path) -> Iterator[xr.Dataset]:
     if not path.is_file():
-        raise SimulationError(f"{path} is not there; make it with rmaat simulate")
+        raise SimulationError(f"{path} does not exist; make it with rmaat simulate")
     try:
         dataset = xr.open_dataset(path, engine="netcdf4", decode_times=False, cache=False)
     except (OSError, RuntimeError, ValueError) as error:
@@ -249,46 +247,4 @@ def _opened(path: Path) -> Iterator[xr.Dataset]:
 
 
 def _unreadable(path: Path, error: Exception) -> SimulationError:
-    return SimulationError(f"{path} is not a NetCDF file that can be read ({' '.join(str(error).split())}); {_REMEDY}")
-
-
-def _problem(dataset: xr.Dataset) -> str | None:
-    """What is wrong with a traces dataset, as the rest of a sentence that starts with its path."""
-    if dataset.attrs.get("schema") != SCHEMA:
-        return f"is not a traces file (schema {dataset.attrs.get('schema')!r}, not {SCHEMA!r}); {_REMEDY}"
-    wanted_version = TRIALS_VERSION if TRIAL in dataset.dims else SCHEMA_VERSION
-    if (found := dataset.attrs.get("schema_version")) != wanted_version:
-        return f"has schema version {found}, and this toolkit reads {wanted_version}; {_REMEDY}"
-    for name in _ATTRIBUTES:
-        if name not in dataset.attrs:
-            return f"lacks the attribute {name}; {_REMEDY}"
-    for name, dims in DIMS.items():
-        if TRIAL in dataset.dims and name in VARIED:
-            dims = (TRIAL, *dims)
-        if name not in dataset.variables:
-            return f"lacks the variable {name}; {_REMEDY}"
-        if dataset[name].dims != dims:
-            return f"has {name} over ({', '.join(map(str, dataset[name].dims))}), not ({', '.join(dims)}); {_REMEDY}"
-        wanted, kind = ("whole", "i") if name in _INDICES else ("floating-point", "f")
-        if dataset[name].dtype.kind != kind:
-            return f"has {name} as {dataset[name].dtype}, not as {wanted} numbers; {_REMEDY}"
-        if not all(np.isfinite(block).all() for block in blocks(dataset[name])):
-            return f"has {_first_gap(dataset[name])}; {_REMEDY}"
-    steps = np.diff(dataset["time"].values)
-    if (steps <= 0).any():
-        place = int(np.argmax(steps <= 0))
-        before, after = dataset["time"].values[place : place + 2]
-        return f"has times that do not increase ({after:g} s follows {before:g} s); {_REMEDY}"
-    missing = np.setdiff1d(dataset["cycle_end"].values, dataset["time"].values)
-    if missing.size:
-        return f"has no values at {missing[0]:g} s, where a cycle ends; {_REMEDY}"
-    return None
-
-
-def _first_gap(array: xr.DataArray) -> str:
-    index = np.argwhere(~np.isfinite(array.values))[0]
-    places = [
-        f"time {array['time'].values[place]:g} s" if dim == "time" else f"{dim} {place}"
-        for dim, place in zip(array.dims, index, strict=True)
-    ]
-    return f"{array.values[tuple(index)]} in {array.name} at {', '.join(places)}"
+    return SimulationError(f"{path} is not a NetCDF file that can be read ({' '.join(str(error).split())}); {REMEDY}")

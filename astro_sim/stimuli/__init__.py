@@ -1,4 +1,4 @@
-"""The stimulus protocols: one file for those that are computed, one for those that are read from files."""
+"""The stimulus protocols: `patterned` ones are computed, `recorded` ones are read from files."""
 
 from astro_sim.stimuli.patterned import StpCycles, ThetaBursts
 from astro_sim.stimuli.recorded import DriveFile, SpikeFile, write_drive

@@ -1,4 +1,4 @@
-"""Protocols that switch one pattern of drive on and off: short-term potentiation (STP) cycles and theta bursts."""
+"""Protocols that switch a pattern of drive on and off: short-term potentiation (STP) cycles and theta bursts."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,7 +16,7 @@ THETA = "theta-burst stimulation: Larson, Wong and Lynch 1986, PubMed 3697730"
 
 @dataclass(frozen=True)
 class PatternedProtocol(ProtocolParameters):
-    """A pattern of drive over the neurons."""
+    """The parameters of a pattern of drive over the neurons."""
 
     drive_strongest: float = parameter(
         1.0, "drive of the first presynaptic neuron; the others lie evenly between", low=-100, high=100, symbol="b"
@@ -33,7 +33,13 @@ class PatternedProtocol(ProtocolParameters):
     )
 
     def pattern(self, presynaptic_neurons: int, postsynaptic_neurons: int) -> tuple[Array, Array]:
-        """The drive (pre,) and (post,) while the stimulus is on; raises `ParameterError` where the counts differ."""
+        """The drive (pre,) and (post,) while the stimulus is on.
+
+        Raises
+        ------
+        ParameterError
+            A given pattern has another number of values than there are neurons.
+        """
         pre = self._spread(presynaptic_neurons, "presynaptic_pattern")
         post = self._spread(postsynaptic_neurons, "postsynaptic_pattern")
         return pre, post if self.postsynaptic_pattern else self.postsynaptic_drive_fraction * post
@@ -47,7 +53,7 @@ class PatternedProtocol(ProtocolParameters):
 
 @dataclass(frozen=True)
 class StpCycles(PatternedProtocol):
-    """In each cycle the pattern for a while, then silence; what is random can be switched on."""
+    """In each cycle the pattern, then silence. Random delays, strengths and Poisson counts are optional."""
 
     kind: ClassVar[str] = "stp_cycles"
 
@@ -93,13 +99,13 @@ class StpCycles(PatternedProtocol):
 
     @property
     def stored_lengths(self) -> tuple[str, ...]:
-        """Both edges of a cycle."""
+        """The end of the stimulus and the end of the cycle."""
         return ("stimulus_duration", "cycle_duration")
 
     def steps(self, presynaptic_neurons: int, postsynaptic_neurons: int) -> list[Step]:
-        """In each cycle the delay, the stimulus and the silence after it."""
+        """In each cycle a delay without drive, the stimulus, and the silence after it."""
         pattern = np.concatenate(self.pattern(presynaptic_neurons, postsynaptic_neurons))
-        # A stream of its own for each, so that switching one on leaves the others as they were.
+        # One stream each: switching one kind of noise on does not change the draws of the others.
         delays, variation, counts = (np.random.default_rng([self.stimulus_seed, stream]) for stream in range(3))
         grid, longest = exact(self.time_grid), int(exact(self.stimulus_jitter) / exact(self.time_grid))
         steps: list[tuple[Fraction, Array]] = []
@@ -123,7 +129,7 @@ class StpCycles(PatternedProtocol):
 
 @dataclass(frozen=True)
 class ThetaBursts(PatternedProtocol):
-    """In each cycle trains of bursts of short pulses: four pulses at 100 Hz, bursts at 5 Hz, by default."""
+    """In each cycle trains of bursts of short pulses; by default four pulses at 100 Hz, and bursts at 5 Hz."""
 
     kind: ClassVar[str] = "theta_bursts"
 
@@ -159,7 +165,7 @@ class ThetaBursts(PatternedProtocol):
                 )
 
     def steps(self, presynaptic_neurons: int, postsynaptic_neurons: int) -> list[Step]:
-        """Each pulse and the silence after it."""
+        """Each pulse, and the silence after it."""
         pattern = self.pattern(presynaptic_neurons, postsynaptic_neurons)
         silence = tuple(np.zeros_like(drive) for drive in pattern)
         starts = self.cycle_starts

@@ -1,7 +1,7 @@
-"""Protocols that are read from files: a drive that was computed elsewhere, or spikes that were recorded.
+"""Protocols that are read from files: drive over time, or recorded spikes.
 
-Both files are CSV with a header. A neuron is `pre0`, `pre1` ... or `post0`, `post1` ...; a bare number is presynaptic.
-Postsynaptic neurons that a file leaves out get a share of the mean presynaptic drive.
+Both files are CSV with a header. Neurons are named `pre0`, `pre1` ... and `post0`, `post1` ...; a plain number is a
+presynaptic neuron. A postsynaptic neuron that is missing in the file gets a share of the mean presynaptic drive.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ from rmaat.base.records import ParameterError, parameter
 
 @dataclass(frozen=True)
 class RecordedProtocol(ProtocolParameters):
-    """A file of drive, and what the postsynaptic neurons that it leaves out get."""
+    """The parameters of a file, and of the drive of postsynaptic neurons that are missing in it."""
 
     stimulus_file: str = parameter("", "file of the stimulus, CSV; relative to the folder the command runs in")
     mean_drive_fraction: float = parameter(
@@ -37,7 +37,10 @@ class RecordedProtocol(ProtocolParameters):
         return Path(self.stimulus_file)
 
     def _split(self, drive: Array, named: set[int], presynaptic_neurons: int) -> tuple[Array, Array]:
-        """`drive` of all neurons, presynaptic ones first, as (pre,) and (post,); `named` are those of the file."""
+        """Split the `drive` of all neurons, presynaptic ones first, into (pre,) and (post,), and fill in missing ones.
+
+        `named` holds the indices of the neurons in the file.
+        """
         pre, post = np.split(drive, [presynaptic_neurons])
         left_out = [index for index in range(post.size) if presynaptic_neurons + index not in named]
         post[left_out] = self.mean_drive_fraction * pre.mean()
@@ -46,12 +49,12 @@ class RecordedProtocol(ProtocolParameters):
 
 @dataclass(frozen=True)
 class DriveFile(RecordedProtocol):
-    """Drive over time: column `time` in s and one for each neuron; a row holds until the next row's time."""
+    """Drive over time: a column `time` in s and one per neuron. A row is valid until the time of the next row."""
 
     kind: ClassVar[str] = "drive_file"
 
     def steps(self, presynaptic_neurons: int, postsynaptic_neurons: int) -> list[Step]:
-        """One step a row."""
+        """One step per row."""
         sizes = presynaptic_neurons, postsynaptic_neurons
         rows = read_csv(self._path(), ("time",))
         header = dataclasses.replace(rows[0], line=1)
@@ -71,7 +74,7 @@ class DriveFile(RecordedProtocol):
 
 @dataclass(frozen=True)
 class SpikeFile(RecordedProtocol):
-    """Spikes, columns `time` in s and `neuron`, counted in bins; the rate in a bin is the drive."""
+    """Spikes in columns `time` (s) and `neuron`; they are counted in bins, and the rate in a bin sets the drive."""
 
     kind: ClassVar[str] = "spike_file"
 
@@ -89,7 +92,7 @@ class SpikeFile(RecordedProtocol):
             )
 
     def steps(self, presynaptic_neurons: int, postsynaptic_neurons: int) -> list[Step]:
-        """One step wherever the rates change from bin to bin."""
+        """One step at the start of each bin in which a rate changes."""
         sizes = presynaptic_neurons, postsynaptic_neurons
         rows = read_csv(self._path(), ("time", "neuron"), ())
         neurons = [_neuron(row, row.values["neuron"], *sizes) for row in rows]
@@ -98,6 +101,7 @@ class SpikeFile(RecordedProtocol):
         for time, neuron in zip(_times(rows, self.run_duration), neurons, strict=True):
             counts[int(time / width), neuron] += 1
         drives = self.drive_per_rate * counts / self.bin_width
+        # NaN differs from everything, so that the first bin is always a step.
         changed = np.flatnonzero(np.any(np.diff(drives, axis=0, prepend=np.nan) != 0, axis=1))
         return [
             Step(int(place) * width, *self._split(drives[place], set(neurons), presynaptic_neurons))
@@ -106,14 +110,21 @@ class SpikeFile(RecordedProtocol):
 
 
 def write_drive(path: Path, times: Array, presynaptic_drive: Array, postsynaptic_drive: Array | None = None) -> None:
-    """Write arrays as a file for `DriveFile`.
+    """Write the drive to a file for `DriveFile`.
 
     Parameters
     ----------
     times : (time,)
         Start of each row in s, increasing.
     presynaptic_drive, postsynaptic_drive : (time, pre), (time, post)
-        Drive from each time to the next; without the latter, `mean_drive_fraction` holds.
+        Dimensionless drive from each time to the next. Without postsynaptic drive, `mean_drive_fraction` sets it.
+
+    Raises
+    ------
+    ParameterError
+        A drive has not one row per time.
+    FileError
+        The file cannot be written.
     """
     blocks = {"pre": np.asarray(presynaptic_drive)}
     if postsynaptic_drive is not None:
@@ -128,7 +139,7 @@ def write_drive(path: Path, times: Array, presynaptic_drive: Array, postsynaptic
 
 
 def _neuron(row: Row, name: str, presynaptic_neurons: int, postsynaptic_neurons: int) -> int:
-    """The place of a neuron among all, presynaptic ones first."""
+    """The index of the neuron `name` among all neurons, presynaptic ones first."""
     side = "post" if name.startswith("post") else "pre"
     digits, size = name.removeprefix(side), postsynaptic_neurons if side == "post" else presynaptic_neurons
     if not digits.isdecimal() or int(digits) >= size:
@@ -140,6 +151,7 @@ def _neuron(row: Row, name: str, presynaptic_neurons: int, postsynaptic_neurons:
 
 
 def _times(rows: list[Row], run_duration: float) -> Iterator[Fraction]:
+    """The exact time of each row in s; raises `SimulationError` if it is outside the run."""
     for row in rows:
         time = row.number("time")
         if not 0 <= time < run_duration:

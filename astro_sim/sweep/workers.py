@@ -1,31 +1,31 @@
-"""Where the batches of a sweep are computed: in this process, in processes of this machine, or on a cluster."""
+"""Three places to compute the batches of a sweep: this process, processes of this machine, or a Dask cluster."""
 
-import importlib
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from astro_sim.errors import SimulationError
-from rmaat.base.errors import UsageError
-from rmaat.base.signals import interrupts_ignored
+from rmaat.base.extras import require
+from rmaat.base.workers import LocalWorkers, WorkerDied
+
+_CONTINUE = "finished batches are kept: give the same command again to continue"
 
 Results = Generator[tuple[int, Any], None, None]
-"""Numbers of the items, from 0, and what the function made of them, in the order in which they are done."""
+"""The place of each item, from 0, and the function's result for it, in the order in which they finish."""
 
 
 class Workers(ABC):
-    """Something that applies a function to items."""
+    """Apply a function to items; the base of `InProcess`, `LocalProcesses` and `Cluster`."""
 
     @abstractmethod
     def apply(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Results:
-        """`function` of each item; raises what `function` raises."""
+        """Yield the place and the result of each item; raise what `function` raises."""
 
 
 @dataclass(frozen=True)
 class InProcess(Workers):
-    """One after the other, here; needs no Dask."""
+    """Compute one item after the other in this process."""
 
     def apply(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Results:
         """As `Workers.apply`."""
@@ -35,51 +35,51 @@ class InProcess(Workers):
 
 @dataclass(frozen=True)
 class LocalProcesses(Workers):
-    """`count` processes of this machine, each with one thread, that listen on its loopback address only.
+    """Compute items in `count` processes of this machine, each with one thread.
 
-    Raises
-    ------
-    UsageError
-        Dask is not installed.
+    A script that uses it needs `if __name__ == "__main__":` around the call, because every worker imports the script.
+    Measures must be functions at the top level of a script or module, not of an interactive session.
     """
 
     count: int
 
     def apply(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Results:
-        """As `Workers.apply`. A script that calls it must do so under `if __name__ == "__main__"`."""
-        distributed = _distributed()
-        with interrupts_ignored():
-            cluster = distributed.LocalCluster(
-                n_workers=min(self.count, len(items)),
-                threads_per_worker=1,
-                processes=True,
-                host="127.0.0.1",
-                dashboard_address=None,
-                # Any free port: that of the dashboard, which is opened even where there is none, may be taken.
-                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
-                silence_logs=logging.CRITICAL,
-            )
-        with cluster, distributed.Client(cluster) as client:
-            yield from _apply(client, function, items)
+        """As `Workers.apply`.
+
+        Raises
+        ------
+        UsageError
+            The function or the items cannot be sent to another process.
+        SimulationError
+            A worker could not start, or was killed.
+        """
+        with LocalWorkers(min(self.count, len(items))) as workers:
+            try:
+                yield from workers.apply(function, items)
+            except WorkerDied as error:
+                raise SimulationError(f"{error}; {_CONTINUE}") from error
 
 
 @dataclass(frozen=True)
 class Cluster(Workers):
-    """A Dask cluster at `address` (`tcp://host:port`), whose workers have this toolkit installed.
+    """Compute items on the Dask cluster at `address` (`tcp://host:port`), whose workers have this toolkit installed.
 
-    Raises
-    ------
-    UsageError
-        Dask is not installed.
-    SimulationError
-        Nobody answers at the address.
+    Needs the extra `sweep`.
     """
 
     address: str
     timeout: float = 10.0
 
     def apply(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Results:
-        """As `Workers.apply`."""
+        """As `Workers.apply`.
+
+        Raises
+        ------
+        UsageError
+            Dask is not installed.
+        SimulationError
+            No scheduler answers at the address, or a worker died.
+        """
         distributed = _distributed()
         try:
             client = distributed.Client(self.address, timeout=self.timeout)
@@ -93,13 +93,7 @@ class Cluster(Workers):
 
 
 def _distributed() -> Any:
-    try:
-        return importlib.import_module("distributed")
-    except ImportError as error:
-        raise UsageError(
-            "several processes need Dask, which is not installed; install the extra with "
-            "pip install 'rmaat-toolkit[sweep]', or use --workers 0"
-        ) from error
+    return require("distributed", "distributed", "a cluster", "sweep")
 
 
 def _apply(client: Any, function: Callable[[Any], Any], items: Sequence[Any]) -> Results:
@@ -108,12 +102,11 @@ def _apply(client: Any, function: Callable[[Any], Any], items: Sequence[Any]) ->
     try:
         for future in distributed.as_completed(futures):
             yield futures[future], future.result()
-            # What the future holds is kept by the caller now, and need not be kept by the worker.
+            # Let the cluster free the result, which the caller has now.
             del futures[future]
     except distributed.KilledWorker as error:
         raise SimulationError(
-            f"a worker died while it computed a batch ({error}); is its memory too small? The batches that are done "
-            "are kept: give the same command again to go on"
+            f"a worker died while it computed a batch ({error}), perhaps for want of memory; {_CONTINUE}"
         ) from error
     finally:
         client.cancel(list(futures))

@@ -12,7 +12,7 @@ from functools import cache, partial
 import numpy as np
 import xarray as xr
 
-from astro_sim.parameters import SimulationParameters
+from astro_sim.parameter_set import SimulationParameters
 from astro_sim.runs.simulate import simulate
 from astro_sim.validation.check import Check, Kind, Origin
 from astro_sim.validation.rate_model import default_traces

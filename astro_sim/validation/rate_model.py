@@ -10,7 +10,8 @@ from astro_sim.equations.influence import measure_influence
 from astro_sim.equations.rate_model import RATE_MODEL
 from astro_sim.network.coupling import build_coupling
 from astro_sim.network.geometry import build_geometry
-from astro_sim.parameters import NetworkParameters, RateModelParameters, SimulationParameters
+from astro_sim.parameter_set import SimulationParameters
+from astro_sim.parameters import NetworkParameters, RateModelParameters
 from astro_sim.runs.simulate import prepare, simulate
 from astro_sim.validation.check import Check, Kind, Origin
 from rmaat.base.arrays import Array

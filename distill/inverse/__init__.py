@@ -1,1 +1,1 @@
-"""From results back to parameters: fits to measured curves, and sweeps over parameters."""
+"""Inverse problems and sensitivity: parameters fitted to data, and sweeps of the tables over parameters."""

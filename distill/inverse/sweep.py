@@ -1,8 +1,8 @@
-"""What a sweep distils at each point, and the file that keeps it: how the tables move when the simulation does.
+"""Sweeps: simulate and distil many points, to see how the tables change with parameters of the simulation.
 
-Every point gets retention factors, the rate of its increments, the decay of its influence and its exponent, as
-`distil` would give them, but not the file of tables, whose making costs more than they do. The three parts stand alone:
-where one cannot be had it is NaN, with the reason, and the others stay.
+Every point gets retention factors, the rate of its increments, the decay of its influence and its exponent. They equal
+those of `distil` to the bit; tables are not made, because that would cost more than these numbers. The three parts are
+independent: if one fails its values are NaN, with the reason, and the others are kept.
 """
 
 import json
@@ -13,31 +13,27 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from astro_sim.runs.batch import simulate_batch
 from astro_sim.sweep import Design, InProcess, Workers, run_sweep
 from astro_sim.sweep.runner import MESSAGE, Outcome, attempt
 from distill.coupling import fit_kernel
 from distill.distillation import fit_exponent, fit_long_term
-from distill.errors import TableError
+from distill.inverse.sweep_file import SCHEMA, SCHEMA_VERSION
 from distill.law_fit import fit_laws_until_exact
 from distill.parameters import DistillParameters
 from distill.readings import pairs
+from distill.retention import increment_factors
 from rmaat.base.errors import UsageError
-from rmaat.base.files import atomic_file
 from rmaat.base.progress import Progress, ignore_progress
 from rmaat.base.provenance import versions
 from rmaat.base.records import Record
 
 Values = dict[str, Any]
-"""What `xarray.Dataset` takes, by name."""
+"""Values by name, in the form that `xarray.Dataset` takes."""
 
-SCHEMA = "rmaat-sweep"
-SCHEMA_VERSION = 1
 POINTS_TOGETHER = 64
-"""Points of the rate model in a batch: beyond, a batch takes longer to finish and hardly less time per point."""
+"""Points of the rate model in a batch; larger ones delay the progress and save hardly any time per point."""
 
 PER_SPACING = "1 / synapse spacing"
 QUANTITIES: Mapping[str, tuple[str, str, str]] = {
@@ -56,17 +52,23 @@ QUANTITIES: Mapping[str, tuple[str, str, str]] = {
     "exponent_error": ("standard error of the exponent", "1", ""),
     "exponent_residual": ("rms residual of the logarithm of the response", "1", ""),
 }
-"""What is distilled at each point: in words, its unit, its symbol."""
+"""The quantities of each point: meaning, unit and symbol by name."""
+AXES: Mapping[str, tuple[str, str, str]] = {
+    "point": ("number of the point", "1", ""),
+    "length": ("number of segments T", "1", ""),
+    "segment": ("segment t", "1", ""),
+}
+"""The axes: meaning, unit and symbol by name."""
 
 
 @dataclass(frozen=True)
 class Distillation:
-    """From traces to `QUANTITIES`; retention for total `lengths` T in segments.
+    """Distils traces to `QUANTITIES`, with retention factors for each total length T, in segments, of `lengths`.
 
     Raises
     ------
     UsageError
-        A length is not positive.
+        There is no length, or one is not positive.
     """
 
     lengths: tuple[int, ...] = (4, 8, 16)
@@ -77,7 +79,8 @@ class Distillation:
             raise UsageError(f"lengths are {self.lengths}; give whole numbers of segments from 1")
 
     def __call__(self, traces: xr.Dataset) -> xr.Dataset:
-        """The quantities; those of a part that fails are not there, and `message` says why."""
+        """The quantities of one point; those of a part that fails are missing, and `message` says why."""
+        # Each part on its own, so that the failure of one does not lose the others.
         found = [attempt(part, traces) for part in (self._retention, _influence, self._exponent)]
         reasons = [str(outcome) for outcome in found if isinstance(outcome, Exception)]
         values = {name: value for part in found if not isinstance(part, Exception) for name, value in part.items()}
@@ -86,15 +89,14 @@ class Distillation:
     def _retention(self, traces: xr.Dataset) -> Values:
         longest = max(self.lengths)
         curve = fit_long_term(traces, self.parameters, longest, fit_laws_until_exact)
-        increments, totals = curve.increments, curve.increments.cumsum()
         factors = np.full((len(self.lengths), longest), np.nan)
         for row, length in zip(factors, self.lengths, strict=True):
-            row[:length] = increments[:length] / totals[length - 1]
+            row[:length] = increment_factors(curve.increments, length)
         return {
             "length": ("length", list(self.lengths)),
             "segment": ("segment", np.arange(1, longest + 1)),
             "retention": (("length", "segment"), factors),
-            "increment": ("segment", increments),
+            "increment": ("segment", curve.increments),
             "increments_simulated": float(curve.simulated),
             "increment_rate": curve.rate.value,
             "increment_rate_error": curve.rate.error,
@@ -108,27 +110,28 @@ class Distillation:
 
 @dataclass(frozen=True)
 class RateModelMeasure:
-    """Simulates points of the rate model together, then distils each."""
+    """Simulates points of the rate model as one batch and distils each; `SpikingModelMeasure` is its counterpart."""
 
     distillation: Distillation
 
     def __call__(self, points: Sequence[Any]) -> list[Outcome]:
-        """The quantities at each point."""
+        """The quantities at each point, or the error that prevented them."""
         outcomes = simulate_batch(points)
         return [entry if isinstance(entry, Exception) else attempt(self.distillation, entry) for entry in outcomes]
 
 
 @dataclass(frozen=True)
 class SpikingModelMeasure:
-    """Simulates points of the biophysical model one by one, each in a process of its own, and distils it."""
+    """Simulates points of the biophysical model one by one, each in its own process; see `RateModelMeasure`."""
 
     distillation: Distillation
 
     def __call__(self, points: Sequence[Any]) -> list[Outcome]:
-        """The quantities at each point."""
+        """The quantities at each point, or the error that prevented them."""
         return [attempt(self._measure, point) for point in points]
 
     def _measure(self, point: Any) -> xr.Dataset:
+        # Imported here, because sweeps of the rate model do not need the spiking network.
         from astro_sim.biophysics.spiking.simulation import simulate_biophysical
 
         return self.distillation(simulate_biophysical(point))
@@ -142,107 +145,48 @@ def sweep(
     workers: Workers = InProcess(),  # noqa: B008 (frozen)
     progress: Progress = ignore_progress,
 ) -> xr.Dataset:
-    """Retention, coupling and exponent at all points of `design` around `base`, as `astro_sim.sweep.run_sweep`.
+    """Simulate and distil all points of `design` around `base`; `astro_sim.sweep.run_sweep` gives the arguments.
 
-    The result has `QUANTITIES` along `point`, the varied parameters with their units as coordinates, and as attributes
-    the design, all other parameters and the versions; there is no time stamp, so that equal sweeps are equal files.
+    The result has `QUANTITIES` along `point`, and the varied parameters with their units as coordinates. Attributes
+    hold the design, all other parameters and the versions. There is no time stamp, so equal sweeps give equal files.
+    An interrupt keeps the finished batches in `folder`; the same call continues from them.
     """
     together = POINTS_TOGETHER if isinstance(measure, RateModelMeasure) else 1
     dataset = run_sweep(base, design, measure, folder, workers, batch_size=together, progress=progress)
-    for name, (long_name, units, symbol) in QUANTITIES.items():
-        if name in dataset:
-            dataset[name].attrs = {"long_name": long_name, "units": units} | ({"symbol": symbol} if symbol else {})
-    dataset[MESSAGE].attrs = {"long_name": "why values of the point are missing; empty where none are"}
+    for name, attributes in _variable_attributes(base, design).items():
+        if name in dataset.variables:
+            dataset[name].attrs = attributes
+    return dataset.assign_attrs(_attributes(base, design, measure))
+
+
+def _variable_attributes(base: Record, design: Design) -> dict[str, dict[str, str]]:
+    """Attributes by variable: meaning, unit and symbol of quantities, varied parameters and axes."""
+    described = {**QUANTITIES, **AXES}
     for path, _, quantity in base.parameters():
         if path[-1] in design.axes:
-            symbol = {"symbol": quantity.symbol} if quantity.symbol else {}
-            dataset[path[-1]].attrs = {"long_name": quantity.meaning, "units": quantity.unit} | symbol
-    names = {"point": "number of the point", "length": "number of segments T", "segment": "segment t"}
-    for name, long_name in names.items():
-        if name in dataset.coords:
-            dataset[name].attrs = {"long_name": long_name, "units": "1"}
-    return dataset.assign_attrs(
-        {
-            "Conventions": "CF-1.11",
-            "title": "Tables distilled from simulations with varied parameters",
-            "schema": SCHEMA,
-            "schema_version": SCHEMA_VERSION,
-            "model": "rate" if isinstance(measure, RateModelMeasure) else "biophysical",
-            "engine": "scipy" if isinstance(measure, RateModelMeasure) else "brian2",
-            "design": json.dumps(design.describe()),
-            "parameters": json.dumps(base.to_dict()),
-            "distill_parameters": json.dumps(measure.distillation.parameters.to_dict()),
-            "versions": json.dumps(versions("numpy", "scipy", "xarray")),
-        }
-    )
+            described[path[-1]] = quantity.meaning, quantity.unit, quantity.symbol
+    found = {
+        name: {"long_name": long_name, "units": units} | ({"symbol": symbol} if symbol else {})
+        for name, (long_name, units, symbol) in described.items()
+    }
+    return found | {MESSAGE: {"long_name": "why values of the point are missing; empty where none are"}}
 
 
-def varied(dataset: xr.Dataset) -> list[str]:
-    """Names of the parameters that vary, in the order of the design."""
-    return list(json.loads(dataset.attrs["design"])["values"])
-
-
-def summary(dataset: xr.Dataset) -> dict[str, NDArray[np.float64]]:
-    """The values (point,) that sum a point up, by label; retention is that of the first segment of a middle length."""
-    found = {}
-    if "retention" in dataset:
-        lengths = dataset["length"].values
-        length = int(lengths[len(lengths) // 2])
-        found[f"RF(1, {length})"] = dataset["retention"].sel(length=length, segment=1).values
-    labels = {"increment_rate": "a", "influence_scale": "scale", "exponent": "alpha"}
-    return found | {label: dataset[name].values for name, label in labels.items() if name in dataset}
-
-
-def rank_correlations(dataset: xr.Dataset) -> dict[str, dict[str, float]]:
-    """Partial rank correlation of each varied number with each of `summary`, over the points that have both.
-
-    Of the ranks, what the other parameters explain linearly is taken away from both, and the rests are correlated
-    (Marino, Hogue, Ray and Kirschner 2008, doi 10.1016/j.jtbi.2008.04.011). +1 or -1 where the quantity rises or falls
-    with the parameter whatever the others are, 0 where it does not matter, or rises here and falls there; NaN where
-    either never changes.
-    """
-    names = [name for name in varied(dataset) if dataset[name].dtype.kind in "fi"]
-    parameters = np.array([dataset[name].values for name in names], dtype=float).reshape(len(names), -1)
-    found: dict[str, dict[str, float]] = {name: {} for name in names}
-    for label, values in summary(dataset).items():
-        sound = np.isfinite(values)
-        ranks = rankdata(parameters[:, sound], axis=1)
-        for place, name in enumerate(names):
-            others = np.vstack([np.ones(ranks.shape[1]), np.delete(ranks, place, axis=0)]).T
-            found[name][label] = _correlation(_rest(ranks[place], others), _rest(rankdata(values[sound]), others))
-    return found
-
-
-def write_sweep(dataset: xr.Dataset, path: Path) -> None:
-    """Write `dataset` to `path` as NetCDF 4, whole or not at all; raises `rmaat.base.files.FileError`."""
-    with atomic_file(path) as temporary:
-        dataset.to_netcdf(temporary, engine="netcdf4", format="NETCDF4")
-
-
-def read_sweep(path: Path) -> xr.Dataset:
-    """Read and check a sweep's file; it is in memory and the file closed when this returns.
-
-    Raises
-    ------
-    TableError
-        The file is missing, is no NetCDF file, or holds something else than a sweep.
-    """
-    try:
-        with xr.open_dataset(path, engine="netcdf4", decode_times=False) as opened:
-            dataset = opened.load()
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise TableError(f"{path} cannot be read as a sweep ({reason}); make it with rmaat distill sweep") from error
-    kind = dataset.attrs.get("schema"), dataset.attrs.get("schema_version")
-    if kind != (SCHEMA, SCHEMA_VERSION):
-        raise TableError(
-            f"{path} has schema {kind[0]!r} version {kind[1]}, not {SCHEMA!r} version {SCHEMA_VERSION}; make it with "
-            "rmaat distill sweep"
-        )
-    for name in (MESSAGE, *varied(dataset)):
-        if name not in dataset.variables or dataset[name].dims != ("point",):
-            raise TableError(f"{path} lacks {name} along point; make it again with rmaat distill sweep")
-    return dataset
+def _attributes(base: Record, design: Design, measure: RateModelMeasure | SpikingModelMeasure) -> dict[str, Any]:
+    """Attributes of the dataset: schema, model and provenance."""
+    rate = isinstance(measure, RateModelMeasure)
+    return {
+        "Conventions": "CF-1.11",
+        "title": "Tables distilled from simulations with varied parameters",
+        "schema": SCHEMA,
+        "schema_version": SCHEMA_VERSION,
+        "model": "rate" if rate else "biophysical",
+        "engine": "scipy" if rate else "brian2",
+        "design": json.dumps(design.describe()),
+        "parameters": json.dumps(base.to_dict()),
+        "distill_parameters": json.dumps(measure.distillation.parameters.to_dict()),
+        "versions": json.dumps(versions("numpy", "scipy", "xarray")),
+    }
 
 
 def _influence(traces: xr.Dataset) -> Values:
@@ -255,16 +199,3 @@ def _influence(traces: xr.Dataset) -> Values:
         "influence_amplitude": influence.amplitude,
         "influence_residual": influence.residual,
     }
-
-
-def _rest(values: NDArray, explained_by: NDArray) -> NDArray:
-    """`values` (point,) without what is linear in the columns of `explained_by` (point, column)."""
-    coefficients, *_ = np.linalg.lstsq(explained_by, values, rcond=None)
-    return values - explained_by @ coefficients
-
-
-def _correlation(first: NDArray, second: NDArray) -> float:
-    # What is left of ranks after an exact fit is rounding.
-    if len(first) < 3 or min(np.abs(first).max(), np.abs(second).max()) < 1e-6:
-        return float("nan")
-    return float(np.corrcoef(first, second)[0, 1])

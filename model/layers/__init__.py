@@ -1,1 +1,5 @@
-"""What a network's layer is made of: attention and its fused form, relative positions, the state space."""
+"""Layers of a network.
+
+`attention` is the specification, `fused` its fast form, `causal` its causal form. `state_space` is a peer of attention.
+`positions` has the relative positions. `block` joins one of them with a feed-forward part.
+"""

@@ -1,4 +1,4 @@
-"""Attention over the rows of one segment: astromorphic (RMAAT), and softmax for the baselines.
+"""Attention over the rows of one segment: astromorphic (RMAAT), linear and softmax.
 
 Per head, with phi(x) = elu(x) + 1, features K = phi(X W_K), Q = phi(X W_Q) and values V = X W_V:
 
@@ -7,11 +7,13 @@ Per head, with phi(x) = elu(x) + 1, features K = phi(X W_K), Q = phi(X W_Q) and 
     read    L_n = Q_n H / (Q_n . g)                                                       (token, value)
     where   R = W^T (W r W^T),  r_ij = exp(-decay |i - j|)                                (token, feature)
 
-Source: RMAAT (arXiv 2601.00426) section 3 and its parent AT (arXiv 2312.10925). The division per token is the reading
-of the paper's `H o P` whose shapes fit, as in AT. `scale` is ours: AT's m = 500 makes the term too small to matter.
-With alpha = 1, scale = 1 and no phi(R) this is linear attention (Katharopoulos et al. 2020).
+`astromorphic_attention` is this in plain form, the specification. The modules compute it with
+`model.layers.fused.fused_attention`, which gives the same numbers and saves less for backward.
+`model.layers.causal` has the causal form.
 
-Attention here returns the heads' outputs joined and projected; the residual is the block's.
+Source: RMAAT (arXiv 2601.00426) section 3 and its parent AT (arXiv 2312.10925). The paper writes the read as `H o P`,
+whose shapes do not fit; the division per token is AT's. `scale` is ours: with AT's m = 500 the term is too small to
+matter. With alpha = 1, scale = 1 and no phi(R), this is linear attention (Katharopoulos et al. 2020).
 """
 
 from collections.abc import Callable
@@ -23,27 +25,11 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from model.layers.fused import LEAST_KEY_SUM, fused_attention, positive_features
+from model.layers.mixing import Mixing, Rows, Shared, Valid, WantedRows
 from model.layers.precision import without_autocast
 
 Kernel = Callable[[Tensor], Tensor]
 """From rows x (..., token) to x r, with r_ij the strength between tokens i and j."""
-
-
-def astrocytic_features(
-    projection: Float[Tensor, "head feature token"], kernel: Kernel
-) -> Float[Tensor, "head token feature"]:
-    """phi(R) with R = W^T (W r W^T) and `kernel(x)` = x r, in float32 at least.
-
-    It depends on parameters alone, so one is enough for all segments of a step.
-    """
-    with without_autocast(projection):
-        # Made again in backward: W r is as large as W.
-        coupled = checkpoint(_coupled, projection, kernel, use_reentrant=False, preserve_rng_state=False)
-        return positive_features(projection.mT @ coupled)
-
-
-def _coupled(projection: Tensor, kernel: Kernel) -> Tensor:
-    return kernel(projection) @ projection.mT
 
 
 def astromorphic_attention(
@@ -55,30 +41,49 @@ def astromorphic_attention(
     exponent: Float[Tensor, ""],
     scale: float,
 ) -> Float[Tensor, "batch head read value"]:
-    """The module's write and read, in O(token). `query` and `key` are features already; invalid rows write nothing.
+    """Write and read of astromorphic attention in plain form, in O(token).
 
-    The plain form of `model.layers.fused.fused_attention`, which the modules use. Both writes share the values, so they
-    are one product: K^T V + phi(R)^T V = (K + phi(R))^T V.
+    `query` and `key` are features Q and K; `astrocytic` is phi(R), or None to leave it out; `exponent` is alpha. Tokens
+    that are not `valid` write nothing. `model.layers.fused.fused_attention` is the fast form; it takes Q and K before
+    phi.
     """
     rows = valid[:, None, :, None]
+    # Write: H and g. Both traces are written with the same values: K^T V + phi(R)^T V = (K + phi(R))^T V.
     key = key * rows
     plasticity = key.sum(dim=2, keepdim=True).clamp(min=LEAST_KEY_SUM).pow(exponent)
+    traces = key if astrocytic is None else key + astrocytic * rows
+    memory = scale * (traces.mT @ value.to(key.dtype))
+    # Read: L_n.
     normaliser = (query * plasticity).sum(dim=3, keepdim=True)
-    if astrocytic is not None:
-        key = key + astrocytic * rows
-    memory = scale * (key.mT @ value.to(key.dtype))
     return (query @ memory / normaliser).to(value.dtype)
+
+
+def astrocytic_features(
+    projection: Float[Tensor, "head feature token"], kernel: Kernel
+) -> Float[Tensor, "head token feature"]:
+    """phi(R) with R = W^T (W r W^T) and `kernel(x)` = x r, in float32 or float64.
+
+    It depends on parameters alone, so it is computed once per step for all segments.
+    """
+    with without_autocast(projection):
+        # Recompute W r in backward: it is as large as W.
+        coupled = checkpoint(_coupled, projection, kernel, use_reentrant=False, preserve_rng_state=False)
+        return positive_features(projection.mT @ coupled)
+
+
+def _coupled(projection: Tensor, kernel: Kernel) -> Tensor:
+    return kernel(projection) @ projection.mT
 
 
 class RelativePositions(nn.Module):
     """phi(R) of `heads` heads over `tokens` rows, from learned W and the strength `kernel` between positions.
 
-    `kernel` is one of `model.layers.positions`.
+    `kernel` is one of the modules of `model.layers.positions`.
     """
 
     def __init__(self, width: int, heads: int, tokens: int, kernel: nn.Module):
         super().__init__()
-        # Rows of W have unit length at the start, so R is of order one whatever the segment length.
+        # Rows of W start with unit length, so that R is of order one for any segment length.
         self.projection = nn.Parameter(torch.randn(heads, width // heads, tokens) / tokens**0.5)
         self.kernel = kernel
 
@@ -87,26 +92,11 @@ class RelativePositions(nn.Module):
         return astrocytic_features(self.projection, self.kernel)
 
 
-class Mixing(nn.Module):
-    """What a block needs: tensors that all segments of a step share, and a way for one's rows to reach each other."""
-
-    def shared(self) -> tuple[Tensor, ...]:
-        """Tensors that depend on parameters alone, computed once per step; none unless a kind of mixing has some."""
-        return ()
-
-    def forward(
-        self,
-        rows: Float[Tensor, "batch token width"],
-        valid: Bool[Tensor, "batch token"],
-        shared: tuple[Tensor, ...],
-        wanted: int,
-    ) -> Float[Tensor, "batch wanted width"]:
-        """What the first `wanted` rows take from all that are valid."""
-        raise NotImplementedError
-
-
 class Attention(Mixing):
-    """Mixing by queries, keys and values of several heads."""
+    """Mixing by queries, keys and values in several heads; a kind of attention defines `attend`.
+
+    It returns the joined and projected outputs of the heads; the residual is added by the block.
+    """
 
     def __init__(self, width: int, heads: int):
         super().__init__()
@@ -114,21 +104,15 @@ class Attention(Mixing):
         self.project_in = nn.Linear(width, 3 * width)
         self.project_out = nn.Linear(width, width)
 
-    def forward(
-        self,
-        rows: Float[Tensor, "batch token width"],
-        valid: Bool[Tensor, "batch token"],
-        shared: tuple[Tensor, ...],
-        wanted: int,
-    ) -> Float[Tensor, "batch wanted width"]:
-        """The first `wanted` rows attend to all that are valid; keys and values alone are made of the others."""
+    def forward(self, rows: Rows, valid: Valid, shared: Shared, wanted: int) -> WantedRows:
+        """As `Mixing.forward`; queries are computed for the wanted rows only."""
         query, key, value = self._project(rows, wanted)
         return self.project_out(join_heads(self.attend(query, key, value, valid, shared)))
 
     def attend(
-        self, query: Tensor, key: Tensor, value: Tensor, valid: Tensor, shared: tuple[Tensor, ...]
+        self, query: Tensor, key: Tensor, value: Tensor, valid: Tensor, shared: Shared
     ) -> Float[Tensor, "batch head wanted feature"]:
-        """What each query reads, all (batch, head, token, feature)."""
+        """What each query reads from the keys and values of valid rows, all (batch, head, token, feature)."""
         raise NotImplementedError
 
     def _project(self, rows: Tensor, wanted: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -143,10 +127,10 @@ class Attention(Mixing):
 
 
 class AstromorphicAttention(Attention):
-    """RMAAT's attention, in O(token width^2); without positions and with exponent and scale 1 it is linear attention.
+    """RMAAT's attention, in O(token width^2). Without positions and with exponent and scale 1 it is linear attention.
 
-    `positions` is the astrocytes' part, or None to leave it out; `exponent` is alpha, a number or a parameter that is
-    learned; `scale` multiplies what is written, by default 1 / features of a head.
+    `positions` is the astrocytic part phi(R), or None to leave it out; `exponent` is alpha, a number or a learned
+    parameter; `scale` multiplies the write, by default 1 / features per head.
     """
 
     exponent: Tensor
@@ -167,21 +151,25 @@ class AstromorphicAttention(Attention):
         else:
             self.register_buffer("exponent", torch.tensor(exponent))
 
-    def shared(self) -> tuple[Tensor, ...]:
-        """phi(R), shape (head, token, feature), where there are positions."""
+    def shared(self) -> Shared:
+        """(phi(R),) of shape (head, token, feature); () without positions."""
         return () if self.positions is None else (self.positions(),)
 
+    @staticmethod
+    def astrocytic(shared: Shared, first: int, count: int) -> Float[Tensor, "head count feature"] | None:
+        """phi(R) of `count` rows from position `first` on: a segment may have fewer rows than there are positions."""
+        return shared[0][:, first : first + count] if shared else None
+
     def attend(
-        self, query: Tensor, key: Tensor, value: Tensor, valid: Tensor, shared: tuple[Tensor, ...]
+        self, query: Tensor, key: Tensor, value: Tensor, valid: Tensor, shared: Shared
     ) -> Float[Tensor, "batch head wanted feature"]:
-        """Write all valid rows into one memory, and read it."""
-        # A segment may have fewer rows than there are positions.
-        astrocytic = shared[0][:, : key.shape[2]] if shared else None
+        """`astromorphic_attention`, computed by its fast form."""
+        astrocytic = self.astrocytic(shared, 0, key.shape[2])
         return fused_attention(query, key, value, astrocytic, valid, self.exponent, self.scale)
 
 
 class SoftmaxAttention(Attention):
-    """Softmax attention for the Transformer and RMT baselines; costs O(token^2)."""
+    """Softmax attention for the Transformer and RMT baselines, in O(token^2)."""
 
     def attend(
         self,
@@ -189,7 +177,7 @@ class SoftmaxAttention(Attention):
         key: Tensor,
         value: Tensor,
         valid: Tensor,
-        shared: tuple[Tensor, ...],  # noqa: ARG002
+        shared: Shared,  # noqa: ARG002
     ) -> Float[Tensor, "batch head wanted feature"]:
         """torch's fused softmax attention."""
         return functional.scaled_dot_product_attention(query, key, value, attn_mask=valid[:, None, None, :])
@@ -198,10 +186,10 @@ class SoftmaxAttention(Attention):
 def split_heads(
     rows: Float[Tensor, "batch token joined"], heads: int, parts: int
 ) -> tuple[Float[Tensor, "batch head token feature"], ...]:
-    """The `parts` of one projection (query, key, value or some of them), each with its heads apart."""
+    """Split the features of one projection into its `parts` (such as query, key, value), and each part into heads."""
     return rows.unflatten(-1, (parts, heads, -1)).permute(2, 0, 3, 1, 4).unbind()
 
 
 def join_heads(read: Float[Tensor, "batch head token feature"]) -> Float[Tensor, "batch token width"]:
-    """The inverse of `split_heads` for one of its parts."""
+    """Join the heads of one part: the inverse of `split_heads`."""
     return read.transpose(1, 2).flatten(2)

@@ -1,13 +1,12 @@
-"""A layer of a network: attention and a feed-forward part."""
+"""A block of a network: mixing (attention or a state space) and a feed-forward part."""
 
-from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from model.layers.attention import Mixing
+from model.layers.mixing import Mixing, Rows, Shared, Valid, WantedRows
 
 
 class Block(nn.Module):
-    """Attention and a feed-forward part, each with its residual; norms after them, or before them."""
+    """Mixing and a feed-forward part, each with a residual; layer norm after each sum, or before each part."""
 
     def __init__(self, attention: Mixing, width: int, feed_forward_width: int, dropout: float, norm_first: bool):
         super().__init__()
@@ -22,22 +21,16 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.norm_first = norm_first
 
-    def forward(
-        self,
-        rows: Float[Tensor, "batch token width"],
-        valid: Bool[Tensor, "batch token"],
-        shared: tuple[Tensor, ...],
-        wanted: int,
-    ) -> Float[Tensor, "batch wanted width"]:
-        """The first `wanted` rows of the next layer."""
+    def forward(self, rows: Rows, valid: Valid, shared: Shared, wanted: int) -> WantedRows:
+        """The first `wanted` rows after this block."""
         return self.after(rows[:, :wanted], self.attention(self.before(rows), valid, shared, wanted))
 
     def before(self, rows: Tensor) -> Tensor:
-        """What attention sees of the block's `rows`."""
+        """Input of the mixing, from the block's input."""
         return self.attention_norm(rows) if self.norm_first else rows
 
     def after(self, rows: Tensor, attended: Tensor) -> Tensor:
-        """Rows of the next layer from those that came in and what attention made of them."""
+        """Output of the block, from its input `rows` and the output of the mixing."""
         if self.norm_first:
             rows = rows + self.dropout(attended)
             return rows + self.dropout(self.feed_forward(self.feed_forward_norm(rows)))

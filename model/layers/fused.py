@@ -1,15 +1,17 @@
-"""Astromorphic attention as one differentiable operation: the same numbers, kept in a few small tensors.
+"""Astromorphic attention as one autograd function with a backward of its own: fast, and small in memory.
 
-`model.layers.attention.astromorphic_attention` is the plain form. Autograd keeps some nine tensors of (token, feature)
-for it; this keeps the projections, which exist anyway, the memory H and the key sum, and recomputes phi in backward.
-With features q = phi(Q), k = phi(K), traces w = k + phi(R), key sum s, c = q . s^alpha and the gradient dL of the
+`model.layers.attention.astromorphic_attention` is the plain form, which this equals. For the plain form autograd saves
+about nine tensors of (token, feature). This function saves its inputs, which exist anyway, the memory H and the key
+sum; backward recomputes phi.
+
+With features q = phi(Q), k = phi(K), traces w = k + phi(R), key sum s, c = q . s^alpha, and dL the gradient of the
 read L:
 
     dN = dL / c              dq = dN H^T - (q . dN H^T) s^alpha / c            dH = scale q^T dN
     dw = V dH^T              ds = -alpha s^(alpha - 1) sum_n (q_n . dN_n H^T) q_n / c_n
     dV = w dH                dk = dw + ds                                      dphi(R) = sum over the batch of dw
 
-Everything inside is float32 at least, autocast or not: in bfloat16 the sums over tokens lose their last digits.
+All arithmetic is in float32 or float64, with or without autocast: in bfloat16 sums over tokens lose their last digits.
 """
 
 from typing import Any
@@ -20,14 +22,14 @@ from torch import Tensor
 from model.layers.precision import at_least_float32, without_autocast
 
 LEAST_KEY_SUM = 1e-30
-"""Keys whose features all underflow, or samples without a valid row, read zeros and give zero gradients."""
+"""Lower limit of the key sum. With keys that underflow, or no valid row, reads and gradients are zero, not NaN."""
 
 
 def positive_features(x: Tensor) -> Tensor:
-    """phi(x) = elu(x) + 1, in float32 at least, of the shape of `x`.
+    """phi(x) = elu(x) + 1, in float32 or float64, of the shape of `x`.
 
-    Written as exp(min(x, 0)) + max(x, 0), it keeps its relative accuracy for negative x, where `elu(x) + 1` cancels and
-    is all noise in bfloat16. Its graph holds the features alone.
+    It is computed as exp(min(x, 0)) + max(x, 0). `elu(x) + 1` would cancel for negative x and leave only noise in
+    bfloat16. Autograd saves the features alone.
     """
     return _PositiveFeatures.apply(at_least_float32(x))
 
@@ -51,11 +53,13 @@ class _PositiveFeatures(torch.autograd.Function):
 def fused_attention(
     query: Tensor, key: Tensor, value: Tensor, astrocytic: Tensor | None, valid: Tensor, exponent: Tensor, scale: float
 ) -> Tensor:
-    """`astromorphic_attention` of phi(query) and phi(key), differentiable once.
+    """Astromorphic attention of phi(query) and phi(key); it can be differentiated once, not twice.
 
-    Shapes: `query` (batch, head, read token, feature); `key` and `value` (batch, head, token, feature or value);
-    `astrocytic` (head, token, feature) or None; `valid` (batch, token); `exponent` (). Returns (batch, head, read
-    token, value) in the dtype of `value`, laid out so that joining the heads copies nothing.
+    `model.layers.attention.astromorphic_attention` is the plain form; it takes features.
+
+    Shapes: `query` (batch, head, read, feature); `key` (batch, head, token, feature); `value` (batch, head, token,
+    value); `astrocytic`, phi(R), (head, token, feature) or None; `valid` (batch, token); `exponent`, alpha, (). Returns
+    (batch, head, read, value) in the dtype of `value`, with strides such that joining the heads copies nothing.
     """
     return _FusedAttention.apply(query, key, value, astrocytic, valid, exponent, scale)
 
@@ -97,12 +101,12 @@ class _FusedAttention(torch.autograd.Function):
             normaliser = features @ plasticity.mT
             numerator_gradient = at_least_float32(gradient) / normaliser
             through_memory = numerator_gradient @ memory.mT
-            # -dL . L / c, where L = q H / c need not be kept: dL . L = dN . q H = q . dN H^T.
+            # -dL . L / c. L = q H / c is not saved: dL . L = dN . q H = q . dN H^T.
             normaliser_gradient = -(features * through_memory).sum(dim=3, keepdim=True) / normaliser
             query_gradient = (through_memory + normaliser_gradient * plasticity) * features.clamp(max=1)
             plasticity_gradient = normaliser_gradient.mT @ features
             memory_gradient = ctx.scale * (features.mT @ numerator_gradient)
-            # Each is as large as the rows; none is needed below.
+            # Each is as large as the rows: free them before the key's half.
             del features, numerator_gradient, through_memory
 
             key_features = positive_features(key)

@@ -1,6 +1,12 @@
-"""Lengths at which `model.layers.positions` changes its form. `model.training.plan` reads them without torch."""
+"""Lengths at which `model.layers.positions` changes its method.
+
+They have a file of their own because `model.training.step_flops` needs them without importing torch.
+"""
 
 BLOCK = 64
-"""Tokens of a block of the scan: a dense product within, one number carried between."""
+"""Tokens per block of the exponential scan. Within a block: a dense product. Between blocks: one number."""
 DENSE_TOKENS = 128
-"""Up to here the dense product is the faster one on a CPU, where far entries that underflow slow longer ones down."""
+"""Longest sequence with a dense product.
+
+Up to this length the dense product is faster on a CPU. Longer ones are slowed by far entries, which are denormal.
+"""

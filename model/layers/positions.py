@@ -1,9 +1,13 @@
 """Relative positions: products x @ r of rows with r_ij = k(|i - j|), for k exponential or any kernel.
 
-The plain form is the dense (token, token) matrix. Long sequences never make it: for k(d) = exp(-decay d) the product is
-two exponential scans, y_i = f_i + b_i - x_i with f_i = a f_{i-1} + x_i, b_i = a b_{i+1} + x_i and a = exp(-decay), in
-O(token); for any other kernel it is a Toeplitz product by FFT, in O(token log token). Up to `DENSE_TOKENS` the dense
-product is faster, and is what the kernels use.
+The plain form is the dense (token, token) matrix: `decay_matrix` and `kernel_matrix`. For more than `DENSE_TOKENS`
+tokens the modules never make it:
+
+- `exponential_product`, for k(d) = exp(-decay d), in O(token). With a = exp(-decay) it adds two scans:
+  y_i = f_i + b_i - x_i,  f_i = a f_{i-1} + x_i,  b_i = a b_{i+1} + x_i.
+- `kernel_product`, for any k, in O(token log token): a Toeplitz product by FFT.
+
+Up to `DENSE_TOKENS` the dense product is faster.
 """
 
 import torch
@@ -15,18 +19,18 @@ from model.layers.position_sizes import BLOCK, DENSE_TOKENS
 
 
 def distance_matrix(tokens: int, device: torch.device | None = None) -> Int[Tensor, "token token"]:
-    """|i - j| between tokens."""
+    """Distances |i - j| between tokens."""
     position = torch.arange(tokens, device=device)
     return (position[:, None] - position).abs()
 
 
 def decay_matrix(tokens: int, decay: Float[Tensor, ""]) -> Float[Tensor, "token token"]:
-    """r_ij = exp(-decay |i - j|), the relative position matrix made from the astrocytes' spatial coupling."""
+    """r_ij = exp(-decay |i - j|), with `decay` per token: the spatial coupling of the astrocytes."""
     return torch.exp(-decay * distance_matrix(tokens, decay.device))
 
 
 def exponential_product(rows: Float[Tensor, "*rows token"], decay: Float[Tensor, ""]) -> Float[Tensor, "*rows token"]:
-    """`rows @ decay_matrix(token, decay)` by two scans, in O(token) time and memory."""
+    """`rows @ decay_matrix(tokens, decay)` by two scans, in O(token) time and memory."""
     backward = exponential_scan(rows.flip(-1), decay).flip(-1)
     return exponential_scan(rows, decay) + backward - rows
 
@@ -34,8 +38,8 @@ def exponential_product(rows: Float[Tensor, "*rows token"], decay: Float[Tensor,
 def exponential_scan(rows: Float[Tensor, "*rows token"], decay: Float[Tensor, ""]) -> Float[Tensor, "*rows token"]:
     """f_i = sum of exp(-decay (i - j)) x_j over j <= i.
 
-    Dense within blocks. What is carried into the blocks is the same scan over their ends, with the decay of a block, so
-    that the depth is the logarithm of the length.
+    Within blocks it is a dense product. The sums carried into the blocks are the same scan over the ends of the blocks,
+    with the decay of a whole block; the recursion depth is the logarithm of the length.
     """
     tokens = rows.shape[-1]
     within = decay_matrix(min(BLOCK, tokens), decay).triu().to(rows.dtype)
@@ -56,7 +60,7 @@ def kernel_matrix(weights: Float[Tensor, " token"]) -> Float[Tensor, "token toke
 def kernel_product(
     rows: Float[Tensor, "*rows token"], weights: Float[Tensor, " token"]
 ) -> Float[Tensor, "*rows token"]:
-    """`rows @ kernel_matrix(weights)` by FFT, in O(token log token): a circulant product of twice the length."""
+    """`rows @ kernel_matrix(weights)` in O(token log token), as a circulant product of twice the length by FFT."""
     tokens = rows.shape[-1]
     circulant = torch.cat([weights, weights.new_zeros(1), weights[1:].flip(0)])
     spectrum = torch.fft.rfft(rows, n=2 * tokens) * torch.fft.rfft(circulant)
@@ -64,7 +68,7 @@ def kernel_product(
 
 
 class ExponentialKernel(nn.Module):
-    """k(d) = exp(-decay d), with the decay per token that the tables give."""
+    """k(d) = exp(-decay d), with the decay per token from the tables."""
 
     decay: Tensor
 
@@ -78,7 +82,7 @@ class ExponentialKernel(nn.Module):
 
 
 class LearnedExponentialKernel(nn.Module):
-    """k(d) = exp(-decay d) with a decay that training moves from the tables' one, and keeps positive."""
+    """k(d) = exp(-decay d) with a learned decay that starts at the tables' value and stays positive."""
 
     def __init__(self, decay: float):
         super().__init__()
@@ -90,7 +94,7 @@ class LearnedExponentialKernel(nn.Module):
 
 
 class MeasuredKernel(nn.Module):
-    """k(d) = weights[d] for each distance in tokens, whatever its form."""
+    """k(d) = weights[d] of any form, such as the measured influence; d in tokens."""
 
     weights: Tensor
 

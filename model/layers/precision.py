@@ -1,4 +1,4 @@
-"""Number formats inside a layer: float32 where half precision loses digits, and no denormal numbers."""
+"""Number formats inside a layer: float32 where half precision loses digits; denormal numbers as zero."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -8,20 +8,20 @@ from torch import Tensor
 
 
 def at_least_float32(x: Tensor) -> Tensor:
-    """`x`, widened where it has half precision."""
+    """`x` as float32 if it is float16 or bfloat16; otherwise `x`."""
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 def without_autocast(x: Tensor) -> AbstractContextManager:
-    """No autocast on the device of `x`."""
+    """A context without autocast on the device of `x`."""
     return torch.autocast(x.device.type, enabled=False)
 
 
 @contextmanager
 def denormals_flushed() -> Iterator[None]:
-    """Inside, what would be denormal (below 1.2e-38) is zero, on the CPU threads of torch that are started inside.
+    """Replace denormal numbers (below 1.2e-38) by zero on the CPU threads that torch starts in this context.
 
-    Gradients that fade over many segments get there, and a step then takes a CPU many times as long.
+    Gradients that fade over many segments become denormal, and a step then takes a CPU many times as long.
     """
     torch.set_flush_denormal(True)
     try:

@@ -1,18 +1,20 @@
-"""A diagonal state space (S4D) in the place of attention: a peer of the kind that leads the Long Range Arena.
+"""A diagonal state space (S4D) in the place of attention, of the kind that leads the Long Range Arena.
 
-Each feature u drives N complex states, which the rows read; a second time from the last row to the first:
+Each feature u drives N complex states x from the first row to the last, and N others x' from the last to the first:
 
     x_k = exp(Delta A) x_{k-1} + B u_k          B = (exp(Delta A) - 1) / A          (zero-order hold over a step Delta)
-    y_k = 2 Re(C x_k) + 2 Re(C' x'_{k+1}) + D u_k,      x' as x, from the last row on
+    y_k = 2 Re(C x_k) + 2 Re(C' x'_{k+1}) + D u_k
 
-That is one convolution, whose kernel depends on parameters alone:
+This is one convolution, whose kernel depends on parameters alone:
 
     K_l = 2 Re sum_n C_n B_n exp(l Delta A_n)
 
-Source: Gu et al. 2022 (arXiv 2206.11893) with the start S4D-Lin, A_n = -1/2 + i pi n; N counts one of each conjugate
-pair. GELU and a gated linear unit follow, as theirs. As in the authors' code for classification, both directions share
-A and Delta. Ours: the block around it, with the feed-forward part of all other models; and that one optimiser treats
-all parameters alike, where the authors give A and Delta a smaller learning rate and no weight decay.
+GELU and a gated linear unit follow. Source: Gu et al. 2022 (arXiv 2206.11893) with their initial values S4D-Lin,
+A_n = -1/2 + i pi n; N counts one state of each conjugate pair. As in the authors' code for classification, both
+directions share A and Delta.
+
+Two things are ours. The block has the feed-forward part of all other models. One optimiser treats all parameters
+alike; the authors give A and Delta a smaller learning rate and no weight decay.
 """
 
 import math
@@ -25,17 +27,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from model.layers.attention import Mixing
+from model.layers.mixing import Mixing, Rows, Shared, Valid, WantedRows
 from model.layers.precision import at_least_float32, without_autocast
 
 STEPS = (1e-3, 1e-1)
-"""Between these Delta is drawn, log-uniformly."""
+"""Bounds of the initial Delta, which is log-uniform."""
 
 
 class StateSpace(Mixing):
-    """S4D over segments of `tokens` rows, in both directions, with `states` conjugate pairs a feature.
+    """S4D over segments of `tokens` rows, in both directions, with `states` conjugate pairs per feature.
 
-    Parameters are real, so that they follow the model's precision and any optimiser knows them.
+    Parameters are real, so that `model.to(dtype)` and every optimiser handle them.
     """
 
     def __init__(self, width: int, states: int, tokens: int):
@@ -49,29 +51,23 @@ class StateSpace(Mixing):
         self.skip = nn.Parameter(torch.randn(width))
         self.project_out = nn.Linear(width, 2 * width)
 
-    def shared(self) -> tuple[Tensor, ...]:
-        """The kernel over all lags, shape (feature, lag)."""
+    def shared(self) -> Shared:
+        """(kernel,) over all lags, shape (feature, lag)."""
         with without_autocast(self.skip):
             return (two_sided(self.kernel(), at_least_float32(self.skip)),)
 
     def kernel(self) -> Float[Tensor, "feature direction token"]:
-        """K of both directions, in float32 at least."""
+        """K of both directions, in float32 or float64."""
         step, decay, frequency = (at_least_float32(x) for x in (self.log_step, self.log_decay, self.frequency))
         poles = torch.complex(-decay.exp(), frequency)
         stepped = poles * step.exp()[:, None]
-        # expm1, as Delta is small.
+        # expm1: Delta is small, and exp(x) - 1 would cancel.
         read = torch.view_as_complex(at_least_float32(self.read)) * torch.expm1(stepped) / poles
-        # Made again in backward: at some hundred tokens, the powers are larger than what a layer keeps of a sample.
+        # Recompute the powers in backward: from some hundred tokens on they exceed the activations of one sample.
         return checkpoint(sum_of_powers, read, stepped, self.tokens, use_reentrant=False, preserve_rng_state=False)
 
-    def forward(
-        self,
-        rows: Float[Tensor, "batch token width"],
-        valid: Bool[Tensor, "batch token"],
-        shared: tuple[Tensor, ...],
-        wanted: int,
-    ) -> Float[Tensor, "batch wanted width"]:
-        """Rows that are not valid drive nothing."""
+    def forward(self, rows: Rows, valid: Valid, shared: Shared, wanted: int) -> WantedRows:
+        """As `Mixing.forward`; invalid rows count as zeros."""
         kernel = cropped(shared[0], rows.shape[1]) if rows.shape[1] < self.tokens else shared[0]
         return functional.glu(self.project_out(functional.gelu(convolve(rows, valid, kernel, wanted))))
 
@@ -79,10 +75,10 @@ class StateSpace(Mixing):
 def sum_of_powers(
     weights: Complex[Tensor, "direction feature state"], logarithms: Complex[Tensor, "feature state"], tokens: int
 ) -> Float[Tensor, "feature direction token"]:
-    """2 Re sum_n weights_n exp(l logarithms_n) for l below `tokens`.
+    """K_l = 2 Re sum_n weights_n exp(l logarithms_n) for l = 0 .. `tokens` - 1.
 
-    With l = block start + place, exp(l z) is a product of two, and the sum a product of matrices: each state needs
-    O(sqrt(tokens)) powers, instead of a power for each token.
+    With l = start + place, exp(l z) = exp(start z) exp(place z), and the sum over n is a product of matrices. So each
+    state needs O(sqrt(tokens)) powers instead of `tokens`.
     """
     size = math.isqrt(tokens - 1) + 1
     places = torch.arange(size, device=weights.device)
@@ -96,7 +92,7 @@ def sum_of_powers(
 
 
 def _powers(logarithms: Tensor, exponents: Tensor) -> Tensor:
-    """exp(l z), from real functions: the complex one is not vectorised on a CPU."""
+    """exp(l z) from real functions: the complex exponential is not vectorised on a CPU."""
     size = torch.exp(logarithms.real[..., None] * exponents)
     angle = logarithms.imag[..., None] * exponents
     return torch.complex(size * angle.cos(), size * angle.sin())
@@ -105,9 +101,9 @@ def _powers(logarithms: Tensor, exponents: Tensor) -> Tensor:
 def two_sided(
     kernel: Float[Tensor, "feature direction token"], skip: Float[Tensor, " feature"]
 ) -> Float[Tensor, "feature lag"]:
-    """K of the first direction from lag 0 on, that of the second from lag -1 down, and `skip` D as a term at lag 0.
+    """One kernel for both directions: the first from lag 0 up, the second from lag -1 down, and `skip` (D) at lag 0.
 
-    Lags below zero stand at the end, as for a Fourier transform, behind zeros that make its length a fast one.
+    Negative lags are at the end, as a Fourier transform expects. Zeros in between make its length a fast one.
     """
     tokens = kernel.shape[2]
     ahead, back = kernel.unbind(dim=1)
@@ -116,7 +112,7 @@ def two_sided(
 
 
 def cropped(kernel: Float[Tensor, "feature lag"], tokens: int) -> Float[Tensor, "feature fewer"]:
-    """Of a kernel from `two_sided` the lags between `tokens` rows, in the same form: short sequences cost less."""
+    """A kernel from `two_sided` cut to the lags between `tokens` rows, so that short sequences cost less."""
     return _wrapped(kernel[:, :tokens], kernel[:, kernel.shape[1] - (tokens - 1) :])
 
 
@@ -131,10 +127,10 @@ def convolve(
     kernel: Float[Tensor, "width lag"],
     wanted: int,
 ) -> Float[Tensor, "batch wanted width"]:
-    """The first `wanted` rows of valid `rows` convolved with `two_sided`, in O(token log token); differentiable once.
+    """The first `wanted` rows of the convolution of valid `rows` with a kernel from `two_sided`, in O(token log token).
 
-    Transforms are in float32 at least. As one operation it keeps the rows alone, and gradients are real transforms too;
-    autograd would keep twice as much, and make complex ones of full length.
+    It can be differentiated once, not twice. Transforms are in float32 or float64. This autograd function saves the
+    rows alone and uses real transforms in backward; plain autograd would save twice as much and use complex ones.
     """
     return _Convolution.apply(rows, valid, kernel, wanted)
 
@@ -155,7 +151,7 @@ class _Convolution(torch.autograd.Function):
         rows, valid, kernel = ctx.saved_tensors
         with without_autocast(rows):
             spectrum = _spectrum(at_least_float32(gradient), kernel)
-            # Both are correlations: a convolution with what is turned round, whose transform is the conjugate.
+            # Both gradients are correlations: convolutions with the reversed operand, whose transform is the conjugate.
             products = _spectrum(_masked(rows, valid), kernel).conj_physical_().mul_(spectrum)
             kernel_gradient = torch.fft.irfft(products.sum(dim=0), n=kernel.shape[1])
             del products
@@ -169,15 +165,15 @@ def _masked(rows: Tensor, valid: Tensor) -> Tensor:
 
 
 def _spectrum(rows: Tensor, kernel: Tensor) -> Tensor:
-    """(batch, width, frequency): transforms of what lies together in memory are twice as fast."""
+    """Transform along tokens, (batch, width, frequency): twice as fast along the contiguous axis."""
     return torch.fft.rfft(rows.mT, n=kernel.shape[1])
 
 
 def _rows(spectrum: Tensor, kernel: Tensor, count: int) -> Tensor:
-    """The first `count` rows; a copy, or what is behind them would be kept with them."""
+    """The first `count` rows, copied: a view would keep the whole transform alive."""
     return torch.fft.irfft(spectrum, n=kernel.shape[1])[:, :, :count].mT.contiguous()
 
 
 def fast_length(least: int) -> int:
-    """The smallest even number from `least` on that has no prime factor above 5, for a Fourier transform."""
+    """The smallest even number >= `least` without prime factors above 5: a fast length for a Fourier transform."""
     return next(length for length in count(least + least % 2, 2) if 30 ** length.bit_length() % length == 0)

@@ -1,1 +1,1 @@
-"""The recurrence over segments: retention factors, the scan, and the ways to differentiate it."""
+"""The recurrence over segments: the scan, five methods to differentiate it, and the retention factors."""

@@ -1,4 +1,7 @@
-"""The autocast state of a forward pass."""
+"""The autocast state of a forward pass, stored so that a replay can run under the same one.
+
+Autograd runs backward outside of autocast, so a replay inside backward must switch it on again.
+"""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -7,23 +10,23 @@ import torch
 
 
 @dataclass(frozen=True)
-class Autocast:
-    """The autocast state of the forward pass; backward runs outside of it.
-
-    Without its cache: before torch 2.10 a cast made without a graph was served to the pass that builds one, which then
-    gave that weight no gradient.
-    """
+class AutocastState:
+    """Autocast on one type of device: enabled or not, and the dtype it casts to."""
 
     device_type: str
     enabled: bool
     dtype: torch.dtype
 
     @classmethod
-    def now(cls, device_type: str) -> "Autocast":
-        """The state at this moment."""
+    def current(cls, device_type: str) -> "AutocastState":
+        """The state at the time of the call."""
         enabled = torch.is_autocast_enabled(device_type)
         return cls(device_type, enabled, torch.get_autocast_dtype(device_type))
 
-    def again(self) -> AbstractContextManager:
-        """A context in which the state is as it was."""
+    def restored(self) -> AbstractContextManager:
+        """A context with this state, and without autocast's cache of casted weights.
+
+        Before torch 2.10 the cache could return a cast from a pass without graph to a pass that builds one. That weight
+        then received no gradient.
+        """
         return torch.autocast(self.device_type, self.dtype, self.enabled, cache_enabled=False)

@@ -1,4 +1,16 @@
-"""Ways to differentiate a recurrence over segments, as values."""
+"""Methods to differentiate a recurrence over segments; `scan` takes one as its last argument.
+
+For T segments and L layers, with an activation = the tensors that autograd saves, and backward = 2 x forward:
+
+    method            gradient             activations held             time / that of Bptt
+    Bptt              exact                T segments                   1
+    Amrb(keep)        exact                max(keep, 1) segments        (4 - keep / T) / 3
+    MemoryBudget(MB)  exact                as many segments as fit      1 to (4 - 1 / T) / 3
+    LayerwiseAmrb     exact                one layer of one segment     (5 - 1 / L) / 3
+    Truncated(k)      of k segments        one segment                  at most that of Amrb
+
+All but `Bptt` also hold the T memories, and recompute segments in backward: see `model.memory.replay`.
+"""
 
 from dataclasses import dataclass
 
@@ -7,12 +19,12 @@ from model.errors import ModelError
 
 @dataclass(frozen=True)
 class Bptt:
-    """Backpropagation through time: the graph of every segment is kept."""
+    """Backpropagation through time: keep the graph of every segment."""
 
 
 @dataclass(frozen=True)
 class Amrb:
-    """Memory replay: only memory tokens are kept, and the graphs of the last `keep` segments."""
+    """Memory replay: keep the memory tokens, and the graphs of the last `keep` segments."""
 
     keep: int = 1
 
@@ -22,7 +34,7 @@ class Amrb:
 
 @dataclass(frozen=True)
 class LayerwiseAmrb:
-    """Memory replay that also replays each layer: of the last `keep` segments, it keeps what enters each layer.
+    """Memory replay that recomputes each layer too: of the last `keep` segments it keeps the input of each layer.
 
     The cell must be a `LayeredCell`.
     """
@@ -37,20 +49,19 @@ class LayerwiseAmrb:
 class MemoryBudget:
     """Memory replay that keeps as many graphs as fit into `megabytes` (10^6 bytes).
 
-    The budget is for what a step holds above parameters, gradients and moments. The graph of the first segment is
-    measured before the others, which costs one segment's forward pass where not all graphs fit. One graph's share of
-    the budget is left free, for what the backward pass of a segment allocates. Where all fit, this costs what `Bptt`
-    does.
+    The budget is for what a step holds in addition to parameters, gradients and moments. The first segment's graph is
+    measured before the others run. If not all graphs fit, that costs one more forward pass of one segment; if all fit,
+    a step costs the same as with `Bptt`. The size of one graph is left free for temporary tensors of backward.
     """
 
     megabytes: float
 
     def __post_init__(self) -> None:
         if not self.megabytes > 0:
-            raise ModelError(f"a memory budget of {self.megabytes:g} MB was given; it must be above 0")
+            raise ModelError(f"the memory budget is {self.megabytes:g} MB; it must be above 0")
 
     def keep(self, graph_bytes: int, other_bytes: int, segments: int) -> int:
-        """How many of `segments` graphs of `graph_bytes` fit beside `other_bytes`, at least one.
+        """How many of `segments` graphs of `graph_bytes` each fit in addition to `other_bytes`; at least one.
 
         Raises
         ------
@@ -70,10 +81,10 @@ class MemoryBudget:
 
 @dataclass(frozen=True)
 class Truncated:
-    """The gradient of each stretch of `segments` segments, by replay; the last stretch ends with the sequence.
+    """Truncated backpropagation: the gradient stays within stretches of `segments` segments, each replayed.
 
-    Memory enters a stretch without a gradient, so that the last segment's loss reaches `segments` segments, itself
-    included. The first stretch is shorter where the number of segments is no multiple.
+    Stretches are counted from the end of the sequence, so the loss of the last segment reaches `segments` segments,
+    itself included. The first stretch is shorter if the number of segments is no multiple.
     """
 
     segments: int
@@ -82,7 +93,7 @@ class Truncated:
     def __post_init__(self) -> None:
         _check_keep(self.keep)
         if self.segments < 1:
-            raise ModelError(f"the gradient is to stop after {self.segments} segments; it must reach at least 1")
+            raise ModelError(f"the gradient stops after {self.segments} segments; it must reach at least 1")
 
 
 Differentiation = Bptt | Amrb | LayerwiseAmrb | MemoryBudget | Truncated
@@ -90,4 +101,4 @@ Differentiation = Bptt | Amrb | LayerwiseAmrb | MemoryBudget | Truncated
 
 def _check_keep(keep: int) -> None:
     if keep < 0:
-        raise ModelError(f"AMRB is to keep {keep} graphs; it must be 0 or more")
+        raise ModelError(f"keep is {keep} graphs; it must be 0 or more")

@@ -1,4 +1,8 @@
-"""Segments that have run with a graph and can be differentiated."""
+"""Autograd graphs of single segments: run a segment with a graph, and back-propagate through it.
+
+`Graph` is the graph of a whole segment, for `Amrb`. `LayerGraphs` recomputes a segment layer by layer, for
+`LayerwiseAmrb`. Both offer `SegmentGraph`, which the backward pass in `model.memory.replay` uses.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,46 +13,36 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from model.memory.autocast import Autocast
+from model.memory.autocast import AutocastState
 from model.memory.random_state import RandomState
 from model.memory.recurrence import Stage, State
+
+Gradients = Sequence[Tensor | None]
+"""One gradient per tensor; None for a tensor that the loss does not reach."""
 
 
 @dataclass(frozen=True)
 class Leaves:
-    """What every segment's graph starts from, its state apart."""
+    """Tensors that the graph of every segment starts from, in addition to its own state."""
 
     shared: Sequence[Tensor]
     parameters: Sequence[Tensor]
 
 
-class Step(Protocol):
-    """One segment that has run and can be differentiated."""
+class GradientSums:
+    """Sums over segments of the gradients of shared tensors and parameters.
 
-    @property
-    def outputs(self) -> tuple[Tensor, ...]:
-        """Summary and memory."""
-        ...
-
-    def pull_back(self, gradients: Sequence[Tensor | None], totals: "Totals") -> list[Tensor | None]:
-        """The gradient of what entered, from those of the outputs; those of shared tensors and parameters are added."""
-        ...
-
-
-class Totals:
-    """Sums of the gradients of shared tensors and parameters.
-
-    A part is added in the middle of the traversal that makes it, so that a segment's parts are not all held at once.
+    Each part is added as soon as autograd has computed it, so that the parts of a segment never exist all together.
     """
 
     def __init__(self, count: int):
         self.sums: list[Tensor | None] = [None] * count
 
     @contextmanager
-    def taking(self, leaves: Sequence[Tensor]) -> Iterator[None]:
-        """Inside, gradients of `leaves` are added here and nowhere else: those that autograd returns are zeros."""
+    def collecting(self, leaves: Sequence[Tensor]) -> Iterator[None]:
+        """A context that adds gradients of `leaves` to the sums; `torch.autograd.grad` then returns zeros for them."""
         handles = [
-            leaf.register_hook(partial(self._take, place)) for place, leaf in enumerate(leaves) if leaf.requires_grad
+            leaf.register_hook(partial(self._add, index)) for index, leaf in enumerate(leaves) if leaf.requires_grad
         ]
         try:
             yield
@@ -56,35 +50,51 @@ class Totals:
             for handle in handles:
                 handle.remove()
 
-    def _take(self, place: int, part: Tensor) -> Tensor:
-        total = self.sums[place]
-        # Not in place: the first part may be a tensor that others hold, too.
-        self.sums[place] = part if total is None else total + part
+    def _add(self, index: int, part: Tensor) -> Tensor:
+        total = self.sums[index]
+        # Not in place: autograd may use the tensor of the first part elsewhere.
+        self.sums[index] = part if total is None else total + part
+        # Zeros of one number's size, so that autograd does not keep the part.
         return part.new_zeros(()).expand(part.shape)
+
+
+class SegmentGraph(Protocol):
+    """A segment that has run and can be differentiated."""
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """Summary and next memory."""
+        ...
+
+    def backward(self, gradients: Gradients, sums: GradientSums) -> list[Tensor | None]:
+        """Gradients of the state before the segment, from the `gradients` of its outputs.
+
+        Gradients of shared tensors and parameters are added to `sums`.
+        """
+        ...
 
 
 @dataclass(frozen=True)
 class Graph:
-    """A graph: what it starts from (its state; shared tensors and parameters) and what it gave."""
+    """The graph of a stage, or of a whole cell, from its state and its leaves to its outputs."""
 
     state: State
     leaves: list[Tensor]
     outputs: tuple[Tensor, ...]
 
-    def pull_back(self, gradients: Sequence[Tensor | None], totals: Totals) -> list[Tensor | None]:
-        """The gradients of the state, in one traversal."""
+    def backward(self, gradients: Gradients, sums: GradientSums) -> list[Tensor | None]:
+        """As `SegmentGraph.backward`, in one traversal of the graph."""
         known = [
             (output, gradient)
             for output, gradient in zip(self.outputs, gradients, strict=True)
             if gradient is not None and output.requires_grad
         ]
-        entered = [*self.state, *self.leaves]
-        wanted = [leaf for leaf in entered if leaf.requires_grad]
+        wanted = [leaf for leaf in (*self.state, *self.leaves) if leaf.requires_grad]
         if not known or not wanted:
             return [None] * len(self.state)
-        outputs, cotangents = zip(*known, strict=True)
-        with totals.taking(self.leaves):
-            found = iter(torch.autograd.grad(outputs, wanted, cotangents, allow_unused=True))
+        outputs, output_gradients = zip(*known, strict=True)
+        with sums.collecting(self.leaves):
+            found = iter(torch.autograd.grad(outputs, wanted, output_gradients, allow_unused=True))
         return [next(found) if tensor.requires_grad else None for tensor in self.state]
 
 
@@ -98,48 +108,49 @@ def run_with_graph(stage: Stage, state: State, leaves: Leaves) -> Graph:
 
 
 @dataclass(frozen=True)
-class _Entry:
-    """A stage with what enters it."""
+class StageInput:
+    """A stage, the state before it and the random state before it."""
 
     stage: Stage
     state: State
-    random: "RandomState"
+    random: RandomState
 
 
 @dataclass(frozen=True)
 class LayerGraphs:
-    """What enters each layer, and the graph of the last, which is needed first."""
+    """A segment stored as the inputs of its stages, and the graph of the last stage, which backward needs first."""
 
-    entries: list[_Entry]
+    inputs: list[StageInput]
     last: Graph
     leaves: Leaves
-    surroundings: "Autocast"
+    autocast: AutocastState
 
     @property
     def outputs(self) -> tuple[Tensor, ...]:
-        """Summary and memory."""
+        """Summary and next memory."""
         return self.last.outputs
 
-    def pull_back(self, gradients: Sequence[Tensor | None], totals: Totals) -> list[Tensor | None]:
-        """The gradient of the memory, one layer's graph after the other."""
-        gradients = self.last.pull_back(gradients, totals)
-        while self.entries:
-            entry = self.entries.pop()
+    def backward(self, gradients: Gradients, sums: GradientSums) -> list[Tensor | None]:
+        """As `SegmentGraph.backward`, one stage at a time: recompute it, back-propagate through it, free it."""
+        gradients = self.last.backward(gradients, sums)
+        while self.inputs:
+            entry = self.inputs.pop()
             entry.random.restore()
-            with self.surroundings.again():
+            with self.autocast.restored():
                 graph = run_with_graph(entry.stage, entry.state, self.leaves)
+            # Otherwise the last stage's input and graph would exist beside the next one's.
             del entry
-            gradients = graph.pull_back(gradients, totals)
+            gradients = graph.backward(gradients, sums)
             del graph
         return list(gradients)
 
 
-def run_layers(stages: Sequence[Stage], memory: Tensor, leaves: Leaves, surroundings: "Autocast") -> LayerGraphs:
-    """Run `stages` without a graph, the last one with."""
-    state, entries = (memory,), []
+def run_layers(stages: Sequence[Stage], memory: Tensor, leaves: Leaves, autocast: AutocastState) -> LayerGraphs:
+    """Run all `stages` but the last without a graph, and the last one with a graph."""
+    state, inputs = (memory,), []
     *earlier, final = stages
     with torch.no_grad():
         for stage in earlier:
-            entries.append(_Entry(stage, state, RandomState.now(memory.device)))
+            inputs.append(StageInput(stage, state, RandomState.current(memory.device)))
             state = stage(state, tuple(leaves.shared))
-    return LayerGraphs(entries, run_with_graph(final, state, leaves), leaves, surroundings)
+    return LayerGraphs(inputs, run_with_graph(final, state, leaves), leaves, autocast)

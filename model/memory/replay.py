@@ -1,98 +1,115 @@
-"""Ways to differentiate a recurrence over segments: backpropagation through time, AMRB and truncation.
+"""Memory replay: the gradient of all segments from the memory of one. Class `MemoryReplay` has both passes.
 
-A recurrence is a *cell* applied to one segment after the other:
+AMRB (Astrocytic Memory Replay Backpropagation; RMAAT, arXiv 2601.00426) for T segments:
 
-    summary_t, memory_{t+1} = cell(segment_t, memory_t, retention_t, shared)
+    forward    run all segments without a graph; keep memory_1 .. memory_T and the random states
+    backward   for t = T .. 1: recompute segment t from memory_t with a graph, and back-propagate the gradients of its
+               summary and of memory_{t+1} through it in one traversal; this gives the gradient of memory_t
 
-`scan` runs it; its last argument says how gradients are made. All ways but `Truncated` give the exact gradient, with
-the same bits where a cell uses each parameter once a segment; otherwise sums are taken in another order and agree to
-rounding.
+This is Memformer's memory replay (arXiv 2010.06891) with the retention factor. It equals gradient checkpointing at
+segment boundaries: the gradient is exact. It has the same bits as backpropagation through time if a cell uses each
+parameter once per segment; otherwise sums have another order, and gradients agree to rounding.
 
-`Bptt` keeps the graph of all T segments: memory grows with T.
+Two corrections of the paper's listing. It back-propagates from the memory before its retention factor; here the factor
+is part of the graph. It traverses each graph twice, but the first traversal frees the graph; here there is one.
 
-`Amrb` (Astrocytic Memory Replay Backpropagation; RMAAT, arXiv 2601.00426) runs forward without a graph and keeps only
-the memory tokens memory_1 .. memory_T. Backward goes from T to 1: recompute segment t from memory_t, and propagate the
-gradients of its summary and of memory_{t+1} in one call. It is Memformer's memory replay (arXiv 2010.06891) with the
-retention factor, and equals gradient checkpointing at segment boundaries. The paper's listing back-propagates from the
-memory before its retention factor and walks the graph twice; both are mended here. The last `keep` segments keep the
-graph of the forward pass, as it would be needed at once. One forward pass is the price: with backward = 2 forward, time
-is (4 - keep / T) / 3 of BPTT's; memory is one segment's activations and the T memories.
-
-`MemoryBudget` is AMRB that keeps as many graphs as fit. `LayerwiseAmrb` recomputes each layer once more inside the
-replay: memory is one layer's activations, time (5 - 1 / L) / 3 of BPTT's with L layers. `Truncated` stops the gradient
-at every k-th memory, counted from the end.
-
-Random numbers and autocast are put back for each replay, so dropout draws the same masks.
+The last `keep` segments keep the graph of the forward pass, because backward needs them first.
+`model.memory.differentiation` lists all methods and their costs.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from model.memory.autocast import Autocast
+from model.memory.autocast import AutocastState
+from model.memory.budget import measure_first_graph
 from model.memory.differentiation import Amrb, LayerwiseAmrb, MemoryBudget, Truncated
-from model.memory.graph import Leaves, Step, Totals, run_layers, run_with_graph
-from model.memory.random_state import RandomState, RandomStates, TensorBlock
+from model.memory.graph import GradientSums, Leaves, SegmentGraph, run_layers, run_with_graph
+from model.memory.packed import PackedTensors
+from model.memory.random_state import RandomState, RandomStates
 from model.memory.recurrence import LayeredCell, Segment, Shared
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What the autograd function needs besides differentiable tensors."""
+class Recurrence:
+    """A cell, its inputs without gradient, and the method to differentiate it.
+
+    Methods take the tensors with gradient: `tensors` are the shared tensors, followed by the cell's parameters.
+    """
 
     cell: nn.Module
     segments: Sequence[Segment]
     retention: Sequence[Tensor] | Tensor
-    way: Amrb | LayerwiseAmrb | MemoryBudget | Truncated
+    method: Amrb | LayerwiseAmrb | MemoryBudget | Truncated
     shared_count: int
 
     def run(self, index: int, memory: Tensor, shared: Shared) -> tuple[Tensor, Tensor]:
-        """The cell on segment `index`."""
+        """Summary and next memory of segment `index`."""
         return self.cell(self.segments[index], memory, self.retention[index], shared)
 
-    def step(self, index: int, memory: Tensor, tensors: Sequence[Tensor], surroundings: "Autocast") -> "Step":
-        """Segment `index`, so that its gradient can be taken."""
+    def run_with_graph(
+        self, index: int, memory: Tensor, tensors: Sequence[Tensor], autocast: AutocastState
+    ) -> SegmentGraph:
+        """Run segment `index` so that it can be differentiated."""
         leaves = Leaves(tensors[: self.shared_count], tensors[self.shared_count :])
-        if isinstance(self.way, LayerwiseAmrb):
+        if isinstance(self.method, LayerwiseAmrb):
             assert isinstance(self.cell, LayeredCell)
-            return run_layers(
-                self.cell.stages(self.segments[index], self.retention[index]), memory, leaves, surroundings
-            )
+            return run_layers(self.cell.stages(self.segments[index], self.retention[index]), memory, leaves, autocast)
         return run_with_graph(lambda state, shared: self.run(index, state[0], shared), (memory,), leaves)
 
-    def stops_before(self, index: int) -> bool:
-        """Whether the gradient stops at the memory that enters segment `index`."""
-        return isinstance(self.way, Truncated) and index > 0 and (len(self.segments) - index) % self.way.segments == 0
+    def first_graph_and_keep(
+        self, memory: Tensor, tensors: Sequence[Tensor], autocast: AutocastState
+    ) -> tuple[SegmentGraph | None, int]:
+        """The number of graphs to keep; with the first segment's graph if a memory budget measured and keeps it."""
+        if isinstance(self.method, MemoryBudget):
+            return measure_first_graph(
+                self.method,
+                lambda: self.run_with_graph(0, memory, tensors, autocast),
+                memory,
+                tensors,
+                len(self.segments),
+            )
+        return None, self.method.keep
+
+    def cuts_gradient_before(self, index: int) -> bool:
+        """Whether truncation stops the gradient at the memory before segment `index`."""
+        return (
+            isinstance(self.method, Truncated)
+            and index > 0
+            and (len(self.segments) - index) % self.method.segments == 0
+        )
 
 
-class Replay(torch.autograd.Function):
-    """The whole scan as one node, so that a loss outside and DDP's hooks see a single ordinary operation."""
+class MemoryReplay(torch.autograd.Function):
+    """The whole scan as one autograd node, so that any loss and DDP's hooks see a single ordinary operation."""
 
     @staticmethod
-    def forward(ctx: Any, plan: Plan, memory: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Run every segment; keep the memories, the random states and the graphs of the last segments."""
-        ctx.plan = plan
+    def forward(ctx: Any, recurrence: Recurrence, memory: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Run every segment; keep the memories, the random states and the graphs of the last segments.
+
+        Returns the summaries and the last memory.
+        """
+        ctx.recurrence = recurrence
         ctx.save_for_backward(*tensors)
         ctx.set_materialize_grads(False)
-        ctx.surroundings = Autocast.now(memory.device.type)
-        last = len(plan.segments)
-        ctx.memories, ctx.random, ctx.kept = TensorBlock(last), RandomStates(memory.device, last), {}
+        ctx.autocast = AutocastState.current(memory.device.type)
+        count = len(recurrence.segments)
+        ctx.memories, ctx.random, ctx.graphs = PackedTensors(count), RandomStates(memory.device, count), {}
         summaries = []
-        with ctx.surroundings.again():
-            first, keep = _first_step(plan, memory, tensors, ctx.surroundings)
-            for index in range(last):
+        with ctx.autocast.restored():
+            first, keep = recurrence.first_graph_and_keep(memory, tensors, ctx.autocast)
+            for index in range(count):
                 ctx.memories.append(memory)
-                ctx.random.append()
-                if index >= last - keep:
-                    step = ctx.kept[index] = first or plan.step(index, memory, tensors, ctx.surroundings)
-                    first = None
-                    summary, memory = (output.detach() for output in step.outputs)
+                ctx.random.append_current()
+                if index >= count - keep:
+                    graph = first or recurrence.run_with_graph(index, memory, tensors, ctx.autocast)
+                    first, ctx.graphs[index] = None, graph
+                    summary, memory = (output.detach() for output in graph.outputs)
                 else:
-                    summary, memory = plan.run(index, memory, tensors[: plan.shared_count])
+                    summary, memory = recurrence.run(index, memory, tensors[: recurrence.shared_count])
                 summaries.append(summary)
         return (*summaries, memory)
 
@@ -101,62 +118,26 @@ class Replay(torch.autograd.Function):
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride] (the decorator hides the names)
         ctx: Any, *gradients: Tensor | None
     ) -> tuple[Tensor | None, ...]:
-        """Replay from the last segment to the first, adding up the gradients of parameters and shared tensors."""
-        plan: Plan = ctx.plan
+        """Replay the segments from the last to the first, and add up the gradients of parameters and shared tensors."""
+        recurrence: Recurrence = ctx.recurrence
         tensors = ctx.saved_tensors
         *summary_gradients, memory_gradient = gradients
-        totals = Totals(len(tensors))
-        random_now = RandomState.now(ctx.random.device)
-        for index in reversed(range(len(plan.segments))):
-            step = ctx.kept.pop(index, None)
+        sums = GradientSums(len(tensors))
+        random_before = RandomState.current(ctx.random.device)
+        # Autograd adds the segments in this order under BPTT; any other order would change the bits.
+        for index in reversed(range(len(recurrence.segments))):
+            graph = ctx.graphs.pop(index, None)
             known = (summary_gradients[index], memory_gradient)
             if all(gradient is None for gradient in known):
                 continue
-            if step is None:
+            if graph is None:
                 ctx.random[index].restore()
-                with ctx.surroundings.again():
-                    step = plan.step(index, ctx.memories[index], tensors, ctx.surroundings)
-            # From the last segment to the first, as autograd adds them under BPTT: the same bits.
-            (memory_gradient,) = step.pull_back(known, totals)
-            del step  # what enters its layers would be held beside the next one's
-            if plan.stops_before(index):
+                with ctx.autocast.restored():
+                    graph = recurrence.run_with_graph(index, ctx.memories[index], tensors, ctx.autocast)
+            (memory_gradient,) = graph.backward(known, sums)
+            # Free this graph before the next segment runs.
+            del graph
+            if recurrence.cuts_gradient_before(index):
                 memory_gradient = None
-        random_now.restore()
-        return (None, memory_gradient, *totals.sums)
-
-
-def _first_step(
-    plan: Plan, memory: Tensor, tensors: Sequence[Tensor], surroundings: "Autocast"
-) -> "tuple[Step | None, int]":
-    """How many graphs to keep; and the first segment's, where it had to be made to know that and is kept."""
-    if not isinstance(plan.way, MemoryBudget):
-        return None, plan.way.keep
-    random = RandomState.now(memory.device)
-    with _saved_bytes({_place(tensor) for tensor in (memory, *tensors)}) as saved:
-        step = plan.step(0, memory, tensors, surroundings)
-    # The memories, the sum of each parameter's gradient, and one part of a sum.
-    sums = [tensor.nbytes for tensor in tensors if tensor.requires_grad]
-    others = len(plan.segments) * memory.nbytes + sum(sums) + max(sums, default=0)
-    keep = plan.way.keep(sum(saved.values()), others, len(plan.segments))
-    if keep == len(plan.segments):
-        return step, keep
-    random.restore()
-    return None, keep
-
-
-@contextmanager
-def _saved_bytes(known: set[int]) -> Iterator[dict[int, int]]:
-    """The bytes that graphs made inside hold on to, by storage, `known` storages apart."""
-    saved: dict[int, int] = {}
-
-    def note(tensor: Tensor) -> Tensor:
-        if _place(tensor) not in known:
-            saved[_place(tensor)] = tensor.untyped_storage().nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        yield saved
-
-
-def _place(tensor: Tensor) -> int:
-    return tensor.untyped_storage().data_ptr()
+        random_before.restore()
+        return (None, memory_gradient, *sums.sums)

@@ -1,4 +1,7 @@
-"""Retention factors as the model holds them: numbers of the tables, not learned, kept with the model's weights."""
+"""Retention factors RF(t, T) as modules: buffers filled from the tables, saved with the weights, not learned.
+
+`distill.retention` computes the factors; here they are looked up.
+"""
 
 import torch
 from jaxtyping import Float, Int
@@ -11,7 +14,7 @@ from rmaat.base.arrays import Array
 
 
 class SeparableRetention(nn.Module):
-    """Factors of the form RF(t, T) = w(t) / W(T), which all but two variants have: two short rows for any T."""
+    """Factors of the form RF(t, T) = w(t) / W(T): two rows of numbers serve any T. All but two variants have it."""
 
     weight: Tensor
     total: Tensor
@@ -22,12 +25,12 @@ class SeparableRetention(nn.Module):
         self.register_buffer("total", torch.from_numpy(total).float())
 
     def forward(self, segments: int, counts: Int[Tensor, " batch"]) -> Float[Tensor, "segment batch"]:
-        """RF(t, T) for t up to `segments` and T = `counts`; where t > T the value means nothing."""
+        """RF(t, T) for t up to `segments` and T = `counts`; values with t > T are meaningless."""
         return self.weight[:segments, None] / self.total[counts - 1]
 
 
 class TabulatedRetention(nn.Module):
-    """Factors of any form, as the triangle of all t <= T."""
+    """Factors of any form, stored for all t <= T."""
 
     rows: Tensor
 
@@ -36,7 +39,7 @@ class TabulatedRetention(nn.Module):
         self.register_buffer("rows", torch.from_numpy(rows).float())
 
     def forward(self, segments: int, counts: Int[Tensor, " batch"]) -> Float[Tensor, "segment batch"]:
-        """As `SeparableRetention`."""
+        """As `SeparableRetention.forward`."""
         return self.rows[counts - 1, :segments].T
 
 
@@ -46,7 +49,7 @@ def build_retention(tables: Tables, segments: int, variant: str) -> SeparableRet
     Raises
     ------
     distill.tables.TableError
-        The tables lack the variant or the number of segments; the message gives the command that makes them.
+        The tables lack the variant or the number of segments; the message gives the command that adds them.
     """
     if FORMS.get(variant, SEPARABLE) == SEPARABLE:
         return SeparableRetention(*tables.retention_parts(segments, variant))
@@ -54,10 +57,10 @@ def build_retention(tables: Tables, segments: int, variant: str) -> SeparableRet
 
 
 def factors_without_length(retention: nn.Module, variant: str) -> Float[Tensor, " segment"]:
-    """RF(t) of a variant that does not need T; raises `ModelError` for one that does."""
+    """RF(t) of a variant that does not depend on T; raises `ModelError` for a variant that does."""
     if isinstance(retention, SeparableRetention) and bool((retention.total == retention.total[0]).all()):
         return retention.weight / retention.total
     raise ModelError(
-        f"the retention variant {variant!r} needs the number of segments, which is not known here; "
-        "make a model with retention streaming, saturation or none"
+        f"the retention variant {variant!r} needs the number of segments, which this use does not know; "
+        "build a model with retention streaming, saturation or none"
     )

@@ -1,4 +1,12 @@
-"""Run a cell over segments."""
+"""`scan`: run a cell over segments, differentiated by the method that its last argument names.
+
+The cell is a function of its arguments and its parameters:
+
+    summary, memory = cell(segment, memory, retention, shared)
+
+It must have no other state that changes, because a replay calls it again and expects the same result. Dropout is fine:
+replay restores the random state. Segments receive no gradient, so embeddings belong inside the cell.
+"""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,7 +16,7 @@ from torch import Tensor, nn
 from model.errors import ModelError
 from model.memory.differentiation import Bptt, Differentiation, LayerwiseAmrb
 from model.memory.recurrence import Cell, LayeredCell, Segment, Shared
-from model.memory.replay import Plan, Replay
+from model.memory.replay import MemoryReplay, Recurrence
 
 
 def scan(
@@ -19,38 +27,39 @@ def scan(
     shared: Shared,
     differentiation: Differentiation,
 ) -> tuple[list[Tensor], Tensor]:
-    """Run `cell` over `segments` from `memory`.
+    """Run `cell` over `segments`, starting with `memory`.
 
     Parameters
     ----------
     cell
-        `cell(segment, memory, retention, shared) -> (summary, memory)`: a function of its arguments and its parameters,
-        with no other state that changes. Embeddings belong inside, so that a segment is token ids.
+        `cell(segment, memory, retention, shared) -> (summary, memory)`, as this module describes.
     segments
-        One tuple of tensors a segment; they receive no gradient.
+        One tuple of tensors per segment. They receive no gradient.
     memory
-        What the first segment sees, (batch, memory, width).
+        The memory before the first segment, (batch, memory, width).
     retention
-        One tensor a segment, given to the cell as it is; or one tensor whose first axis is the segment.
+        One tensor per segment, passed to the cell unchanged; or one tensor whose first axis is the segment.
     shared
-        Tensors that are the same for all segments of a step; their gradients add up over segments.
+        Tensors that all segments of a step use. Their gradients add up over segments.
+    differentiation
+        `Bptt`, `Amrb`, `LayerwiseAmrb`, `MemoryBudget` or `Truncated`. It does not change the results.
 
     Returns
     -------
-    The summaries in order, and the last memory. Any loss over them may be differentiated, once.
+    The summaries in order, and the last memory. Any loss over them can be differentiated, once.
 
     Raises
     ------
     ModelError
-        No segments, another number of retention factors, a segment or a retention factor that requires a gradient, a
-        cell without `stages` under `LayerwiseAmrb`, a budget too small for one segment.
+        No segments; another number of retention factors than segments; a segment or a retention factor that requires a
+        gradient; a cell without `stages` under `LayerwiseAmrb`; a budget too small for one segment.
     """
     _check(cell, segments, retention, differentiation)
     if isinstance(differentiation, Bptt) or not torch.is_grad_enabled():
         return _run(cell, segments, memory, retention, shared)
     parameters = [parameter for parameter in cell.parameters() if parameter.requires_grad]
-    plan = Plan(cell, segments, retention, differentiation, len(shared))
-    *summaries, memory = Replay.apply(plan, memory, *shared, *parameters)
+    recurrence = Recurrence(cell, segments, retention, differentiation, len(shared))
+    *summaries, memory = MemoryReplay.apply(recurrence, memory, *shared, *parameters)
     return summaries, memory
 
 
@@ -63,10 +72,10 @@ def _check(
     if not len(segments):
         raise ModelError("there are no segments to scan; a sequence needs at least one token")
     if len(retention) != len(segments):
-        raise ModelError(f"{len(segments)} segments came with {len(retention)} retention factors; each needs its own")
+        raise ModelError(f"{len(segments)} segments came with {len(retention)} retention factors; give one each")
     for name, parts in (("segment", (part for segment in segments for part in segment)), ("retention", retention)):
         if any(part.requires_grad for part in parts):
-            raise ModelError(f"a {name} requires a gradient, which replay cannot give; compute it inside the cell")
+            raise ModelError(f"a {name} requires a gradient, which a scan does not return; compute it inside the cell")
     if isinstance(differentiation, LayerwiseAmrb) and not isinstance(cell, LayeredCell):
         raise ModelError(
             f"{type(cell).__name__} has no method stages, which LayerwiseAmrb replays; add it, or use Amrb"

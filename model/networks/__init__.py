@@ -1,1 +1,1 @@
-"""Whole networks: the segment cell, classifiers, pairs of documents, the causal form, streams."""
+"""Whole networks: cells, classifiers, pairs of documents, the language model, streams; and how to build them."""

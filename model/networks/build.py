@@ -1,4 +1,4 @@
-"""Build networks from their parameters and the distilled tables."""
+"""Build networks from their parameters and the distilled tables: `build_model` and `build_language_model`."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -8,12 +8,14 @@ from torch import nn
 
 from distill.tables import Tables
 from model.errors import ModelError
-from model.layers.attention import AstromorphicAttention, Mixing, RelativePositions, SoftmaxAttention
+from model.layers.attention import AstromorphicAttention, RelativePositions, SoftmaxAttention
+from model.layers.causal import CausalAttention
+from model.layers.mixing import Mixing
 from model.layers.positions import ExponentialKernel, LearnedExponentialKernel, MeasuredKernel
 from model.layers.state_space import StateSpace
 from model.memory.retention import build_retention, factors_without_length
-from model.networks.causal import CausalAttention, LanguageModel
 from model.networks.classifier import SegmentClassifier
+from model.networks.language_model import LanguageModel
 from model.networks.pairs import PairClassifier
 from model.networks.parameters import ModelParameters
 
@@ -21,14 +23,14 @@ AnyAstromorphic = TypeVar("AnyAstromorphic", bound=AstromorphicAttention)
 
 
 def build_model(parameters: ModelParameters, tables: Tables) -> SegmentClassifier:
-    """The model that `parameters` name, with retention factors, exponent and decay from `tables`.
+    """A classifier with the given `parameters`, and retention factors, exponent and decay from `tables`.
 
     With a `separator` it is a `PairClassifier`.
 
     Raises
     ------
     distill.tables.TableError
-        The tables lack the variant or the number of segments; the message gives the command that makes them.
+        The tables lack the variant or the number of segments; the message gives the command that adds them.
     """
     variant = parameters.retention if parameters.family.retains else "none"
     retention = build_retention(tables, parameters.segments, variant)
@@ -37,7 +39,7 @@ def build_model(parameters: ModelParameters, tables: Tables) -> SegmentClassifie
 
 
 def _attention(parameters: ModelParameters, tables: Tables) -> Mixing:
-    rows = parameters.memory_tokens + parameters.segment_length
+    rows = parameters.segment_rows
     if parameters.family.attention == "softmax":
         return SoftmaxAttention(parameters.width, parameters.heads)
     if parameters.family.attention == "state_space":
@@ -48,7 +50,7 @@ def _attention(parameters: ModelParameters, tables: Tables) -> Mixing:
 def linear_time_attention(
     kind: type[AnyAstromorphic], parameters: ModelParameters, tables: Tables, rows: int
 ) -> AnyAstromorphic:
-    """Astromorphic attention of a `kind` over `rows`, or the linear attention that it contains, as `parameters` say."""
+    """Astromorphic or linear attention over `rows` rows, plain or causal by its `kind`."""
     width, heads = parameters.width, parameters.heads
     if parameters.family.attention == "linear":
         return kind(width, heads, None, 1.0, 1.0)
@@ -69,14 +71,14 @@ def linear_time_attention(
 
 
 def build_language_model(parameters: ModelParameters, tables: Tables) -> LanguageModel:
-    """The causal model that `parameters` name, with retention factors, exponent and decay from `tables`.
+    """A language model with the given `parameters`, and retention factors, exponent and decay from `tables`.
 
     Raises
     ------
     ModelError
-        An architecture without causal form, or a retention factor that depends on the number of segments.
+        The architecture has no causal form, or the retention factor depends on the number of segments.
     distill.tables.TableError
-        The tables lack the variant or the number of segments; the message gives the command that makes them.
+        The tables lack the variant or the number of segments; the message gives the command that adds them.
     """
     if not parameters.family.recurrent or parameters.family.attention == "softmax":
         raise ModelError(f"{parameters.architecture} has no causal form here; use architecture rmaat or rlt")

@@ -1,4 +1,10 @@
-"""The segment cell: from a segment's token ids and the memory to a summary and the next memory."""
+"""The cell of a network: one segment's token ids and the memory -> an output and the next memory.
+
+    rows = [memory; tokens] + positions -> blocks -> final norm -> output, retention factor x memory rows
+
+`StackedCell` holds what all cells have. `SegmentCell` is the cell of the classifiers; its output is the summary of the
+segment. `model.networks.causal_cell.CausalCell` is the cell of the language model.
+"""
 
 from functools import partial
 from typing import NamedTuple, cast
@@ -7,102 +13,149 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from model.layers.attention import Mixing
 from model.layers.block import Block
-from model.memory.recurrence import Segment, Stage, State, joined
+from model.layers.mixing import Mixing
+from model.memory.recurrence import Segment, Stage, State, in_sequence
 from model.networks.parameters import ModelParameters
 
 
-class PassedSegment(NamedTuple):
-    """A segment whose summary does not reach the loss: only its memory goes on, and only that is computed."""
+class StackedCell(nn.Module):
+    """A cell made of embedding, positions, blocks and a final norm, over segments of at most `rows` rows.
 
-    tokens: Int[Tensor, "batch token"]
-    present: Bool[Tensor, "batch token"]
+    A subclass defines `segment_rows`, `valid_rows` and `finish`.
+    """
 
-
-def make_block(attention: Mixing, parameters: ModelParameters) -> Block:
-    """A layer of the width, feed-forward width, dropout and norm that `parameters` name."""
-    return Block(
-        attention, parameters.width, parameters.feed_forward_width, parameters.dropout, parameters.norm == "pre"
-    )
-
-
-class SegmentCell(nn.Module):
-    """One segment: from token ids and memory to a summary (the sum of the valid rows) and the next memory."""
-
-    def __init__(self, parameters: ModelParameters, attentions: list[Mixing]):
+    def __init__(self, parameters: ModelParameters, attentions: list[Mixing], rows: int):
         super().__init__()
-        rows = parameters.memory_tokens + parameters.segment_length
         self.memory_tokens = parameters.memory_tokens
         self.embedding = nn.Embedding(parameters.vocabulary, parameters.width)
-        # Weaker than the embeddings, so that training starts from what a token is rather than from where it stands.
+        # Weaker than the embeddings, so that a row starts as its token rather than as its position.
         self.positions = nn.Parameter(0.3 * torch.randn(rows, parameters.width))
-        self.blocks = nn.ModuleList(make_block(attention, parameters) for attention in attentions)
+        self.blocks = nn.ModuleList(
+            Block(
+                attention, parameters.width, parameters.feed_forward_width, parameters.dropout, parameters.norm == "pre"
+            )
+            for attention in attentions
+        )
         self.final_norm = nn.LayerNorm(parameters.width) if parameters.norm == "pre" else nn.Identity()
         self.dropout = nn.Dropout(parameters.dropout)
 
     def shared(self) -> tuple[Tensor, ...]:
-        """Each layer's step-constant tensors, one after the other."""
+        """Tensors that depend on parameters alone, those of the first block first; computed once per step."""
         return tuple(tensor for block in self.blocks for tensor in cast(Block, block).attention.shared())
 
     def forward(
         self,
         segment: Segment,
         memory: Float[Tensor, "batch memory width"],
-        retention: Float[Tensor, " batch"],
+        retention: Tensor,
         shared: tuple[Tensor, ...],
-    ) -> tuple[Float[Tensor, "batch width"], Float[Tensor, "batch memory width"]]:
-        """Where a sample has no token in this segment, its memory passes unchanged and its summary means nothing.
-
-        The last layer of a `PassedSegment` makes memory rows alone, and the summary is zero. A segment may be shorter
-        than those that the cell was made for: so is the last one, where no sample of the batch fills it.
-        """
+    ) -> tuple[Tensor, Float[Tensor, "batch memory width"]]:
+        """Output of the segment and the next memory: all `stages`, one after the other."""
         state = cast(State, (memory,))
         for stage in self.stages(segment, retention):
             state = stage(state, shared)
         return state[0], state[1]
 
-    def stages(self, segment: Segment, retention: Float[Tensor, " batch"]) -> list[Stage]:
-        """The same a block at a time, for `LayerwiseAmrb`; between blocks the state is (rows, memory)."""
-        tokens, present = segment
-        passed = isinstance(segment, PassedSegment)
-        if passed and self.memory_tokens == 0:
-            return [lambda state, _: (self.positions.new_zeros(len(tokens), self.positions.shape[1]), *state)]
-        all_rows = self.memory_tokens + tokens.shape[1]
-        wanted = self.memory_tokens if passed else all_rows
-        active = present.any(dim=1)
-        valid = torch.cat([present.new_ones(len(tokens), self.memory_tokens), present], dim=1)
-        # A row to attend to for samples that have none left; what they give is not used.
-        valid = valid | ~valid.any(dim=1, keepdim=True)
+    def stages(self, segment: Segment, retention: Tensor) -> list[Stage]:
+        """One stage per block, for `LayerwiseAmrb`; between blocks the state is (rows, memory)."""
+        valid = self.valid_rows(segment)
 
         def enter(state: State, shared: tuple[Tensor, ...]) -> State:  # noqa: ARG001
-            (memory,) = state
-            rows = torch.cat([memory, self.embedding(tokens)], dim=1) + self.positions[:all_rows]
-            return self.dropout(rows), memory
+            return self.enter(self.segment_rows(segment, state[0])), state[0]
 
         def through(index: int, wanted: int, state: State, shared: tuple[Tensor, ...]) -> State:
-            rows, memory = state
-            count = len(shared) // len(self.blocks)
-            return self.blocks[index](rows, valid, shared[index * count : (index + 1) * count], wanted), memory
+            return self.blocks[index](state[0], valid, self.shared_of(index, shared), wanted), state[1]
 
         def leave(state: State, shared: tuple[Tensor, ...]) -> State:  # noqa: ARG001
-            rows, memory = self.final_norm(state[0]), state[1]
-            kept = rows[:, : self.memory_tokens] * retention[:, None, None].to(rows.dtype)
-            summary = rows.new_zeros(len(tokens), rows.shape[2]) if passed else (rows * valid[:, :, None]).sum(dim=1)
-            return summary, torch.where(active[:, None, None], kept, memory)
+            return self.finish(segment, self.final_norm(state[0]), valid, state[1], retention)
 
-        last = len(self.blocks) - 1
-        stages: list[Stage] = [
-            partial(through, index, wanted if index == last else all_rows) for index in range(len(self.blocks))
-        ]
-        stages[0] = joined(enter, stages[0])
-        stages[-1] = joined(stages[-1], leave)
+        wanted = [valid.shape[1]] * (len(self.blocks) - 1) + [self.wanted_rows(segment, valid)]
+        stages: list[Stage] = [partial(through, index, count) for index, count in enumerate(wanted)]
+        stages[0] = in_sequence(enter, stages[0])
+        stages[-1] = in_sequence(stages[-1], leave)
         return stages
+
+    def enter(self, rows: Tensor, first: int = 0) -> Tensor:
+        """Input of the first block for the `rows` of a segment from position `first` on."""
+        return self.dropout(rows + self.positions[first : first + rows.shape[1]])
+
+    def shared_of(self, index: int, shared: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """The tensors of block `index` among those of all blocks."""
+        count = len(shared) // len(self.blocks)
+        return shared[index * count : (index + 1) * count]
+
+    def segment_rows(self, segment: Segment, memory: Tensor) -> Float[Tensor, "batch row width"]:
+        """The memory and the embedded tokens, in the order of the segment's positions."""
+        raise NotImplementedError
+
+    def valid_rows(self, segment: Segment) -> Bool[Tensor, "batch row"]:
+        """Rows that others may attend to."""
+        raise NotImplementedError
+
+    def wanted_rows(self, segment: Segment, valid: Tensor) -> int:  # noqa: ARG002
+        """The number of rows, from the first on, that the last block computes; all by default."""
+        return valid.shape[1]
+
+    def finish(self, segment: Segment, rows: Tensor, valid: Tensor, memory: Tensor, retention: Tensor) -> State:
+        """Output and next memory, from the last layer's `rows`, those that are `valid`, and the memory before."""
+        raise NotImplementedError
+
+
+class PassedSegment(NamedTuple):
+    """A segment whose summary does not reach the loss, so that only its next memory is computed."""
+
+    tokens: Int[Tensor, "batch token"]
+    present: Bool[Tensor, "batch token"]
+
+
+class SegmentCell(StackedCell):
+    """One segment of a classifier: its output is the summary, the sum of the valid rows, shape (batch, width).
+
+    A sample without tokens in this segment keeps its memory unchanged; its summary is meaningless. The last block of a
+    `PassedSegment` computes memory rows only, and the summary is zero. A segment may be shorter than `segment_length`:
+    the last one ends with the longest sequence of the batch. `retention` has shape (batch).
+    """
+
+    def __init__(self, parameters: ModelParameters, attentions: list[Mixing]):
+        super().__init__(parameters, attentions, parameters.segment_rows)
+
+    def stages(self, segment: Segment, retention: Float[Tensor, " batch"]) -> list[Stage]:
+        """As `StackedCell.stages`; a `PassedSegment` without memory computes nothing."""
+        if isinstance(segment, PassedSegment) and self.memory_tokens == 0:
+            return [lambda state, _: (self._no_summary(segment), *state)]
+        return super().stages(segment, retention)
+
+    def segment_rows(self, segment: Segment, memory: Tensor) -> Float[Tensor, "batch row width"]:
+        """[memory; tokens]."""
+        return torch.cat([memory, self.embedding(segment[0])], dim=1)
+
+    def valid_rows(self, segment: Segment) -> Bool[Tensor, "batch row"]:
+        """Memory rows, and tokens that are present."""
+        present = segment[1]
+        valid = torch.cat([present.new_ones(len(present), self.memory_tokens), present], dim=1)
+        # Avoid rows whose mask is all false (softmax gives NaN); the output of such samples is discarded.
+        return valid | ~valid.any(dim=1, keepdim=True)
+
+    def wanted_rows(self, segment: Segment, valid: Tensor) -> int:
+        """Memory rows alone for a `PassedSegment`."""
+        return self.memory_tokens if isinstance(segment, PassedSegment) else valid.shape[1]
+
+    def finish(self, segment: Segment, rows: Tensor, valid: Tensor, memory: Tensor, retention: Tensor) -> State:
+        """Sum of the valid rows, and the memory rows times the retention factor."""
+        kept = rows[:, : self.memory_tokens] * retention[:, None, None].to(rows.dtype)
+        memory = torch.where(segment[1].any(dim=1)[:, None, None], kept, memory)
+        if isinstance(segment, PassedSegment):
+            return self._no_summary(segment), memory
+        return (rows * valid[:, :, None]).sum(dim=1), memory
+
+    def _no_summary(self, segment: Segment) -> Float[Tensor, "batch width"]:
+        return self.positions.new_zeros(len(segment[0]), self.positions.shape[1])
 
 
 def split_segments(
     tokens: Int[Tensor, "batch token"], lengths: Int[Tensor, " batch"], segment_length: int
 ) -> list[Segment]:
-    """Pairs of token ids and their validity, both (batch, segment_length); the last ends with the longest sequence."""
+    """Token ids and their presence per segment, both (batch, segment_length); the last segment may be shorter."""
     present = torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None]
     return list(zip(tokens.split(segment_length, dim=1), present.split(segment_length, dim=1), strict=True))

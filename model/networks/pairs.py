@@ -1,9 +1,9 @@
-"""Two documents encoded apart with the same weights, and the head that reads both encodings.
+"""Classifier of document pairs: both documents are encoded separately with the same weights, and a head reads both.
 
     first, separator, second -> encode(first), encode(second) -> dense -> ReLU -> dense -> ReLU -> dense
 
-Source: Long Range Arena (arXiv 2011.04006), Retrieval: two encoders of shared weights without cross attention, whose
-encodings the head reads one after the other. Its widths are LRA's, `feed_forward_width` and half of it.
+Source: Long Range Arena (arXiv 2011.04006), Retrieval: two encoders with shared weights and no cross attention; the
+head reads the two encodings side by side. Its widths are LRA's: `feed_forward_width`, then half of it.
 """
 
 import torch
@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from model.errors import ModelError
-from model.layers.attention import Mixing
+from model.layers.mixing import Mixing
 from model.memory.differentiation import Amrb, Differentiation
 from model.networks.classifier import SegmentClassifier
 from model.networks.parameters import ModelParameters
@@ -19,19 +19,19 @@ from model.networks.parameters import ModelParameters
 
 def split_pairs(
     tokens: Int[Tensor, "pair token"], lengths: Int[Tensor, " pair"], separator: int
-) -> tuple[Int[Tensor, "document token"], Int[Tensor, " document"]]:
-    """The documents of all pairs and their lengths, padded with 0: every first one, then every second one.
+) -> tuple[Int[Tensor, "document longest"], Int[Tensor, " document"]]:
+    """The documents of all pairs, padded with 0, and their lengths: all first documents, then all second ones.
 
     Raises
     ------
     ModelError
-        A pair has not exactly one `separator` within its length, or a document of it is empty.
+        A pair does not have exactly one `separator` within its length, or one of its documents is empty.
     """
     found = (tokens == separator) & (torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None])
     counts, places = found.sum(dim=1), found.int().argmax(dim=1)
     starts = torch.cat([torch.zeros_like(places), places + 1])
     document_lengths = torch.cat([places, lengths - places - 1])
-    # Shapes depend on the longest, so that it is fetched; what must be checked comes with it.
+    # Shapes depend on the longest document. Fetch the numbers to check with it, to wait for the device only once.
     fewest, most, shortest, longest = torch.stack(
         [counts.min(), counts.max(), document_lengths.min(), document_lengths.max()]
     ).tolist()
@@ -49,7 +49,7 @@ def split_pairs(
 
 
 def pair_head(parameters: ModelParameters) -> nn.Sequential:
-    """From both encodings, one after the other, shape (pair, 2 x width), to logits of shape (pair, class)."""
+    """Head from both encodings side by side, (pair, 2 x width), to logits (pair, class)."""
     hidden, half = parameters.pair_head_widths
     return nn.Sequential(
         nn.Linear(2 * parameters.width, hidden),
@@ -61,15 +61,14 @@ def pair_head(parameters: ModelParameters) -> nn.Sequential:
 
 
 class PairClassifier(SegmentClassifier):
-    """Classify pairs of documents, given as one sequence each with the record's `separator` between them.
+    """Classify pairs of documents; a pair is one sequence with the parameter `separator` between the documents.
 
-    The documents are encoded apart, as rows of one batch; the head reads both encodings. `segments` and
-    `segment_length` are those of a document.
+    The documents are encoded as separate rows of one batch. `segments` and `segment_length` apply to one document.
 
     Raises
     ------
     ModelError
-        In `forward`: as `SegmentClassifier` for each document, and as `model.networks.pairs.split_pairs`.
+        In `forward`: as `SegmentClassifier` for each document, and as `split_pairs`.
     """
 
     def __init__(self, parameters: ModelParameters, attentions: list[Mixing], retention: nn.Module):
@@ -82,7 +81,7 @@ class PairClassifier(SegmentClassifier):
         lengths: Int[Tensor, " batch"],
         differentiation: Differentiation = Amrb(),  # noqa: B008 (frozen)
     ) -> Float[Tensor, "batch class"]:
-        """Logits of each pair; `tokens` are padded behind their `lengths`."""
+        """Logits of each pair; `tokens` are padded after their `lengths`."""
         self._check_batch(tokens, lengths)
         documents, document_lengths = split_pairs(tokens, lengths, self.parameters_record.separator)
         first, second = self.encode(documents, document_lengths, differentiation).chunk(2)

@@ -1,4 +1,7 @@
-"""What defines a model. Layers, widths, heads and memory tokens of the paper are not public; ours are ours."""
+"""Parameters of a model, and the architectures that it can have.
+
+The paper does not give its numbers of layers, features, heads and memory tokens; the defaults here are ours.
+"""
 
 import dataclasses
 from dataclasses import dataclass
@@ -9,14 +12,14 @@ from rmaat.base.records import ParameterError, Record, Source, parameter, unknow
 
 @dataclass(frozen=True)
 class Family:
-    """What tells one architecture from the others; all else is the same code and size."""
+    """The differences between architectures; code and sizes are the same otherwise."""
 
     attention: str
-    """astromorphic, linear, softmax, or state_space in its place"""
+    """astromorphic, linear, softmax, or state_space (in the place of attention)"""
     recurrent: bool
-    """segments with memory tokens, rather than the whole sequence at once"""
+    """whether it reads segments with memory tokens, rather than the whole sequence as one segment"""
     retains: bool
-    """the memory is multiplied by a retention factor"""
+    """whether the memory is multiplied by a retention factor"""
 
 
 ARCHITECTURES = {
@@ -29,12 +32,12 @@ ARCHITECTURES = {
     "s4d": Family("state_space", recurrent=False, retains=False),
 }
 ASTROCYTIC = ("exponent", "relative_positions", "write_scale")
-"""The settings that astromorphic attention alone has."""
+"""Settings of astromorphic attention alone."""
 
 
 @dataclass(frozen=True)
 class ModelParameters(Record):
-    """A classifier of token sequences, and what of the tables it uses."""
+    """Sizes and settings of a model, and which entries of the tables it uses."""
 
     architecture: str = parameter(
         "rmaat",
@@ -43,53 +46,55 @@ class ModelParameters(Record):
         choices=tuple(ARCHITECTURES),
         source=Source.PAPER,
     )
-    vocabulary: int = parameter(16, "token ids, padding (0) included", unit="tokens", low=2, high=2**20)
-    classes: int = parameter(10, "labels to tell apart", unit="labels", low=2, high=2**20)
-    width: int = parameter(64, "features of a row", unit="features", low=1, high=2**16)
+    vocabulary: int = parameter(16, "number of token ids, including padding (0)", unit="tokens", low=2, high=2**20)
+    classes: int = parameter(10, "number of labels", unit="labels", low=2, high=2**20)
+    width: int = parameter(64, "features per row", unit="features", low=1, high=2**16)
     layers: int = parameter(2, "blocks", unit="blocks", low=1, high=256)
-    heads: int = parameter(4, "attention heads; they divide the width", unit="heads", low=1, high=256)
+    heads: int = parameter(4, "attention heads; the width must be a multiple", unit="heads", low=1, high=256)
     feed_forward_width: int = parameter(
         128, "hidden features of the feed-forward part", unit="features", low=1, high=2**18
     )
     segment_length: int = parameter(
-        50, "tokens of a segment, memory tokens apart", unit="tokens", low=1, high=2**24, symbol="N_seg"
+        50, "tokens per segment, without memory tokens", unit="tokens", low=1, high=2**24, symbol="N_seg"
     )
-    segments: int = parameter(4, "most segments of a sequence", unit="segments", low=1, high=2**16, symbol="T")
+    segments: int = parameter(4, "most segments per sequence", unit="segments", low=1, high=2**16, symbol="T")
     memory_tokens: int = parameter(
-        8, "rows that travel from segment to segment", unit="tokens", low=0, high=2**16, symbol="M"
+        8, "memory rows carried from segment to segment", unit="tokens", low=0, high=2**16, symbol="M"
     )
     retention: str = parameter(
-        "increment", "variant of the retention factor, as the tables name it; none keeps all", source=Source.READER
+        "increment",
+        "variant of the retention factor by its name in the tables; none keeps all",
+        source=Source.READER,
     )
     exponent: str = parameter(
         "tables",
-        "presynaptic exponent: the tables' one, one (no plasticity), or learned from the tables' one on",
+        "presynaptic exponent: from the tables, one (no plasticity), or learned, starting at the tables' value",
         choices=("tables", "one", "learned"),
         source=Source.PARENT,
         symbol="alpha",
     )
     relative_positions: str = parameter(
         "decaying",
-        "strength between positions in the astrocytes' write: exp(-scale distance) with the tables' scale, with a "
+        "strength between positions in the astrocytic write: exp(-scale distance) with the scale from the tables or a "
         "learned scale, the whole measured influence, or none (no astrocytic write)",
         choices=("decaying", "learned", "measured", "none"),
         source=Source.READER,
     )
     write_scale: str = parameter(
         "features",
-        "what is written is divided by the features of a head, or by one as in linear attention",
+        "divisor of the write: the features of a head, or one as in linear attention",
         choices=("features", "one"),
     )
     state_size: int = parameter(
         32,
-        "states of a feature of s4d, each one of a conjugate pair",
+        "s4d only: states per feature, counting one of each conjugate pair",
         unit="states",
         low=1,
         high=2**12,
         symbol="N / 2",
         reference="S4D (Gu et al. 2022, arXiv 2206.11893): 64 with their conjugates",
     )
-    dropout: float = parameter(0.0, "share of features dropped in training", low=0, high=0.9)
+    dropout: float = parameter(0.0, "fraction of features dropped in training", low=0, high=0.9)
     norm: str = parameter(
         "post",
         "layer norm after (figure 2 of the paper) or before each part",
@@ -97,13 +102,13 @@ class ModelParameters(Record):
         source=Source.PAPER,
     )
     readout: str = parameter(
-        "last", "rows that the head averages: of the last segment, or of every segment", choices=("last", "every")
+        "last", "rows that the head averages: those of the last segment, or of every segment", choices=("last", "every")
     )
 
     separator: int = parameter(
         0,
-        "token between two documents that are encoded apart with the same weights, each in segments of its own, as in "
-        "LRA's Retrieval (bytes: 255); 0 encodes a sequence as it stands",
+        "token between two documents that are encoded separately with the same weights, as in LRA's Retrieval "
+        "(bytes: 255); 0 encodes a sequence as one document",
         low=0,
         high=2**20,
     )
@@ -112,14 +117,14 @@ class ModelParameters(Record):
         super().__post_init__()
         if self.separator >= self.vocabulary:
             raise ParameterError(
-                f"the separator is token {self.separator}, but the model knows 0 to {self.vocabulary - 1}; "
-                "name one of these, or 0 to encode sequences as they stand"
+                f"the separator is token {self.separator}, but the vocabulary is 0 to {self.vocabulary - 1}; "
+                "give one of these, or 0 for sequences of one document"
             )
         if self.width % self.heads:
             raise ParameterError(f"{self.heads} heads do not divide a width of {self.width}; choose a multiple")
         if not self.family.recurrent and (self.segments, self.memory_tokens) != (1, 0):
             raise ParameterError(
-                f"a {self.architecture} sees the whole sequence as one segment without memory, not {self.segments} "
+                f"a {self.architecture} reads the whole sequence as one segment without memory, not {self.segments} "
                 f"segments and {self.memory_tokens} memory tokens; use ModelParameters.as_architecture"
             )
         for name in foreign_settings(self.architecture):
@@ -131,23 +136,33 @@ class ModelParameters(Record):
 
     @property
     def family(self) -> Family:
-        """What tells the architecture from the others."""
+        """The properties of the architecture."""
         return ARCHITECTURES[self.architecture]
 
     @property
     def longest_sequence(self) -> int:
-        """The most tokens that a sequence may have, or each of two documents that are encoded apart."""
+        """Largest number of tokens in a sequence, or in each document of a pair."""
         return self.segment_length * self.segments
 
     @property
+    def segment_rows(self) -> int:
+        """Rows of a full segment of a classifier: memory and tokens."""
+        return self.memory_tokens + self.segment_length
+
+    @property
+    def has_positions(self) -> bool:
+        """Whether the attention has the astrocytic part phi(R)."""
+        return self.family.attention == "astromorphic" and self.relative_positions != "none"
+
+    @property
     def pair_head_widths(self) -> tuple[int, int]:
-        """Hidden features of the two layers of the head that reads two documents, LRA's."""
+        """Hidden features of both layers of the head of a pair classifier, as in LRA."""
         return self.feed_forward_width, max(1, self.feed_forward_width // 2)
 
     def as_architecture(self, architecture: str) -> "ModelParameters":
-        """The same size with another architecture, without the settings that it lacks.
+        """A copy with another architecture and the same size; settings that it does not have get their defaults.
 
-        One that is not recurrent sees the whole sequence as one segment.
+        An architecture that is not recurrent reads the whole sequence as one segment.
         """
         if architecture not in ARCHITECTURES:
             raise ParameterError(unknown_name("architecture", architecture, ARCHITECTURES))
@@ -158,7 +173,7 @@ class ModelParameters(Record):
 
 
 def foreign_settings(architecture: str) -> tuple[str, ...]:
-    """The settings that `architecture` lacks; in its records they stay at their defaults."""
+    """The settings that `architecture` does not have; they must keep their defaults."""
     family = ARCHITECTURES[architecture]
     return (
         (() if family.retains else ("retention",))

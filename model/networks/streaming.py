@@ -1,10 +1,10 @@
-"""Inference as tokens come: constant memory, a length that nobody knows, and the outputs of the batch form.
+"""Inference on a stream of tokens: constant memory, no limit on length, and the same outputs as for a whole batch.
 
     stream = LanguageModelStream(model, batch=1)
-    logits = stream.feed(tokens)                  # any number at a time
+    logits = stream.feed(tokens)                  # any number of tokens per call
 
-A stream holds one segment at most: the tokens of the segment under way (classifier), or what its layers have written
-(language model), and the memory. The retention factor must not depend on the number of segments.
+A stream holds the memory and at most one segment: its tokens (classifier), or the sums that its layers have written
+(language model). The retention factor must not depend on the number of segments.
 """
 
 import torch
@@ -13,14 +13,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.errors import ModelError
+from model.layers.causal import Written
 from model.memory.retention import factors_without_length
-from model.networks.causal import Carried, LanguageModel, Written
 from model.networks.cell import PassedSegment
 from model.networks.classifier import SegmentClassifier
+from model.networks.language_model import Carried, LanguageModel
 
 
 class LanguageModelStream:
-    """Logits for what follows each token, as `LanguageModel.forward` gives them for the whole text."""
+    """Logits for the token after each token, equal to those of `LanguageModel.forward` on the whole text."""
 
     @torch.no_grad()
     def __init__(self, model: LanguageModel, batch: int = 1):
@@ -32,12 +33,12 @@ class LanguageModelStream:
 
     @torch.no_grad()
     def feed(self, tokens: Int[Tensor, "batch token"]) -> Float[Tensor, "batch token vocabulary"]:
-        """Read `tokens` after those that came before.
+        """Read the next `tokens`.
 
         Raises
         ------
         ModelError
-            Tokens that the model cannot take, of another batch, or more segments than it has retention factors for.
+            Tokens out of range, of another shape or batch size; or more segments than retention factors.
         """
         self._model.check(tokens)
         _check_batch(tokens, len(self._carried.memory))
@@ -46,17 +47,17 @@ class LanguageModelStream:
             if self._place == 0:
                 self._model.factor(self._carried.segments)
                 self._advance(self._carried.memory)
-            room = self._model.parameters_record.segment_length - self._place
-            rows = self._advance(self._model.cell.embedding(tokens[:, :room]))
+            missing = self._model.parameters_record.segment_length - self._place
+            rows = self._advance(self._model.cell.embedding(tokens[:, :missing]))
             logits.append(self._model.cell.head(rows))
             self._place += rows.shape[1]
-            tokens = tokens[:, room:]
+            tokens = tokens[:, missing:]
             if self._place == self._model.parameters_record.segment_length:
                 self._end_segment()
         return torch.cat(logits, dim=1)
 
     def _advance(self, rows: Tensor) -> Tensor:
-        """Rows through the layers; an empty memory passes none."""
+        """Run the next `rows` of the segment through all layers; a memory without tokens has no rows."""
         if rows.shape[1] == 0:
             return rows
         first = self._model.parameters_record.memory_tokens + self._place if self._written else 0
@@ -65,7 +66,7 @@ class LanguageModelStream:
         return rows
 
     def _end_segment(self) -> None:
-        """The rows behind the tokens see all of them and become the next memory."""
+        """Compute the next memory from the memory rows after the tokens, which read the whole segment."""
         memory, done = self._carried.memory, self._carried.segments
         factor = self._model.factor(done)
         if memory.shape[1]:
@@ -74,15 +75,15 @@ class LanguageModelStream:
 
 
 class ClassifierStream:
-    """Logits of all that has come so far, as `SegmentClassifier.forward` gives them for sequences of that length."""
+    """Logits of the tokens read so far, equal to those of `SegmentClassifier.forward` on sequences of that length."""
 
     @torch.no_grad()
     def __init__(self, model: SegmentClassifier, batch: int = 1):
         record = model.parameters_record
         if record.separator:
             raise ModelError(
-                "this model encodes the documents of a pair apart, and a stream has one; "
-                "stream a model without a separator"
+                "this model encodes the two documents of a pair separately, but a stream is one document; "
+                "use a model without a separator"
             )
         variant = record.retention if record.family.retains else "none"
         self._retention = factors_without_length(model.retention, variant)
@@ -95,12 +96,12 @@ class ClassifierStream:
 
     @torch.no_grad()
     def feed(self, tokens: Int[Tensor, "batch token"]) -> None:
-        """Read `tokens` after those that came before.
+        """Read the next `tokens`.
 
         Raises
         ------
         ModelError
-            Tokens that the model cannot take, of another batch, or more segments than it has retention factors for.
+            Tokens out of range, of another shape or batch size; or more segments than retention factors.
         """
         _check_batch(tokens, len(self._memory))
         self._model.check_tokens(tokens)
@@ -108,15 +109,15 @@ class ClassifierStream:
         while tokens.shape[1]:
             if self._pending.shape[1] == record.segment_length:
                 self._pass_segment()
-            room = record.segment_length - self._pending.shape[1]
-            self._pending = torch.cat([self._pending, tokens[:, :room].long()], dim=1)
-            tokens = tokens[:, room:]
+            missing = record.segment_length - self._pending.shape[1]
+            self._pending = torch.cat([self._pending, tokens[:, :missing].long()], dim=1)
+            tokens = tokens[:, missing:]
 
     @torch.no_grad()
     def logits(self) -> Float[Tensor, "batch class"]:
-        """The answer if the sequence ended here; raises `ModelError` before the first token."""
+        """Logits if the sequence ended here; raises `ModelError` before the first token."""
         if self._pending.shape[1] == 0:
-            raise ModelError("no token has been fed yet, so there is nothing to classify; feed some first")
+            raise ModelError("no token has been fed yet; feed some before asking for logits")
         record = self._model.parameters_record
         rows = self._pending.shape[1] + record.memory_tokens
         summary, _ = self._run(tuple(self._padded()))
@@ -126,11 +127,11 @@ class ClassifierStream:
         return self._model.head(summary / rows)
 
     def _pass_segment(self) -> None:
-        """The pending segment is followed by another, so that its memory is wanted, and its summary if all are read."""
+        """Run the full pending segment because another follows: for its memory, and its summary if all are read."""
         if self._segments + 1 == len(self._retention):
             raise ModelError(
                 f"the stream is longer than {len(self._retention)} segments of "
-                f"{self._model.parameters_record.segment_length}; make a model with more segments"
+                f"{self._model.parameters_record.segment_length}; build a model with more segments"
             )
         read = self._model.parameters_record.readout == "every"
         summary, self._memory = self._run(self._padded() if read else PassedSegment(*self._padded()))
@@ -151,5 +152,5 @@ class ClassifierStream:
 def _check_batch(tokens: Tensor, batch: int) -> None:
     if tokens.ndim != 2 or len(tokens) != batch:
         raise ModelError(
-            f"tokens of shape {tuple(tokens.shape)} came to a stream of {batch} sequences; give a row each"
+            f"tokens of shape {tuple(tokens.shape)} came to a stream of {batch} sequences; give one row per sequence"
         )

@@ -1,6 +1,10 @@
 """The models of a comparison: RMAAT, its baselines and its ablations, each a change of a preset.
 
-Baselines differentiate by BPTT as they were published; where AMRB gives their gradient instead, to the bit, that is a
+To add a baseline: if its network is new, add it to `ARCHITECTURES` in `model/networks/parameters.py`; then add a line
+to `BASELINES` below. To add an ablation, which only changes settings, add a line to `ABLATIONS`. The studies and the
+option `--contender` find it by its name.
+
+Baselines differentiate by BPTT, as they were published. A baseline with AMRB, which gives the same gradient, is a
 contender of its own.
 """
 
@@ -15,7 +19,7 @@ from rmaat.base.records import ParameterError
 
 @dataclass(frozen=True)
 class Contender:
-    """What tells one model of a comparison from a preset's RMAAT."""
+    """One model of a comparison, as its differences from a preset's RMAAT."""
 
     title: str
     architecture: str = "rmaat"
@@ -24,20 +28,20 @@ class Contender:
     training: Mapping[str, Any] = field(default_factory=dict)
     """settings of `TrainingParameters` in place of the preset's"""
     joined_segments: int = 1
-    """so many segments of the preset make one, so that there are fewer and longer ones"""
+    """number of the preset's segments that are joined to one"""
 
     def change(self, preset: Preset) -> Preset:
-        """The preset for this contender; size, steps and data stay.
+        """Change `preset` to this contender; size, steps and data stay.
 
         Raises
         ------
         ParameterError
-            The preset's model cannot be changed so.
+            The preset has fewer segments than this contender joins.
         """
         joined = self.joined_segments
         if preset.model.segments < joined:
             raise ParameterError(
-                f"{self.title}: the preset has {preset.model.segments} segments, and {joined} are to be one; "
+                f"{self.title}: the preset has {preset.model.segments} segments, fewer than the {joined} to join; "
                 "choose another contender"
             )
         longer = dataclasses.replace(
@@ -70,7 +74,7 @@ RETENTIONS: dict[str, Contender] = {
     f"retention_{variant}": _retention(variant)
     for variant in ("none", "area", "horizon", "streaming", "saturation", "constant", "random")
 }
-"""Every variant of the tables but RMAAT's own; none is no retention at all."""
+"""Every variant of the tables except RMAAT's own, and `none`: no retention."""
 ABLATIONS: dict[str, Contender] = RETENTIONS | {
     "bptt": Contender("RMAAT, BPTT", training={"differentiation": "bptt"}),
     "no_astrocytic_write": Contender("RMAAT without H_astro", model={"relative_positions": "none"}),
@@ -81,10 +85,10 @@ ABLATIONS: dict[str, Contender] = RETENTIONS | {
     "half_segments": Contender("RMAAT, half as many segments", joined_segments=2),
     "quarter_segments": Contender("RMAAT, a quarter as many segments", joined_segments=4),
     "rmt_amrb": Contender("RMT, AMRB", "rmt", training={"differentiation": "amrb"}),
-    # Without H_astro, plasticity and scale, what remains of RMAAT's attention is linear attention.
+    # RMAAT's attention without H_astro, plasticity and scale is linear attention.
     "rlt_retention_amrb": Contender(
         "RLT, retention, AMRB", model={"relative_positions": "none", "exponent": "one", "write_scale": "one"}
     ),
 }
 CONTENDERS: dict[str, Contender] = BASELINES | ABLATIONS
-"""By name on the command line."""
+"""All contenders, by their name on the command line."""

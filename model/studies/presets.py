@@ -1,14 +1,17 @@
-"""Named settings: a task, a model and a training that fit together. All are ours; the paper's are not public."""
+"""Named settings of a task, a model and a training that fit together; all are ours, as the paper's are not public.
+
+To add a task, write it first (see `model/tasks/library.py`), then add its presets to `PRESETS` below. For the models of
+a comparison see `model/studies/contenders.py`.
+"""
 
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
 from model.networks.parameters import ModelParameters
-from model.tasks.data.dataset import TaskData
+from model.tasks.data.dataset import TaskData, TaskParameters
 from model.tasks.data.encoding import SEPARATOR
 from model.tasks.data.hub import full_name
-from model.tasks.data.settings import TaskParameters
 from model.tasks.diagnostics import CopyParameters, DiagnosticParameters, NeedleParameters, RecallParameters
 from model.tasks.image import ImageParameters
 from model.tasks.listops import OFFICIAL, SHORT
@@ -22,7 +25,7 @@ from rmaat.base.provenance import versions
 
 @dataclass(frozen=True)
 class Preset:
-    """Settings that fit together."""
+    """Settings of a task, a model and a training that fit together."""
 
     task_parameters: TaskParameters
     model: ModelParameters
@@ -30,7 +33,7 @@ class Preset:
     meaning: str
 
     def configuration(self, task: TaskData, source: Path | None = None) -> RunConfiguration:
-        """What decides a run of these settings on `task`."""
+        """The configuration of a run of these settings on `task`, whose files are at `source`."""
         return RunConfiguration(
             self.task_parameters.kind,
             self.task_parameters,
@@ -43,7 +46,7 @@ class Preset:
 
 
 def _small(vocabulary: int, classes: int, segments: int, segment_length: int) -> ModelParameters:
-    """32 wide, two layers, 8 memory tokens: what two CPU cores train in minutes."""
+    """32 wide, two layers, 8 memory tokens: two CPU cores train it in minutes."""
     return ModelParameters(
         vocabulary=vocabulary,
         classes=classes,
@@ -73,7 +76,7 @@ def _paper(vocabulary: int, classes: int, segments: int, segment_length: int) ->
 
 
 def _diagnostic(parameters: DiagnosticParameters, vocabulary: int) -> Preset:
-    """Four segments, the answer and the question in different ones; so short that what is learned shows in a minute."""
+    """Four short segments, with the answer and the question in different ones; trains in a minute."""
     parameters = dataclasses.replace(parameters, length=64, gap=16)
     model = dataclasses.replace(_small(vocabulary, parameters.values, 4, 16), readout="last")
     training = TrainingParameters(steps=1500, batch_size=32, validate_every=500)
@@ -83,13 +86,13 @@ def _diagnostic(parameters: DiagnosticParameters, vocabulary: int) -> Preset:
 _SMALL = TrainingParameters(
     steps=400, batch_size=16, learning_rate=2e-3, warmup_steps=50, validate_every=200, most_scored=2500
 )
-# Expressions keep a model on a plateau for hundreds of steps; smaller batches leave it after fewer sequences.
+# On ListOps a model stays on a plateau for hundreds of steps; small batches get it off after fewer sequences.
 _SMALL_LISTOPS = dataclasses.replace(_SMALL, steps=1200, batch_size=8, warmup_steps=100, validate_every=400)
 _SMALL_PAIRS = dataclasses.replace(_SMALL, batch_size=8)
 
 
 def _schedule(steps: int, batch_size: int) -> TrainingParameters:
-    """One GPU."""
+    """The training of the `paper` presets, for one GPU."""
     return TrainingParameters(
         steps=steps,
         batch_size=batch_size,
@@ -105,7 +108,7 @@ _NOT_RUN = "for one GPU; not run by us yet"
 
 
 def _pairs(parameters: TaskParameters, documents: str, paper_steps: int) -> dict[str, Preset]:
-    """Two documents one after the other, or apart."""
+    """Presets of a task of two documents, which are encoded one after the other, or apart."""
     apart = dataclasses.replace(_small(256, 2, 8, 512), separator=SEPARATOR)
     both = f"two {documents} of up to 4,000 bytes"
     return {
@@ -176,4 +179,4 @@ PRESETS: dict[str, dict[str, Preset]] = {
     "recall": {"small": _diagnostic(RecallParameters(items=4), 25)},
     "needle": {"small": _diagnostic(NeedleParameters(), 21)},
 }
-"""By task, then by name; the first of a task is its default."""
+"""The presets by task, then by name; the first of a task is its default."""

@@ -1,6 +1,6 @@
-"""What the paper reports (arXiv 2601.00426, on an RTX A5000): other sizes, budgets and data than ours.
+"""The paper's results (arXiv 2601.00426, on an RTX A5000), whose sizes, budgets and data differ from ours.
 
-Its Retrieval is that of LRA; the stand-in `same_film` has no figure to be set beside.
+Its Retrieval is LRA's; there is no result for the stand-in `same_film`.
 """
 
 _TASKS = ("listops", "text", "retrieval", "image", "pathfinder")

@@ -1,4 +1,4 @@
-"""What a study found: one table in Markdown and CSV, ours and the paper's figures side by side and never mixed."""
+"""The report of a study: tables in Markdown and CSV, with our figures and the paper's in separate columns."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ from rmaat.base.files import write_text
 
 @dataclass(frozen=True)
 class Finding:
-    """What the seeds of one contender on one task gave."""
+    """The results of one contender on one task over its seeds."""
 
     task: str
     contender: str
@@ -28,17 +28,17 @@ class Finding:
     steps: int
     batch_size: int
     test_sequences: int
-    """that were scored"""
+    """number of scored test sequences"""
     seconds: dict[int, float]
-    """of steps and validations, by seed"""
+    """time of steps and validations, by seed"""
     step_seconds: float
-    """of a training step, the least of all seeds"""
+    """time of a training step, the least of all seeds"""
     peak_megabytes: float
-    """of a training step, the highest of all seeds"""
+    """peak memory of a training step, the highest of all seeds"""
     levels: dict[str, float]
-    """what guesses without a model reach on the whole test split, in %, by name"""
+    """accuracy of the trivial levels on the whole test split, in %, by name"""
     by_distance: dict[str, float]
-    """of a diagnostic: mean accuracy in % by the tokens from the answer to the end of the sequence"""
+    """mean accuracy in % by the tokens from the answer to the end of the sequence; diagnostics only"""
     origin: str
     made: tuple[str, ...]
     """devices, versions and dates of the trainings"""
@@ -50,12 +50,12 @@ class Finding:
 
     @property
     def spread(self) -> float | None:
-        """Standard deviation over seeds, where there are several, in %."""
+        """Standard deviation over seeds in %, or None if there is one seed."""
         return statistics.stdev(self.accuracies.values()) if len(self.accuracies) > 1 else None
 
     @property
     def paper_accuracy(self) -> float | None:
-        """What the paper prints, in %."""
+        """The paper's accuracy in %, or None."""
         return _in_paper(ACCURACY, self.contender, self.task)
 
 
@@ -64,7 +64,7 @@ def _in_paper(figures: Mapping[str, Mapping[str, float]], contender: str, task: 
 
 
 def findings(runs: Sequence[Run]) -> list[Finding]:
-    """A finding for each task and contender of `runs` with at least one run that is done.
+    """Collect a finding for each task and contender of `runs` with at least one finished run.
 
     Raises
     ------
@@ -147,7 +147,7 @@ def _csv_row(finding: Finding) -> dict[str, object]:
 def markdown(
     study: Study, preset: str, runs: Sequence[Run], found: Sequence[Finding], command: str, left_out: Mapping[str, str]
 ) -> str:
-    """The study as a page: how, where and when it was run, accuracies, costs, data, and what is missing.
+    """Write the study as a page: how, where and when it was run, accuracies, costs, data, and missing tasks.
 
     `left_out` gives the reason for each task without data.
     """
@@ -203,7 +203,7 @@ def _accuracy_table(study: Study, found: Sequence[Finding]) -> list[str]:
 
 
 def _distance_tables(found: Sequence[Finding]) -> list[str]:
-    """For each diagnostic whose answers lie at several distances, the mean accuracy at each."""
+    """A table of accuracies by distance for each diagnostic with answers at several distances."""
     lines: list[str] = []
     for task in dict.fromkeys(finding.task for finding in found if len(finding.by_distance) > 1):
         of_task = [finding for finding in found if finding.task == task]
@@ -258,7 +258,7 @@ def _origins(found: Sequence[Finding]) -> dict[str, str]:
 
 
 def _table(header: list[str], rows: list[list[str]]) -> list[str]:
-    """Without the columns that hold nothing, such as the paper's of a task that it does not have."""
+    """The lines of a Markdown table without its empty columns, such as the paper's of a task it does not report."""
     filled = [place for place in range(len(header)) if any(row[place] for row in rows)]
     lines = [header, ["---"] * len(header), *rows]
     return ["| " + " | ".join(line[place] for place in filled) + " |" for line in lines]

@@ -1,8 +1,10 @@
-"""A study: several contenders on several tasks with several seeds, for one table. No torch is needed to plan one.
+"""A study: several contenders on several tasks with several seeds, for one table; planning one needs no torch.
+
+A new baseline goes to `model/studies/contenders.py`, a new task to `model/tasks/library.py`, a new study to `STUDIES`.
 
 OUT/PRESET/TASK/CONTENDER/seed-0/    one run folder (`model.training.run_folder`) and its cost.json; studies share runs
 OUT/PRESET/TASK/levels.json          the task's trivial levels
-OUT/PRESET/STUDY.csv, STUDY.md       what `model.studies.report` makes of the runs that are done
+OUT/PRESET/STUDY.csv, STUDY.md       the report (`model.studies.report`) on the finished runs
 """
 
 import dataclasses
@@ -18,12 +20,12 @@ from model.training.run_folder import RunFolder
 from rmaat.base.records import unknown_name
 
 LRA = ("listops", "text", "retrieval", "same_film", "image", "pathfinder")
-"""The five tasks, and the stand-in for Retrieval's data, which few can get."""
+"""The five tasks of LRA, and Same film, the stand-in for Retrieval, whose data are hard to get."""
 
 
 @dataclass(frozen=True)
 class Study:
-    """What is compared with what."""
+    """The contenders that a study compares, and the tasks that it compares them on."""
 
     title: str
     tasks: tuple[str, ...]
@@ -56,12 +58,12 @@ class Run:
         return f"{self.task}, {self.contender}, seed {self.seed}"
 
     def is_done(self) -> bool:
-        """Whether it is trained, scored and its cost known.
+        """Whether it is trained and scored and its cost is measured.
 
         Raises
         ------
         ModelError
-            Its folder holds a run of other settings.
+            Its folder has a run of other settings.
         """
         folder = RunFolder(self.place)
         if not folder.configuration.exists():
@@ -78,12 +80,12 @@ class Run:
 
 
 def runs_of(study: Study, preset: str, seeds: int, out: Path, tasks: Sequence[str] = ()) -> list[Run]:
-    """All runs of `study`, or those of some `tasks`: the first seed of all before the second of any.
+    """All runs of `study`, or those of some of its `tasks`, in the order of the seeds.
 
     Raises
     ------
     ModelError
-        A task is not of the study, or has no such preset.
+        A task is not in the study, or has no such preset.
     """
     for task in tasks:
         if task not in study.tasks:

@@ -2,8 +2,7 @@
 
 from model.tasks.baselines import TrivialLevel, commonest_label, root_operator, trivial_levels
 from model.tasks.data.batches import BatchPlan, collate
-from model.tasks.data.dataset import TaskData, TaskError, TokenDataset
-from model.tasks.data.settings import TaskParameters
+from model.tasks.data.dataset import TaskData, TaskError, TaskParameters, TokenDataset
 from model.tasks.listops import OFFICIAL, SHORT, ListOpsParameters
 
 __all__ = [

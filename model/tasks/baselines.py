@@ -1,6 +1,7 @@
-"""Trivial levels: what accuracy a guess reaches that reads little or nothing; a model must be set against them.
+"""Trivial levels: baselines that need no model. Compare the accuracy of every model with them.
 
-Each is fitted on the training split and scored on the test split of the data at hand.
+Each is fitted to the training split and scored on the test split of the same data. To add one, write a function of two
+`TokenDataset`, add it to `LEVELS`, and name it in the `levels` of a task.
 """
 
 import re
@@ -18,12 +19,12 @@ from model.tasks.listops import CLOSE, value_of_top
 _WORD = re.compile(rb"[a-z0-9']+")
 _RIDGE = 1.0
 _CHUNK = 10_000
-"""Images at a time, so that no more than these are held as floats."""
+"""Number of images that are held as floats at a time; all of Pathfinder's would take 1.3 GB."""
 
 
 @dataclass(frozen=True)
 class TrivialLevel:
-    """The `accuracy` (0..1) on held-out data of the guess called `name`."""
+    """The `accuracy` (0 to 1) on the test split of the baseline called `name`."""
 
     name: str
     accuracy: float
@@ -33,21 +34,21 @@ class TrivialLevel:
 
 
 def trivial_levels(task: TaskData) -> tuple[TrivialLevel, ...]:
-    """The levels that `task` names, on its own data; raises `KeyError` for a name that is not in `LEVELS`."""
+    """Compute the levels that `task` names, on its data; raises `KeyError` for a name that is not in `LEVELS`."""
     return tuple(LEVELS[name](task.train, task.test) for name in task.levels)
 
 
 def commonest_label(train: TokenDataset, test: TokenDataset) -> TrivialLevel:
-    """Always guess the label that is commonest in `train`; scored on `test`."""
+    """Always guess the commonest label of `train`; scored on `test`."""
     guess = np.bincount(train.labels).argmax()
     return TrivialLevel("commonest label", float(np.mean(test.labels == guess)))
 
 
 def root_operator(train: TokenDataset, test: TokenDataset) -> TrivialLevel:
-    """Guess from the first operator alone (ListOps), or from the first token where there is none; scored on `test`.
+    """Guess from the first operator of ListOps, or from the first token of other tasks; scored on `test`.
 
-    The guess is the label that is commonest in `train` after that token; for a token that `train` does not start
-    with, the commonest of all.
+    The guess is the commonest label of the training sequences with the same first operator. If there are none, it is
+    the commonest label of all.
     """
     train_roots, test_roots = _roots(train), _roots(test)
     vocabulary = 1 + max(int(train_roots.max()), int(test_roots.max()))
@@ -60,9 +61,9 @@ def root_operator(train: TokenDataset, test: TokenDataset) -> TrivialLevel:
 
 
 def root_digits(train: TokenDataset, test: TokenDataset) -> TrivialLevel:
-    """ListOps: apply the root operator to its own digits and pass over every list in it; scored on `test`.
+    """ListOps: apply the root operator to its own digits and ignore the lists inside it; scored on `test`.
 
-    Where it has no digit of its own, guess the label that is commonest in `train`.
+    If the root operator has no digit of its own, guess the commonest label of `train`.
     """
     fallback = int(np.bincount(train.labels).argmax())
     values = [value_of_top(test.sequence(index), levels=1) for index in range(len(test))]
@@ -71,7 +72,7 @@ def root_digits(train: TokenDataset, test: TokenDataset) -> TrivialLevel:
 
 
 def naive_bayes(train: TokenDataset, test: TokenDataset) -> TrivialLevel:
-    """Bytes: multinomial naive Bayes on words in lower case, each counted once more than it is seen."""
+    """Bytes: multinomial naive Bayes on words in lower case, with add-one smoothing; scored on `test`."""
     classes = int(train.labels.max()) + 1
     counts: list[Counter[bytes]] = [Counter() for _ in range(classes)]
     for words, label in zip(_words(train), train.labels, strict=True):
@@ -96,7 +97,7 @@ def linear_probe(train: TokenDataset, test: TokenDataset) -> TrivialLevel:
     for images, labels in _image_chunks(train):
         gram += images.T @ images
         target += images.T @ np.eye(classes)[labels]
-    # The last column is the intercept, which is not shrunk.
+    # The last column is the intercept; the ridge does not apply to it.
     gram[np.arange(pixels), np.arange(pixels)] += _RIDGE
     weights = np.linalg.solve(gram, target)
     right = sum(int(np.sum((images @ weights).argmax(axis=1) == labels)) for images, labels in _image_chunks(test))
@@ -104,9 +105,9 @@ def linear_probe(train: TokenDataset, test: TokenDataset) -> TrivialLevel:
 
 
 def shared_words(train: TokenDataset, test: TokenDataset) -> TrivialLevel:
-    """Pairs of documents: say yes where they share enough words that are rare in `train`; scored on `test`.
+    """Pairs of documents: answer yes if they share enough words that are rare in `train`; scored on `test`.
 
-    A word counts with the logarithm of how few training documents hold it; the threshold is the best on `train`.
+    A word weighs log(documents / documents with the word), counted in `train`. The threshold is the best for `train`.
     """
     frequency = Counter(word for pair in _word_pairs(train) for words in pair for word in words)
     documents = 2 * len(train)
@@ -117,7 +118,7 @@ def shared_words(train: TokenDataset, test: TokenDataset) -> TrivialLevel:
     scores = overlaps(train)
     order = np.argsort(-scores, kind="stable")
     gains = np.concatenate([[0], np.cumsum(np.where(train.labels[order] == 1, 1, -1))])
-    # A cut between equal scores cannot be made.
+    # No threshold separates equal scores.
     gains[1:-1][scores[order][:-1] == scores[order][1:]] = -len(train)
     cut = int(gains.argmax())
     threshold = np.inf if cut == 0 else scores[order][cut - 1]
@@ -125,7 +126,7 @@ def shared_words(train: TokenDataset, test: TokenDataset) -> TrivialLevel:
 
 
 def shown_values(train: TokenDataset, test: TokenDataset) -> TrivialLevel:
-    """Copy and recall: guess the value that stands most often in the sequence, wherever; scored on `test`."""
+    """Copy and recall: guess the commonest value of the sequence, at any place; scored on `test`."""
     classes = int(max(train.labels.max(), test.labels.max())) + 1
     values = [test.sequence(index).astype(int) - FIRST_VALUE for index in range(len(test))]
     guesses = [np.bincount(value[(value >= 0) & (value < classes)]).argmax() for value in values]
@@ -136,11 +137,11 @@ LEVELS: dict[str, Callable[[TokenDataset, TokenDataset], TrivialLevel]] = {
     level.__name__: level
     for level in (commonest_label, root_operator, root_digits, naive_bayes, linear_probe, shared_words, shown_values)
 }
-"""What a task may name as its levels."""
+"""The trivial levels by name, for the `levels` of a task."""
 
 
 def _roots(dataset: TokenDataset) -> np.ndarray:
-    """The first token that is no round bracket of each sequence."""
+    """The first token of each sequence that is not a round bracket; shape (sequence,)."""
     roots = dataset.first_tokens.copy()
     for index in np.flatnonzero(roots > CLOSE):
         sequence = dataset.sequence(int(index))
@@ -164,7 +165,7 @@ def _overlap(first: set[bytes], second: set[bytes], frequency: Counter[bytes], d
 
 
 def _image_chunks(dataset: TokenDataset) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Grey values from 0 to 1 with a column of ones, and labels."""
+    """Grey values from 0 to 1 with a column of ones, shape (image, pixel + 1), and labels, part by part."""
     images = dataset.tokens.reshape(len(dataset), -1)
     for start in range(0, len(images), _CHUNK):
         chunk = (images[start : start + _CHUNK].astype(np.float64) - PIXEL_SHIFT) / 255

@@ -1,11 +1,11 @@
-"""Three tasks that cannot be solved without carrying tokens over segments, at any length; all are ours.
+"""Diagnostics: three tasks that require memory across segments, at any length; all are ours.
 
-copy      x1 ... xn  . . .  ? k   ->  xk          what stood at place k of the beginning?
-recall    k1 v1 ... kn vn  . . .  ? kj   ->  vj   what stood behind this key?
-needle    . . ! v . . .  ?   ->  v                what stood behind the mark, somewhere in noise?
+copy      x1 ... xn  . . .  ? k   ->  xk          which value is at place k of the beginning?
+recall    k1 v1 ... kn vn  . . .  ? kj   ->  vj   which value follows this key?
+needle    . . ! v . . .  ?   ->  v                which value follows the mark, somewhere in noise?
 
-The dots are noise. Between what is asked for and the question lie at least `gap` tokens: where that is no less than the
-segment of a model, the answer must pass through its memory. A guess that does not do so reaches one in `values`.
+The dots are noise. At least `gap` tokens separate the answer from the question. If `gap` is at least the length of a
+model's segment, the answer must pass through its memory. Without it, a guess is right once in `values` times.
 """
 
 from collections.abc import Callable
@@ -14,8 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from model.tasks.data.dataset import SPLITS, TaskData, TokenDataset
-from model.tasks.data.settings import TaskParameters
+from model.tasks.data.dataset import SPLITS, TaskData, TaskParameters, TokenDataset
 from rmaat.base.progress import Progress, ignore_progress
 from rmaat.base.records import ParameterError, parameter
 
@@ -26,16 +25,16 @@ FIRST_VALUE = _NOISE + _NOISES
 
 @dataclass(frozen=True)
 class DiagnosticParameters(TaskParameters):
-    """What the three have in common.
+    """The settings that the three tasks share.
 
     Raises
     ------
     ParameterError
-        As `Record`, or the sequence is too short for its items, its gap and its question.
+        As `Record`, or the sequence is too short for its items, gap and question.
     """
 
     levels: ClassVar[tuple[str, ...]] = ("commonest_label",)
-    """names of the guesses that an accuracy is set against"""
+    """names of the trivial levels to compare an accuracy with"""
 
     length: int = parameter(512, "tokens of every sequence", unit="token", low=4, high=2**24)
     gap: int = parameter(128, "least tokens between an item and the question", unit="token", low=0, high=2**24)
@@ -54,23 +53,23 @@ class DiagnosticParameters(TaskParameters):
 
     @property
     def items_length(self) -> int:
-        """Tokens that hold what may be asked for."""
+        """Number of tokens of the items."""
         return 2
 
     @property
     def question_length(self) -> int:
-        """Tokens of the question, at the very end."""
+        """Number of tokens of the question, at the very end."""
         return 2
 
     @property
-    def room(self) -> int:
-        """Places that may hold items."""
+    def places(self) -> int:
+        """Number of tokens before the gap and the question, where items can be."""
         return self.length - self.question_length - self.gap
 
 
 @dataclass(frozen=True)
 class CopyParameters(DiagnosticParameters):
-    """Which sequences to copy from."""
+    """The sequences of the task Copy."""
 
     kind: ClassVar[str] = "copy"
     levels: ClassVar[tuple[str, ...]] = ("commonest_label", "shown_values")
@@ -79,13 +78,13 @@ class CopyParameters(DiagnosticParameters):
 
     @property
     def items_length(self) -> int:
-        """One token a value."""
+        """One token per value."""
         return self.items
 
 
 @dataclass(frozen=True)
 class RecallParameters(DiagnosticParameters):
-    """Which keys and values to recall."""
+    """The keys and values of the task Recall."""
 
     kind: ClassVar[str] = "recall"
     levels: ClassVar[tuple[str, ...]] = ("commonest_label", "shown_values")
@@ -94,24 +93,27 @@ class RecallParameters(DiagnosticParameters):
 
     @property
     def items_length(self) -> int:
-        """Two tokens a pair."""
+        """Two tokens per pair."""
         return 2 * self.items
 
 
 @dataclass(frozen=True)
 class NeedleParameters(DiagnosticParameters):
-    """Where the needle may lie: anywhere that leaves the gap."""
+    """The sequences of the task Needle; the needle is anywhere before the gap."""
 
     kind: ClassVar[str] = "needle"
 
     @property
     def question_length(self) -> int:
-        """The question alone."""
+        """One token: the question mark."""
         return 1
 
 
 def generate(parameters: DiagnosticParameters, progress: Progress = ignore_progress) -> TaskData:
-    """The task that `parameters` describe; every split has a seed of its own, so that its size changes no other."""
+    """Generate the task that `parameters` describe.
+
+    Every split has its own seed, so the size of one does not change the others.
+    """
     splits = {}
     for number, split in enumerate(SPLITS):
         random = np.random.default_rng((parameters.data_seed, number))
@@ -129,7 +131,10 @@ def generate(parameters: DiagnosticParameters, progress: Progress = ignore_progr
 
 
 def answer_distances(parameters: DiagnosticParameters, dataset: TokenDataset) -> np.ndarray:
-    """Tokens from the answer to the end of each sequence of a task of `parameters`; shape (sequence,)."""
+    """The number of tokens from the answer to the end of each sequence; shape (sequence,).
+
+    `dataset` is a split of the task that `parameters` describe.
+    """
     tokens = dataset.tokens.reshape(len(dataset), parameters.length)
     if parameters.kind == "needle":
         places = (tokens == _MARK).argmax(axis=1) + 1
@@ -177,7 +182,7 @@ def _recall(parameters: RecallParameters, tokens: np.ndarray, random: np.random.
 
 
 def _needle(parameters: NeedleParameters, tokens: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    rows, places = np.arange(len(tokens)), random.integers(parameters.room - 1, size=len(tokens))
+    rows, places = np.arange(len(tokens)), random.integers(parameters.places - 1, size=len(tokens))
     values = random.integers(parameters.values, size=len(tokens))
     tokens[rows, places], tokens[rows, places + 1] = _MARK, FIRST_VALUE + values
     return values

@@ -1,4 +1,9 @@
-"""The tasks by name, and their data: read from a user's files or generated, kept in a data folder, found again."""
+"""The tasks by name, and their data, which are read from a user's files or generated, and kept in a data folder.
+
+To add a task: write a module beside this one with a subclass of `TaskParameters` and a function that generates or reads
+a `TaskData` (`diagnostics.py` is a short example), add a `Task` to `TASKS` below, and a preset to
+`model/studies/presets.py`. The command line, the studies and their tests find it by its `kind`.
+"""
 
 import hashlib
 import json
@@ -8,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from model.tasks import diagnostics, image, listops, pairs, text
-from model.tasks.data.dataset import TaskData, TaskError
-from model.tasks.data.settings import TaskParameters
+from model.tasks.data.dataset import TaskData, TaskError, TaskParameters
 from model.tasks.data.store import MANIFEST, read_manifest, read_task, write_task
 from model.tasks.pathfinder import task as pathfinder
 from rmaat.base.files import FileError, refuse_existing
@@ -18,23 +22,23 @@ from rmaat.base.progress import Progress, ignore_progress
 
 @dataclass(frozen=True)
 class Task:
-    """One task: its settings and where its data come from."""
+    """One task: its default settings, and the functions that make its data."""
 
     title: str
     parameters: TaskParameters
     """the defaults; their kind is the task's name"""
     version: int
-    """counted up whenever equal settings give other data"""
+    """increase it when equal settings give other data than before"""
     generate: Callable[[Any, Progress], TaskData] | None = None
-    """makes the data from the settings; None where they cannot be made"""
+    """makes the data from the settings; None if they cannot be generated"""
     read: Callable[[Any, Path, Progress], TaskData] | None = None
-    """reads the data from a user's files; None where there are none"""
+    """reads the data from a user's files; None if there are no files"""
     sources: str = ""
-    """what files are read and where to get them"""
+    """the files that `read` takes, and where to get them"""
 
     @property
     def name(self) -> str:
-        """As on the command line."""
+        """The name on the command line."""
         return self.parameters.kind
 
 
@@ -49,7 +53,7 @@ TASKS: dict[str, Task] = {
             listops.read_official,
             "the folder listops-1000 of LRA's lra_release.gz (github.com/google-research/long-range-arena)",
         ),
-        Task("Text", text.TextParameters(), 1, None, text.read, text.SOURCES),
+        Task("Text", text.TextParameters(), 2, None, text.read, text.SOURCES),
         Task("Retrieval", pairs.RetrievalParameters(), 1, None, pairs.read_retrieval, pairs.RETRIEVAL_SOURCES),
         Task("Same film", pairs.SameFilmParameters(), 1, None, pairs.read_same_film, pairs.SAME_FILM_SOURCES),
         Task("Image", image.ImageParameters(), 1, None, image.read, image.SOURCES),
@@ -71,16 +75,15 @@ TASKS: dict[str, Task] = {
 def load_task(
     parameters: TaskParameters, source: Path | None, data_folder: Path, progress: Progress = ignore_progress
 ) -> TaskData:
-    """The data that `parameters` describe.
+    """Load the data that `parameters` describe.
 
-    They come from `source` where it is given: a user's files, or a folder that `prepare_task` made. Otherwise they are
-    looked for in `data_folder`, those prepared from files first, and generated into it where they are not there and
-    can be.
+    If `source` is given, read it: a user's files, or a folder that `prepare_task` made. Otherwise look in
+    `data_folder`, first for data prepared from files, then for generated data. If there are none, generate them there.
 
     Raises
     ------
     TaskError
-        Files are missing or damaged, or of another task or other settings, or the data can neither be found nor
+        Files are missing, damaged, or of another task or other settings; or the data are neither found nor can be
         generated.
     """
     task = TASKS[parameters.kind]
@@ -94,7 +97,7 @@ def load_task(
         return read_task(prepared)
     if task.generate is None:
         raise TaskError(
-            f"{data_folder} holds no data of {task.name} with these settings; get {task.sources}, then: "
+            f"{data_folder} has no data of {task.name} with these settings; get {task.sources}, then: "
             f"rmaat data prepare {task.name} --source PATH"
         )
     if not place.exists():
@@ -102,7 +105,7 @@ def load_task(
         try:
             write_task(data, place, _settings(parameters, from_files=False))
         except FileError:
-            # Another process was faster, one that torchrun started, say; equal settings give equal data.
+            # Another process, such as another rank of torchrun, was faster. Equal settings give equal data.
             if not place.exists():
                 raise
     return read_task(place)
@@ -111,20 +114,20 @@ def load_task(
 def prepare_task(
     parameters: TaskParameters, source: Path | None, data_folder: Path, progress: Progress = ignore_progress
 ) -> Path:
-    """Read a task from the files at `source`, or generate it where that is None, into a folder in `data_folder`.
+    """Read a task from the files at `source`, or generate it if `source` is None; return its folder in `data_folder`.
 
-    The folder appears when all is done and checked; after an interrupt, start again. Returns the folder.
+    The folder appears when it is complete; after an interrupt, call this again.
 
     Raises
     ------
     TaskError
         As `load_task`.
     FileError
-        The folder is there already, or cannot be written.
+        The folder exists already, or cannot be written.
     """
     task = TASKS[parameters.kind]
     place = data_place(parameters, data_folder, from_files=source is not None)
-    refuse_existing(place, "delete it to prepare the data anew")
+    refuse_existing(place, "delete it to prepare the data again")
     if source is not None:
         data = _read_files(task, parameters, source, progress)
     elif task.generate is not None:
@@ -137,7 +140,10 @@ def prepare_task(
 
 
 def data_place(parameters: TaskParameters, data_folder: Path, *, from_files: bool) -> Path:
-    """The folder of the data that `parameters` describe: its name depends on all of them and on the task's version."""
+    """The folder in `data_folder` for the data that `parameters` describe.
+
+    Its name depends on all parameters, the task's version and whether the data are read from files.
+    """
     identity = {"version": TASKS[parameters.kind].version, **parameters.to_dict()}
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
     return data_folder / "-".join([parameters.kind, *(["files"] if from_files else []), digest])
@@ -148,16 +154,16 @@ def _settings(parameters: TaskParameters, *, from_files: bool) -> dict[str, Any]
 
 
 def _check_settings(folder: Path, parameters: TaskParameters) -> None:
-    """Refuse a prepared folder of another task, or made with other settings than are asked for."""
+    """Refuse a prepared folder of another task or other settings."""
     made = read_manifest(folder).get("settings")
     if not isinstance(made, dict):
-        raise TaskError(f"{folder} does not say what it was prepared with; prepare it anew")
+        raise TaskError(f"{folder} does not say what it was prepared with; prepare it again")
     asked = _settings(parameters, from_files=bool(made.get("from_files")))
-    # What is read from files of a task that can be generated is as the files have it, not as the generator is told.
+    # Generator settings do not apply to data read from files.
     free = made.get("from_files") and TASKS[parameters.kind].generate is not None
     compared = ("kind",) if free else tuple(asked)
     if other := [f"{name} {made.get(name)}, not {asked[name]}" for name in compared if made.get(name) != asked[name]]:
-        raise TaskError(f"{folder} was prepared with {'; '.join(other)}; give the same settings, or prepare it anew")
+        raise TaskError(f"{folder} was prepared with {'; '.join(other)}; give the same settings, or prepare it again")
 
 
 def _read_files(task: Task, parameters: TaskParameters, source: Path, progress: Progress) -> TaskData:
@@ -168,7 +174,7 @@ def _read_files(task: Task, parameters: TaskParameters, source: Path, progress: 
 
 @dataclass(frozen=True)
 class StoredTask:
-    """What lies in one folder of data."""
+    """One folder of prepared data."""
 
     path: Path
     origin: str
@@ -177,7 +183,7 @@ class StoredTask:
 
 
 def stored_tasks(data_folder: Path) -> dict[str, list[StoredTask]]:
-    """What `data_folder` holds, by task; a folder that says nothing of itself is listed as damaged."""
+    """The folders of data in `data_folder`, by task; one without a valid manifest is listed as damaged."""
     return {name: [_stored(path) for path in sorted(data_folder.glob(f"{name}-*")) if path.is_dir()] for name in TASKS}
 
 

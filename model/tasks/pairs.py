@@ -1,7 +1,10 @@
-"""Two documents and one question: LRA's Retrieval (does one paper cite the other?), and a stand-in that can be had.
+"""Tasks of two documents: LRA's Retrieval, and Same film, a stand-in with public data.
+
+Retrieval asks whether one paper cites the other; Same film asks whether two IMDb reviews are about one film. Same film
+is ours: it has the form of Retrieval, but is another task.
 
 Sources: Radev et al., The ACL Anthology Network corpus (2013), as Tay et al., Long Range Arena (arXiv 2011.04006), read
-it. The stand-in (are these two reviews of one film?) has the same shape but is another task, and ours.
+it; `model.tasks.data.imdb` for the reviews.
 """
 
 from collections.abc import Iterator
@@ -11,11 +14,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from model.tasks.data.dataset import TaskData, TaskError, TokenDataset
+from model.tasks.data import imdb
+from model.tasks.data.dataset import TaskData, TaskError, TaskParameters, TokenDataset
 from model.tasks.data.encoding import PAIR_SYMBOLS, SEPARATOR, from_bytes, join_pair, split_pair
-from model.tasks.data.settings import TaskParameters
+from model.tasks.data.imdb import Review, read_reviews_and_films
 from model.tasks.data.sources import read_file
-from model.tasks.text import Review, read_reviews
 from rmaat.base.progress import Progress, ignore_progress
 from rmaat.base.records import Source, parameter
 
@@ -27,10 +30,10 @@ OFFICIAL_FILES = {
     "test": "new_aan_pairs.test.tsv",
 }
 RETRIEVAL_SOURCES = "the folder tsv_data of LRA's lra_release.gz (github.com/google-research/long-range-arena)"
-SAME_FILM_SOURCES = "a folder with train.tsv.xz, test.tsv.xz (IMDb) and movies.npz, the film of each review"
+SAME_FILM_SOURCES = imdb.FILES
 
 _NEIGHBOURS = 25
-"""A negative is drawn from so many reviews on either side in order of length."""
+"""A negative is drawn from this many reviews on either side of the replaced one, in order of length."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +61,12 @@ class SameFilmParameters(TaskParameters):
 
 
 def read_retrieval(parameters: RetrievalParameters, folder: Path, progress: Progress = ignore_progress) -> TaskData:
-    """The task from LRA's `new_aan_pairs.train.tsv`, `.eval.tsv` and `.test.tsv` in `folder`.
+    """Read Retrieval from LRA's `new_aan_pairs.train.tsv`, `.eval.tsv` and `.test.tsv` in `folder`.
 
     Raises
     ------
     TaskError
-        A file is missing, or a row is not of the official form; file and row are named.
+        A file is missing, or a row is malformed; the message names file and row.
     """
     splits = {}
     for done, (split, name) in enumerate(OFFICIAL_FILES.items(), start=1):
@@ -72,33 +75,31 @@ def read_retrieval(parameters: RetrievalParameters, folder: Path, progress: Prog
     return _task("Retrieval", "official files", splits)
 
 
-def read_same_film(parameters: SameFilmParameters, folder: Path, progress: Progress = ignore_progress) -> TaskData:
-    """The stand-in from the reviews and films in `folder`.
+def read_same_film(parameters: SameFilmParameters, source: Path, progress: Progress = ignore_progress) -> TaskData:
+    """Draw the pairs of Same film from the IMDb files at `source`, which `SAME_FILM_SOURCES` describes.
 
-    Half of the pairs are reviews of one film. The others get a second review of another film that has the sentiment and
-    very nearly the length of the one it replaces, so that neither gives the answer away. Validation films are not
+    Half of the pairs are reviews of one film. In the others, the second review is replaced by one of another film with
+    the same sentiment and nearly the same length, so that neither gives the answer away. Validation films are not
     trained on.
 
     Raises
     ------
     TaskError
-        Files are missing or not of their form, or there are too few films.
+        Files are missing or malformed, or there are too few films.
     """
-    reviews, films = read_reviews(folder, progress), _read_films(folder)
+    reviews, films = read_reviews_and_films(source, progress)
     random = np.random.default_rng(parameters.data_seed)
     splits = {}
     names = random.permutation(np.unique(films["train"]))
     share = parameters.validation_size / (parameters.validation_size + parameters.train_size)
     held_out = np.isin(films["train"], names[: max(1, int(share * len(names)))])
-    for split, rows, source, size in (
+    for split, rows, files, size in (
         ("train", np.flatnonzero(~held_out), "train", parameters.train_size),
         ("validation", np.flatnonzero(held_out), "train", parameters.validation_size),
         ("test", np.arange(len(films["test"])), "test", parameters.test_size),
     ):
-        if len(films[source]) != len(reviews[source]):
-            raise TaskError(f"{folder}: {len(films[source])} films for {len(reviews[source])} {source} reviews")
-        chosen = [reviews[source][row] for row in rows]
-        pairs = list(draw_pairs(chosen, films[source][rows], size, random))
+        chosen = [reviews[files][row] for row in rows]
+        pairs = list(draw_pairs(chosen, films[files][rows], size, random))
         splits[split] = _pair_dataset([(a.text, b.text, label) for a, b, label in pairs], parameters.longest_document)
     origin = f"stand-in for Retrieval, n = {sum(map(len, splits.values())):,}, seed {parameters.data_seed}"
     return _task("Same film", origin, splits)
@@ -107,7 +108,15 @@ def read_same_film(parameters: SameFilmParameters, folder: Path, progress: Progr
 def draw_pairs(
     reviews: list[Review], films: np.ndarray, size: int, random: np.random.Generator
 ) -> Iterator[tuple[Review, Review, int]]:
-    """`size` pairs, one film (label 1) and two films (label 0) by turns; raises `TaskError` where films are too few."""
+    """Draw `size` pairs of reviews, in turns of one film (label 1) and of two films (label 0).
+
+    `films` holds the number of each review's film, shape (review,).
+
+    Raises
+    ------
+    TaskError
+        There are too few films, or too few reviews of one.
+    """
     together = [rows for film in np.unique(films) if len(rows := np.flatnonzero(films == film)) > 1]
     if not together or len(np.unique(films)) < 2:
         raise TaskError("the films of a split are too few to pair reviews; give more reviews, or other sizes")
@@ -127,7 +136,7 @@ def draw_pairs(
 
 
 def longest_document(task: TaskData) -> int:
-    """Tokens of the longest document of a task of pairs.
+    """The number of tokens of the longest document of a task of pairs.
 
     Raises
     ------
@@ -149,7 +158,10 @@ def longest_document(task: TaskData) -> int:
 def _replacement(
     row: int, films: np.ndarray, lengths: np.ndarray, ranked: np.ndarray, random: np.random.Generator
 ) -> int:
-    """A review of another film, of nearly the same length."""
+    """Draw a review of another film, of nearly the same length as review `row`, among the `ranked` ones.
+
+    `ranked` holds the reviews of one label in order of length.
+    """
     place = int(np.searchsorted(lengths[ranked], lengths[row]))
     reach = _NEIGHBOURS
     while True:
@@ -162,15 +174,6 @@ def _replacement(
         reach *= 2
 
 
-def _read_films(folder: Path) -> dict[str, np.ndarray]:
-    path = folder / "movies.npz"
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {split: file[split] for split in ("train", "test")}
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise TaskError(f"cannot read {path} ({error}); --source must be {SAME_FILM_SOURCES}") from error
-
-
 def _read_pairs(path: Path, longest: int) -> TokenDataset:
     rows = []
     for number, line in enumerate(read_file(path).split(b"\n"), start=1):
@@ -178,7 +181,7 @@ def _read_pairs(path: Path, longest: int) -> TokenDataset:
             continue
         fields = line.split(b"\t")
         if len(fields) < 5 or fields[0] not in (b"0", b"1", b"0.0", b"1.0"):
-            raise TaskError(f"{path}, row {number}: not label (0 or 1), two ids and two texts parted by tabs")
+            raise TaskError(f"{path}, row {number}: not label (0 or 1), two ids and two texts separated by tabs")
         rows.append((fields[3], fields[4], int(float(fields[0]))))
     try:
         return _pair_dataset(rows, longest)

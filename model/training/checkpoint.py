@@ -1,9 +1,9 @@
-"""Checkpoints: folders of safetensors and JSON that appear whole or not at all, and are never unpickled.
+"""Checkpoints: folders of safetensors and JSON that appear complete or not at all; loading one runs no code.
 
-Each is a folder of its own, `checkpoint-000000400`, so that it appears by one rename; the newest counts, and older ones
-are removed after it is there. `best-*` are the same, without moments. Tensors that take more than `MOST_BYTES` together
-lie in several files, `model-00001-of-00003.safetensors` and so on, and a larger tensor is cut, flat, into pieces
-`name@SHAPE@0` and so on: every file can then travel where large ones cannot.
+Each is a folder such as `checkpoint-000000400`, which appears by one rename. The newest counts; older ones are removed
+after it exists. `best-*` are the same without the optimiser's moments. No file is larger than `MOST_BYTES`, because
+some hosts limit the size of files: tensors are split over `model-00001-of-00003.safetensors` and so on, and a larger
+tensor is flattened and cut into pieces `name@SHAPE@0` and so on.
 """
 
 import json
@@ -27,13 +27,13 @@ MODEL, OPTIMIZER, STATE = "model", "optimizer", "state.json"
 MOST_BYTES = 16_000_000
 """No file of a checkpoint is larger."""
 _HEADER_BYTES = 500_000
-"""Kept free for what safetensors writes about the tensors of one file."""
+"""Reserved for the header of safetensors in each file."""
 _MARK = "@"
 
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Where a training stands, weights and moments apart.
+    """The state of a training, without weights and moments.
 
     The order of the data and all random numbers follow from `step`, the seed and the process.
     """
@@ -58,7 +58,7 @@ def save_checkpoint(
 ) -> None:
     """Add a checkpoint of `kind` to the folder of the run, then remove older ones; raises `FileError`.
 
-    Of processes that train together all must call it, and the first writes.
+    Every process that trains together must call it; rank 0 writes.
     """
     weights = _on_cpu(model.state_dict())
     moments = None if optimizer is None else _flatten(optimizer)
@@ -86,7 +86,7 @@ def newest(run: Path, kind: str) -> Path:
     """
     found = sorted(run.glob(f"{kind}-*"))
     if not found:
-        raise ModelError(f"{run} has no {kind} weights yet; train it, or go on with it by --resume")
+        raise ModelError(f"{run} has no {kind} weights yet; train it, or continue it with --resume")
     return found[-1]
 
 
@@ -96,7 +96,7 @@ def load_model(place: Path, model: nn.Module) -> None:
     Raises
     ------
     ModelError
-        The checkpoint is damaged or belongs to another architecture; the first difference is named.
+        The checkpoint is damaged or of another architecture; the message names the first difference.
     """
     tensors = _read(place, MODEL)
     own = model.state_dict()
@@ -107,7 +107,7 @@ def load_model(place: Path, model: nn.Module) -> None:
 def load_optimizer(place: Path, optimizer: torch.optim.AdamW) -> None:
     """Put the moments of the checkpoint at `place` into `optimizer`; raises `ModelError` as `load_model`."""
     tensors = _read(place, OPTIMIZER)
-    if not tensors:  # before the first step there are none
+    if not tensors:  # there are none before the first step
         return
     groups = optimizer.state_dict()["param_groups"]
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
@@ -125,7 +125,7 @@ def load_optimizer(place: Path, optimizer: torch.optim.AdamW) -> None:
 
 
 def load_state(place: Path) -> TrainingState:
-    """Where the training of the checkpoint at `place` stands; raises `ModelError` where it is damaged."""
+    """Read the state of the checkpoint at `place`; raises `ModelError` if it is damaged."""
     try:
         state = TrainingState(**json.loads(read_text(place / STATE)))
         kinds = {"step": int, "best_accuracy": float, "seconds": float, "window": list, "skipped": int}
@@ -159,13 +159,13 @@ def _on_cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def _write(folder: Path, stem: str, tensors: dict[str, Tensor]) -> None:
     """Write `tensors` as `stem`.safetensors, or as several files."""
     files: list[dict[str, Tensor]] = [{}]
-    room = most = MOST_BYTES - _HEADER_BYTES
+    free = most = MOST_BYTES - _HEADER_BYTES
     for name, piece in _pieces(tensors, most):
-        if piece.nbytes > room:
+        if piece.nbytes > free:
             files.append({})
-            room = most
+            free = most
         files[-1][name] = piece
-        room -= piece.nbytes
+        free -= piece.nbytes
     for number, content in enumerate(files, start=1):
         name = f"{stem}.safetensors" if len(files) == 1 else f"{stem}-{number:05d}-of-{len(files):05d}.safetensors"
         (folder / name).write_bytes(safetensors.torch.save(content))
@@ -195,7 +195,7 @@ def _joined(pieces: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _read(place: Path, stem: str) -> dict[str, Tensor]:
-    """What `_write` wrote; raises `ModelError` where it is missing or damaged."""
+    """Read the files of `_write`; raises `ModelError` if one is missing or damaged."""
     pieces: dict[str, Tensor] = {}
     paths = sorted(place.glob(f"{stem}-*.safetensors"))
     if paths and len(paths) != (count := int(paths[0].stem.rpartition("-")[2])):

@@ -1,4 +1,4 @@
-"""Where a model computes: the device, its name for reports, the precision, and batches that lie there."""
+"""The device of a model: its choice, its name for reports, the precision, and batches on it."""
 
 import os
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ class Batch:
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` is CUDA where there is one, under torchrun that of this process.
+    """Choose the device called `name`; `auto` is CUDA if it is available. Under torchrun, each process has its own GPU.
 
     Raises
     ------
     ModelError
-        CUDA is asked for and missing.
+        `name` is cuda, and there is no CUDA device.
     """
     if name == "cuda" and not torch.cuda.is_available():
         raise ModelError("device is cuda, but torch finds no CUDA device; use device auto or cpu")
@@ -41,21 +41,21 @@ def choose_device(name: str) -> torch.device:
 
 
 def mixed_precision(precision: str, device: torch.device) -> torch.autocast:
-    """bfloat16 autocast where asked for, or on CUDA by default. float16 is not offered: the key sums overflow it."""
+    """Autocast to bfloat16 if `precision` asks for it, by default on CUDA. The key sums would overflow float16."""
     enabled = precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
     return torch.autocast(device.type, torch.bfloat16, enabled)
 
 
 def device_name(device: torch.device) -> str:
-    """For reports: the GPU's name, or the processor's."""
+    """The name of the GPU or of the processor, for reports."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
 
 
 def load_batch(dataset: TokenDataset, indices: np.ndarray, device: torch.device) -> Batch:
-    """The sequences at `indices` on `device`."""
+    """Copy the sequences at `indices`, shape (batch,), to `device`."""
     return Batch(*(torch.from_numpy(array).to(device) for array in collate(dataset, indices)))
 
 
 def longest_batch(dataset: TokenDataset, settings: TrainingParameters, device: torch.device) -> Batch:
-    """A batch of the longest sequences on `device`, on which a step costs most."""
+    """A batch of the longest sequences on `device`: the one whose step costs most."""
     return load_batch(dataset, np.argsort(dataset.lengths, kind="stable")[-settings.batch_size :], device)

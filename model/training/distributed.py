@@ -1,8 +1,8 @@
-"""The processes that train together: one alone, or those that torchrun started, each with its share of every batch.
+"""The processes that train together: a single one, or those that torchrun started, each with its share of every batch.
 
-All see the same plan of batches, a function of seed and epoch, and take every `count`-th sequence of each batch, so
-that no sampler has a state and none is seen twice. Gradients are averaged by torch: DDP, or FSDP2 for models that do
-not fit into one device.
+All processes compute the same plan of batches from seed and epoch, and take every `count`-th sequence of each batch. So
+no sampler has a state, and no sequence is seen twice. Torch averages the gradients: DDP, or FSDP2 for models that do
+not fit on one device.
 """
 
 import os
@@ -18,26 +18,27 @@ from torch.nn.parallel import DistributedDataParallel
 
 @dataclass(frozen=True)
 class Processes:
-    """How many processes train together, and which of them this is."""
+    """The number of processes that train together, and the rank of this one."""
 
     rank: int = 0
     count: int = 1
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the one that writes files and reports."""
+        """Whether this is rank 0, which writes files and reports."""
         return self.rank == 0
 
     def share(self, indices: np.ndarray) -> tuple[np.ndarray, float]:
-        """This process's sequences of a batch, and their weight: 1, or 0 where there are too few for all processes.
+        """This process's share of the sequences `indices` of a batch, and their weight.
 
-        A process without a sequence of its own computes one and counts it as nothing, because all must take part.
+        A process without a share gets the first sequence with weight 0, because every process must take part in a step.
+        Otherwise the weight is 1.
         """
         own = indices[self.rank :: self.count]
         return (own, 1.0) if len(own) else (indices[:1], 0.0)
 
     def sum(self, values: Sequence[float], device: torch.device) -> list[float]:
-        """Each of `values`, summed over the processes in float64; the same list in all of them."""
+        """Sum each of `values` over the processes in float64; every process gets the same list."""
         if self.count == 1:
             return list(values)
         total = torch.tensor(values, dtype=torch.float64, device=device)
@@ -45,14 +46,14 @@ class Processes:
         return total.tolist()
 
     def wait(self) -> None:
-        """Until all processes are here."""
+        """Wait until all processes have reached this call."""
         if self.count > 1:
             distributed.barrier()
 
 
 @contextmanager
 def joined_processes(device: torch.device) -> Iterator[Processes]:
-    """The group of processes that is set up, or else the one that torchrun's environment names, or this one alone."""
+    """Join the process group: the existing one, else the one of torchrun's environment, else this process alone."""
     if distributed.is_initialized():
         yield Processes(distributed.get_rank(), distributed.get_world_size())
     elif int(os.environ.get("WORLD_SIZE", "1")) > 1:
@@ -66,17 +67,17 @@ def joined_processes(device: torch.device) -> Iterator[Processes]:
 
 
 def replicated(model: nn.Module, processes: Processes) -> nn.Module:
-    """`model`, which averages its gradients over the processes in backward; every process holds all of it."""
+    """Wrap `model` so that its backward pass averages gradients over processes; each process has the whole model."""
     if processes.count == 1:
         return model
     return DistributedDataParallel(model)
 
 
 def sharded(model: nn.Module, processes: Processes) -> nn.Module:
-    """`model`, of which every process holds a part of each parameter, gradient and moment (FSDP2).
+    """Shard `model` with FSDP2, so that each process has a part of every parameter, gradient and moment.
 
-    Parameters are gathered once a step and stay until its end: replay runs each segment twice, and would gather twice
-    for each otherwise.
+    Parameters are gathered once per step and kept until its end. Otherwise replay, which runs each segment twice, would
+    gather them twice per segment.
     """
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
@@ -87,19 +88,19 @@ def sharded(model: nn.Module, processes: Processes) -> nn.Module:
 
 
 def without_averaging(model: nn.Module) -> AbstractContextManager[None]:
-    """Gradients made inside stay with this process, to be averaged with the last batch of a step."""
+    """Do not average gradients inside this context; the last batch of a step averages the sum of all."""
     return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """All of a tensor that may be spread over processes; every process must ask."""
+    """Gather a tensor that may be sharded over processes; every process must call this."""
     from torch.distributed.tensor import DTensor
 
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def spread_like(tensor: Tensor, own: Tensor) -> Tensor:
-    """`tensor`, which all processes know, spread over them as `own` is."""
+    """Shard `tensor`, which every process has whole, in the same way as `own`."""
     from torch.distributed.tensor import DTensor, distribute_tensor
 
     if not isinstance(own, DTensor):

@@ -1,4 +1,4 @@
-"""Score a trained run on its test split, beside the levels that need no model."""
+"""Score a trained run on its test split, with the trivial levels beside it, and measure the cost of its training."""
 
 import datetime
 import math
@@ -14,8 +14,8 @@ from model.tasks import TaskData, TrivialLevel, trivial_levels
 from model.tasks.diagnostics import DiagnosticParameters, answer_distances
 from model.training.checkpoint import BEST, CHECKPOINT, load_model, load_state, newest
 from model.training.device import choose_device, device_name, longest_batch
-from model.training.loop import differentiation
 from model.training.measure import compare_steps
+from model.training.method import differentiation
 from model.training.run_folder import Cost, Evaluation, RunConfiguration, RunFolder
 from model.training.scoring import accuracy_by_group, evaluate_split, scored_rows
 from rmaat.base.progress import Progress, ignore_progress
@@ -30,12 +30,12 @@ def evaluate(
 ) -> Evaluation:
     """Score the best checkpoint of the run at `out` on `task`'s test split and write `evaluation.json` beside it.
 
-    `levels` gives the trivial levels of `task`, for who knows them already.
+    `levels` computes the trivial levels of `task`; pass another function to reuse levels that are already computed.
 
     Raises
     ------
     ModelError
-        There is no run, no validated weights yet, weights of another architecture, or `task` is not what it learnt.
+        There is no run or no validated checkpoint, the weights are of another architecture, or `task` has other data.
     """
     folder = RunFolder(out)
     configuration = folder.read_configuration()
@@ -65,7 +65,7 @@ def _accuracy_by_distance(
     parameters = configuration.task_parameters
     if not isinstance(parameters, DiagnosticParameters):
         return {}
-    # In steps of the gap, which is a segment of the presets' models.
+    # Group by multiples of the gap, which is the length of a segment in the presets.
     step = parameters.gap or parameters.length
     groups = answer_distances(parameters, task.test) // step * step
     found = accuracy_by_group(model, task.test, groups, configuration.training)
@@ -73,7 +73,7 @@ def _accuracy_by_distance(
 
 
 def measure_cost(out: Path, task: TaskData) -> Cost:
-    """What the training of the run at `out` on `task` took, with a step measured here; writes `cost.json`.
+    """Write `cost.json` for the run at `out` on `task`: its training time, and a step that is measured now.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def measure_cost(out: Path, task: TaskData) -> Cost:
 
 
 def load_run(folder: RunFolder) -> SegmentClassifier:
-    """The model of a run with its best weights; raises `ModelError` as `evaluate`."""
+    """Load the model of a run with its best weights; raises `ModelError` as `evaluate`."""
     model = build_model(folder.read_configuration().model, read_tables(folder.tables))
     load_model(newest(folder.path, BEST), model)
     return model

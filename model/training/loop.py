@@ -1,7 +1,7 @@
 """The training loop: AdamW, warm-up and cosine, clipping, accumulation, mixed precision, checkpoints, resume.
 
 The order of the data and all random numbers are functions of seed, step and process. So a resumed run continues bit for
-bit on the same hardware, and what several processes began, another number of them may go on with.
+bit on the same hardware. Another number of processes may resume a run.
 """
 
 import math
@@ -18,14 +18,12 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.tensorboard import SummaryWriter
 
-from distill.tables import Tables, read_tables, write_tables
+from distill.tables import Tables, write_tables
 from model.errors import ModelError
 from model.layers.precision import denormals_flushed
-from model.memory.differentiation import Amrb, Bptt, Differentiation, LayerwiseAmrb, MemoryBudget, Truncated
 from model.networks.build import build_model
 from model.networks.classifier import SegmentClassifier
 from model.tasks import BatchPlan, TaskData
-from model.tasks.pairs import longest_document
 from model.training.checkpoint import (
     BEST,
     CHECKPOINT,
@@ -36,10 +34,13 @@ from model.training.checkpoint import (
     newest,
     save_checkpoint,
 )
+from model.training.checks import check_fit, check_same_run
 from model.training.device import Batch, choose_device, load_batch, mixed_precision
 from model.training.distributed import Processes, joined_processes, replicated, sharded, whole, without_averaging
+from model.training.method import differentiation
 from model.training.parameters import TrainingParameters
 from model.training.run_folder import RunConfiguration, RunFolder
+from model.training.schedule import learning_rate, step_seed
 from model.training.scoring import Score, evaluate_split
 from rmaat.base.errors import Interrupted, OutOfTime
 from rmaat.base.files import atomic_folder, refuse_existing
@@ -57,23 +58,23 @@ def train(
     is_over: Callable[[], bool] = lambda: False,
     progress: Progress = ignore_progress,
 ) -> Score:
-    """Train a model on `task` and leave a run folder at `out` (see `model.training.run_folder`).
+    """Train a model on `task`, write a run folder at `out`, and return the best validation score.
 
-    Returns the best validation score. With `resume`, continue the run that stands there. `is_over` is asked after each
-    step whether to stop there, and then the same bits come of the rest, resumed later.
+    `model.training.run_folder` describes the folder. With `resume`, continue the run at `out`. `is_over` is called
+    after each step; if it returns true, the training stops. A resumed run gives the same bits as one without a stop.
 
     Raises
     ------
     ModelError
-        Settings, data or tables that differ from those of the resumed run, a sequence longer than the model takes, a
-        loss that is not finite (the last checkpoint stays).
+        The data do not fit the model, the settings differ from those of the resumed run, or the loss is not finite. The
+        last checkpoint stays.
     FileError
-        `out` exists already and `resume` is off, or something cannot be written.
+        `out` exists already and `resume` is off, or a file cannot be written.
     Interrupted
-        After the step under way, with a checkpoint to resume from; `OutOfTime` where `is_over` said so.
+        Ctrl-C or SIGTERM, after the current step and with a checkpoint; `OutOfTime` if `is_over` returned true.
     """
     folder = RunFolder(out)
-    _check_fit(configuration, task)
+    check_fit(configuration, task)
     device = choose_device(configuration.training.device)
     with denormals_flushed(), joined_processes(device) as processes:
         torch.manual_seed(configuration.training.seed)
@@ -82,13 +83,13 @@ def train(
             model.compile_cell()
         run = _Run(folder, configuration.training, model, task, device, processes)
         if resume:
-            _check_same_run(folder, configuration, tables)
+            check_same_run(folder, configuration, tables)
         else:
-            # All look before the first one writes.
+            # Every process checks before rank 0 writes.
             refuse_existing(out, f"resume it with --resume, or choose another --out than {out}")
             processes.wait()
             with _new_run(folder, configuration, tables) if processes.is_first else nullcontext(out) as whole:
-                # With its first checkpoint, so that whatever happens later the run can be resumed.
+                # Write a first checkpoint with the folder, so that the run can be resumed whatever happens later.
                 run.save(whole)
         processes.wait()
         best = run.go(is_over, progress if processes.is_first else _silent)
@@ -131,14 +132,14 @@ class _Run:
         self.earlier_seconds, self.started = 0.0, time.monotonic()
 
     def go(self, is_over: Callable[[], bool], progress: Progress) -> Score:
-        """From the newest checkpoint to the last step, or to where it is told to stop."""
+        """Train from the newest checkpoint to the last step, or until a stop is requested."""
         self._restore()
         with self._board() as board, stop_requested() as is_interrupted:
             for step, batches in self._steps():
                 loss, norm = self._step(step, batches)
                 # All processes stop after the same step, even if only one of them received a signal.
                 interrupted, over = (
-                    told > 0 for told in self.processes.sum([is_interrupted(), is_over()], self.device)
+                    count > 0 for count in self.processes.sum([is_interrupted(), is_over()], self.device)
                 )
                 self.state = self._after(step, loss, norm)
                 last = step + 1 == self.settings.steps
@@ -158,11 +159,11 @@ class _Run:
     def _board(self) -> AbstractContextManager[SummaryWriter | None]:
         if not self.processes.is_first:
             return nullcontext()
-        # TensorBoard drops what was logged from `purge_step` on.
+        # TensorBoard drops values that an interrupted run logged from `purge_step` on.
         return SummaryWriter(str(self.folder.path / "tensorboard"), purge_step=self.state.step + 1)
 
     def _steps(self) -> Iterator[tuple[int, list[tuple[Batch, float]]]]:
-        """What is left of the run: each step with the batches it accumulates, and what a sequence weighs in them."""
+        """Yield the remaining steps: for each the batches that it accumulates, and the weight of a sequence in them."""
         count, current, batches = self.settings.accumulation, -1, []
         for step in range(self.state.step, self.settings.steps):
             chosen = []
@@ -171,12 +172,12 @@ class _Run:
                 if epoch != current:
                     current, batches = epoch, self.plan.epoch(epoch)
                 own, weight = self.processes.share(batches[place])
-                # The mean over the whole batch, whatever each process has of it.
+                # The weight makes the loss a mean over the whole batch, however it is split over processes.
                 chosen.append((load_batch(self.task.train, own, self.device), weight / len(batches[place]) / count))
             yield step, chosen
 
     def _step(self, step: int, batches: list[tuple[Batch, float]]) -> tuple[float, float]:
-        """One optimiser step; its loss and gradient norm."""
+        """Do one optimiser step; return its loss and gradient norm."""
         torch.manual_seed(step_seed(self.settings.seed, step, self.processes.rank))
         self.parallel_model.train()
         for group in self.optimizer.param_groups:
@@ -189,7 +190,7 @@ class _Run:
                     logits = self.parallel_model(batch.tokens, batch.lengths, differentiation(self.settings))
                     loss = functional.cross_entropy(logits, batch.labels, reduction="sum") * weight
                 total += loss.item()
-                # Gradients are averaged over processes, and are to be summed.
+                # DDP and FSDP average gradients over processes; the factor turns the average into the sum.
                 (loss * self.processes.count).backward()
         (total,) = self.processes.sum([total], self.device)
         norm = whole(nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.gradient_clip)).item()
@@ -198,15 +199,15 @@ class _Run:
         return total, norm
 
     def _after(self, step: int, loss: float, norm: float) -> TrainingState:
-        """The state after a step, which was left undone if its loss or gradient is not finite."""
+        """The state after a step; a step whose loss or gradient is not finite counts as skipped."""
         if math.isfinite(loss + norm):
             return replace(self.state, step=step + 1, window=[*self.state.window, [loss, norm]])
         skip = self.settings.not_finite == "skip"
-        # Where nothing since the last validation was finite, nothing later will be.
+        # If no step since the last validation was finite, no later one will be.
         if not skip or (not self.state.window and (step + 1) % self.settings.validate_every == 0):
             raise ModelError(
                 f"the loss is {loss} and its gradient's norm {norm} at step {step + 1}"
-                f"{', as at all since the last validation' if skip else ''}; lower the learning rate "
+                f"{', as at every step since the last validation' if skip else ''}; lower the learning rate "
                 f"(now {self.settings.learning_rate:g}) and train again; "
                 f"the last checkpoint is of step {load_state(newest(self.folder.path, CHECKPOINT)).step}"
             )
@@ -214,7 +215,7 @@ class _Run:
 
     def _validate(self, board: SummaryWriter | None) -> None:
         score = evaluate_split(self.parallel_model, self.task.validation, self.settings, processes=self.processes)
-        # A last stretch of steps may all have been skipped.
+        # The window is empty if every step since the last validation was skipped.
         loss, norm = np.mean(self.state.window or [[math.nan] * 2], axis=0).tolist()
         step = self.state.step
         row = {
@@ -265,73 +266,6 @@ class _Run:
 
     def _best(self) -> Score:
         accuracy = self.state.best_accuracy
-        # A user may have removed the rows of earlier validations; the state remembers the best.
+        # A user may have removed rows of metrics.csv; the best accuracy is also in the state.
         losses = [row["validation_loss"] for row in self.rows if row["validation_accuracy"] == accuracy]
         return Score(losses[0] if losses else math.nan, accuracy)
-
-
-def step_seed(seed: int, step: int, rank: int) -> int:
-    """The seed of the random numbers that a process draws in a step: no two processes or steps share one."""
-    return int(np.random.SeedSequence((seed, step, rank)).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-def learning_rate(step: int, settings: TrainingParameters) -> float:
-    """Linear warm-up to the peak, then half a cosine that ends at zero after the last step; `step` counts from 0.
-
-    The warm-up takes no more than half of the steps.
-    """
-    warmup = min(settings.warmup_steps, settings.steps // 2)
-    if step < warmup:
-        return settings.learning_rate * (step + 1) / warmup
-    done = (step - warmup) / (settings.steps - warmup)
-    return settings.learning_rate * (1 + math.cos(math.pi * done)) / 2
-
-
-def differentiation(settings: TrainingParameters) -> Differentiation:
-    """The way to differentiate that `settings` name."""
-    if settings.memory_budget and settings.differentiation == "amrb":
-        return MemoryBudget(settings.memory_budget)
-    ways: dict[str, Differentiation] = {
-        "amrb": Amrb(settings.keep_graphs),
-        "layerwise": LayerwiseAmrb(settings.keep_graphs),
-        "bptt": Bptt(),
-        "truncated": Truncated(settings.truncate_after, settings.keep_graphs),
-    }
-    return ways[settings.differentiation]
-
-
-def _check_fit(configuration: RunConfiguration, task: TaskData) -> None:
-    record = configuration.model
-    if task.sha256() != configuration.data_sha256:
-        raise ModelError(f"the configuration names other data than {task.origin}; make it for these data")
-    if (record.vocabulary, record.classes) != (task.vocabulary, task.classes):
-        raise ModelError(
-            f"the model knows {record.vocabulary} tokens and {record.classes} labels, "
-            f"the task has {task.vocabulary} and {task.classes}"
-        )
-    if record.separator and record.separator != task.separator:
-        raise ModelError(
-            f"the model encodes documents on both sides of token {record.separator} apart, but "
-            f"{task.name} {_separated(task)}; set separator to {task.separator or 0}"
-        )
-    longest, what = (longest_document(task), "document") if record.separator else (task.longest, "sequence")
-    if longest > record.longest_sequence:
-        raise ModelError(
-            f"the longest {what} has {longest} tokens, more than {record.segments} segments of "
-            f"{record.segment_length}; set segment_length to {-(-longest // record.segments)} "
-            f"or segments to {-(-longest // record.segment_length)}"
-        )
-
-
-def _separated(task: TaskData) -> str:
-    return "has one document a sequence" if task.separator is None else f"parts them by token {task.separator}"
-
-
-def _check_same_run(folder: RunFolder, configuration: RunConfiguration, tables: Tables) -> None:
-    differences = folder.read_configuration().differences(configuration)
-    if not tables.dataset.identical(read_tables(folder.tables).dataset):
-        differences.append("tables file")
-    if differences:
-        raise ModelError(
-            f"{folder.path} was trained with another {', '.join(differences)}; resume with the same settings"
-        )

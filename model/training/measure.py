@@ -1,4 +1,4 @@
-"""What a training step costs: time, and peak memory above parameters, gradients and moments."""
+"""Measured cost of a training step: time, and peak memory in addition to parameters, gradients and moments."""
 
 import statistics
 from collections.abc import Mapping
@@ -15,14 +15,14 @@ from model.training.peak import now, peak_memory
 
 @dataclass(frozen=True)
 class StepCost:
-    """One forward and backward pass."""
+    """Cost of one forward and backward pass."""
 
     seconds: float
     """median over the repetitions"""
     least_seconds: float
-    """of the fastest repetition, which other work on the machine disturbed least"""
+    """minimum over the repetitions, which other load on the machine disturbed least"""
     peak_bytes: int
-    """largest sum of tensors alive at once, above what was there before"""
+    """largest sum of tensors alive together, minus those alive before the step"""
 
 
 def compare_steps(
@@ -32,12 +32,12 @@ def compare_steps(
     precision: str = "float32",
     repeats: int = 5,
 ) -> dict[str, StepCost]:
-    """Cost of one step of `model` on `batch` for each way, interleaved so that drift hits all alike."""
+    """Cost of one step of `model` on `batch` for each method in `ways`, interleaved so that drift affects all."""
     model.train()
     steps = {name: partial(_step, model, batch, precision, way) for name, way in ways.items()}
     times: dict[str, list[float]] = {name: [] for name in steps}
     for run in steps.values():
-        run()  # gradients exist and libraries are loaded from here on
+        run()  # warm up: allocate gradients and load libraries
     for _ in range(repeats):
         for name, run in steps.items():
             started = now(batch.tokens.device)

@@ -1,4 +1,4 @@
-"""The most memory that a computation holds at once, and a clock that waits for the device. Needs torch alone."""
+"""Peak memory of a computation, and a clock that waits for the device. It needs only torch."""
 
 import os
 import time
@@ -11,9 +11,9 @@ from torch.autograd.profiler import profile
 
 
 def peak_memory(run: Callable[[], None], device: torch.device) -> int:
-    """Largest number of tensor bytes that `run` holds at once, above what was allocated before.
+    """Largest number of tensor bytes that `run` holds, minus those allocated before.
 
-    On CUDA the allocator's own count; on the CPU the running sum of the allocator's events, which is deterministic.
+    On CUDA it is the allocator's count; on the CPU the running sum of the allocator's events, which is deterministic.
     """
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -25,7 +25,7 @@ def peak_memory(run: Callable[[], None], device: torch.device) -> int:
     with _no_standard_error(), recorder:
         run()
     assert recorder.kineto_results is not None
-    # torch's stubs leave out `nbytes`.
+    # The events with memory sizes have no public form; torch's stubs lack `nbytes`.
     found: list[Any] = recorder.kineto_results.events()
     events = [event for event in found if event.name() == "[memory]"]
     total = peak = 0
@@ -36,7 +36,7 @@ def peak_memory(run: Callable[[], None], device: torch.device) -> int:
 
 
 def now(device: torch.device) -> float:
-    """A clock's time in s, when `device` has done all that it was given."""
+    """Time in s, after `device` has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
@@ -44,7 +44,7 @@ def now(device: torch.device) -> float:
 
 @contextmanager
 def _no_standard_error() -> Iterator[None]:
-    """The profiler's library writes two lines for each use, past Python's streams."""
+    """Discard what C code writes to standard error: the profiler's library prints two lines per use."""
     kept = os.dup(2)
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 2)

@@ -1,13 +1,13 @@
-"""A run folder: what a training leaves behind, in formats that ordinary tools read. No torch is needed to read it.
+"""A run folder: the files that a training writes, in formats that common tools read; reading it needs no torch.
 
 configuration.json   task, model and training parameters, versions
-tables.nc            the tables that the model was made from
-metrics.csv          a row a validation
+tables.nc            the tables of the model
+metrics.csv          a row per validation
 tensorboard/         the same for TensorBoard
 checkpoint-*/        the last state, to resume from       model.safetensors, optimizer.safetensors, state.json
 best-*/              the best state by validation         model.safetensors, state.json
 evaluation.json      accuracy on the test split beside the trivial levels
-cost.json            what the training took; where `rmaat reproduce` trained
+cost.json            time and memory of the training; written by `rmaat reproduce` only
 """
 
 import csv
@@ -33,19 +33,19 @@ WHOLE_NUMBERS = ("step", "skipped_steps")
 
 @dataclass(frozen=True)
 class RunConfiguration:
-    """Everything that decides a run."""
+    """All settings that determine a run."""
 
     task: str
     task_parameters: TaskParameters
     source: str | None
-    """absolute path of the files that the data were read from, where they were not found in the data folder"""
+    """absolute path of the files of the data, or None if the data are in the data folder"""
     data_sha256: str
     model: ModelParameters
     training: TrainingParameters
     versions: dict[str, str] = field(default_factory=dict)
 
     def differences(self, other: "RunConfiguration") -> list[str]:
-        """Names of the settings in which two runs differ; where and by which versions they run does not count."""
+        """The names of the settings in which two runs differ, apart from versions, source and devices."""
         mine, theirs = _flat(asdict(self)), _flat(asdict(other))
         passing = ("versions", "source", "training.device", "training.parallel")
         return [name for name in mine if mine[name] != theirs.get(name) and not name.startswith(passing)]
@@ -53,66 +53,66 @@ class RunConfiguration:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Accuracies are shares of the sequences that were scored."""
+    """The score of a run on the test split; accuracies are between 0 and 1."""
 
     accuracy: float
     standard_error: float
     """binomial, of `accuracy`"""
     loss: float
     trivial_levels: dict[str, float]
-    """what the task's guesses without a model reach on the whole test split, by name"""
+    """accuracy of the baselines without a model on the whole test split, by name"""
     samples: int
     """sequences of the test split that were scored"""
     parameters: int
     best_step: int
     origin: str
     accuracy_by_distance: dict[str, float] = field(default_factory=dict)
-    """of a diagnostic, by the tokens from the answer to the end of the sequence; of other tasks empty"""
+    """accuracy by the tokens from the answer to the end of the sequence; empty except for diagnostics"""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a training took, where and when."""
+    """Time and memory of a training, with its device and date."""
 
     seconds: float
-    """steps and validations"""
+    """time of all steps and validations"""
     step_seconds: float
-    """of one step on the longest sequences, the least of several"""
+    """time of one step on the longest sequences, the least of several"""
     peak_bytes: int
-    """of that step, above parameters, gradients and moments"""
+    """peak memory of that step, above parameters, gradients and moments"""
     device: str
     date: str
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The places of one run."""
+    """The paths of the files of one run, with their readers and writers."""
 
     path: Path
 
     @property
     def configuration(self) -> Path:
-        """What decides the run."""
+        """The file of the run's settings."""
         return self.path / "configuration.json"
 
     @property
     def tables(self) -> Path:
-        """The tables that the model was made from."""
+        """The file of the model's tables."""
         return self.path / "tables.nc"
 
     @property
     def metrics(self) -> Path:
-        """A row a validation."""
+        """The file with one row per validation."""
         return self.path / "metrics.csv"
 
     @property
     def evaluation(self) -> Path:
-        """Accuracy on the test split."""
+        """The file of the score on the test split."""
         return self.path / "evaluation.json"
 
     @property
     def cost(self) -> Path:
-        """What the training took."""
+        """The file of the time and memory of the training."""
         return self.path / "cost.json"
 
     def write_evaluation(self, evaluation: Evaluation) -> None:
@@ -120,14 +120,14 @@ class RunFolder:
         write_text(self.evaluation, json.dumps(asdict(evaluation), indent=2) + "\n")
 
     def read_evaluation(self) -> Evaluation:
-        """The score.
+        """Read the score.
 
         Raises
         ------
         ModelError
             The file is damaged.
         FileError
-            There is none.
+            The file does not exist.
         """
         hint = f"score the run again with: rmaat evaluate {self.path}"
         values = _read_fields(self.evaluation, Evaluation, hint)
@@ -139,20 +139,20 @@ class RunFolder:
         return Evaluation(**values)
 
     def write_cost(self, cost: Cost) -> None:
-        """Write what the training took; raises `FileError`."""
+        """Write the time and memory of the training; raises `FileError`."""
         write_text(self.cost, json.dumps(asdict(cost), indent=2) + "\n")
 
     def read_cost(self) -> Cost:
-        """What the training took; raises as `read_evaluation`."""
+        """Read the time and memory of the training; raises as `read_evaluation`."""
         return Cost(**_read_fields(self.cost, Cost, "delete it and run rmaat reproduce again"))
 
     def write_configuration(self, configuration: RunConfiguration) -> None:
-        """Write what decides the run; raises `FileError`."""
+        """Write the settings of the run; raises `FileError`."""
         values = {**asdict(configuration), "task_parameters": configuration.task_parameters.to_dict()}
         write_text(self.configuration, json.dumps(values, indent=2) + "\n")
 
     def read_configuration(self) -> RunConfiguration:
-        """What decides the run.
+        """Read the settings of the run.
 
         Raises
         ------
@@ -176,7 +176,7 @@ class RunFolder:
             raise ModelError(f"{self.configuration} is damaged ({error}); train again in another folder") from error
 
     def write_metrics(self, rows: list[dict[str, Any]]) -> None:
-        """Write all rows anew; raises `FileError`."""
+        """Replace the file of metrics by `rows`; raises `FileError`."""
         text = io.StringIO()
         writer = csv.DictWriter(text, METRICS, lineterminator="\n")
         writer.writeheader()
@@ -184,7 +184,7 @@ class RunFolder:
         write_text(self.metrics, text.getvalue())
 
     def read_metrics(self) -> list[dict[str, float]]:
-        """The rows of `metrics.csv`, none where no validation was reached.
+        """Read the rows of `metrics.csv`; there are none before the first validation.
 
         Raises
         ------
@@ -203,7 +203,7 @@ class RunFolder:
 
 
 def _read_fields(path: Path, kind: type, hint: str) -> dict[str, Any]:
-    """The values of a dataclass from a JSON file, numbers as numbers and texts as texts; defaults may be missing."""
+    """Read the fields of the dataclass `kind` from a JSON file; fields with a default may be missing."""
     plain: dict[Any, Any] = {float: float, int: int, str: str}
     try:
         values = json.loads(read_text(path))
@@ -219,7 +219,7 @@ def _read_fields(path: Path, kind: type, hint: str) -> dict[str, Any]:
 def _text_or_none(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
-    raise TypeError(f"{value!r} is no path")
+    raise TypeError(f"{value!r} is not a path")
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

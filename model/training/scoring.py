@@ -1,4 +1,4 @@
-"""Loss and accuracy of a model over a split, or over the parts of one."""
+"""Loss and accuracy of a model over a split, or over groups of its sequences."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,7 +30,10 @@ def evaluate_split(
     progress: Progress = ignore_progress,
     processes: Processes = Processes(),  # noqa: B008 (frozen)
 ) -> Score:
-    """Loss and accuracy over the sequences of `dataset`, each once; `processes` share the work and get the same."""
+    """Loss and accuracy of `model` over the scored sequences of `dataset`.
+
+    `processes` share the work, and each gets the same score.
+    """
     loss = correct = 0.0
     for _, logits, labels, weight in _answers(model, dataset, settings, progress, processes):
         loss += weight * functional.cross_entropy(logits, labels, reduction="sum").item()
@@ -43,7 +46,7 @@ def evaluate_split(
 def accuracy_by_group(
     model: nn.Module, dataset: TokenDataset, groups: np.ndarray, settings: TrainingParameters
 ) -> dict[int, float]:
-    """Accuracy over the scored sequences of each group; `groups` holds an integer a sequence of `dataset`."""
+    """Accuracy over the scored sequences of each group; `groups` has one integer per sequence, shape (sequence,)."""
     found = [
         np.stack([groups[rows], (logits.argmax(dim=1) == labels).cpu().numpy()])
         for rows, logits, labels, _ in _answers(model, dataset, settings)
@@ -59,7 +62,7 @@ def _answers(
     progress: Progress = ignore_progress,
     processes: Processes = Processes(),  # noqa: B008 (frozen)
 ) -> Iterator[tuple[np.ndarray, Tensor, Tensor, float]]:
-    """Batch by batch: rows of `dataset`, their logits and labels, and what each weighs in a sum over `processes`."""
+    """Yield each batch: rows of `dataset`, their logits and labels, and their weight in a sum over `processes`."""
     model.eval()
     device = next(model.parameters()).device
     rows = scored_rows(len(dataset), settings.most_scored)
@@ -74,9 +77,9 @@ def _answers(
 
 
 def scored_rows(count: int, most: int) -> np.ndarray:
-    """The rows of a split of `count` that are scored, rising: all (`most` is 0), or `most` of them, always the same.
+    """The rows to score of a split of `count`, in rising order: all if `most` is 0, else the same `most` in every call.
 
-    Drawn, because rows at equal distances would meet the labels of a task that alternates.
+    They are sampled at random: a fixed stride could alias with alternating labels.
     """
     if most == 0 or most >= count:
         return np.arange(count)

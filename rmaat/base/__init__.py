@@ -1,1 +1,4 @@
-"""Utilities that every package uses; this package imports none of the others."""
+"""Utilities that every package uses: errors, files, parameter records, progress, signals and provenance.
+
+This package imports none of the others.
+"""

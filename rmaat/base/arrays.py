@@ -1,4 +1,4 @@
-"""The array type of the numerical code; values are in double precision unless a function says otherwise."""
+"""The array type of the numerical code; values have double precision unless a function says otherwise."""
 
 import numpy as np
 from numpy.typing import NDArray

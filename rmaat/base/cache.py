@@ -1,19 +1,16 @@
-"""Where this toolkit keeps what it can make again, such as compiled networks; it may be deleted at any time."""
+"""The folder for files that can be rebuilt, such as compiled networks; users may delete it at any time."""
 
 import os
-import sys
 from pathlib import Path
+
+from platformdirs import user_cache_path
 
 SETTING = "RMAAT_CACHE"
 
 
 def cache_folder() -> Path:
-    """The folder that the environment variable RMAAT_CACHE names, else `rmaat` in the system's folder for caches."""
+    """The folder in the environment variable RMAAT_CACHE, else `rmaat` in the user's cache folder."""
     if chosen := os.environ.get(SETTING):
         return Path(chosen).expanduser().absolute()
-    home = Path.home()
-    if sys.platform == "darwin":
-        return home / "Library" / "Caches" / "rmaat"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "rmaat" / "cache"
-    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "rmaat"
+    # platformdirs, because Linux, macOS and Windows each have their own place for caches.
+    return user_cache_path("rmaat", appauthor=False)

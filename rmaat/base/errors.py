@@ -1,14 +1,14 @@
-"""The root of every error that a user can cause.
+"""The base classes of all errors that a user can cause.
 
-A message is one clear sentence: what was found, what was expected, what to do. The command prints it, without a
-traceback, and exits with `exit_status`.
+Each message is one sentence: what was found, what was expected, what to do. The `rmaat` command prints the message
+without a traceback and exits with `exit_status`.
 """
 
 from typing import ClassVar
 
 
 class RmaatError(Exception):
-    """An error that a user can cause and can fix; each package derives its own."""
+    """An error that a user can cause and fix; each package derives its own."""
 
     exit_status: ClassVar[int] = 1
 
@@ -20,13 +20,13 @@ class UsageError(RmaatError):
 
 
 class Interrupted(RmaatError):
-    """The user stopped the work; what was finished is saved, and the same command continues it."""
+    """The user stopped the work; finished parts are saved, and the same command continues."""
 
     exit_status: ClassVar[int] = 130
 
 
 class OutOfTime(Interrupted):
-    """The time allowed is over; what was finished is saved, and the same command continues it."""
+    """The time limit was reached; finished parts are saved, and the same command continues."""
 
     exit_status: ClassVar[int] = 75
-    """`EX_TEMPFAIL` of sysexits.h: try again"""
+    """`EX_TEMPFAIL` in sysexits.h, which means: try again."""

@@ -1,10 +1,9 @@
-"""Files that appear whole or not at all.
+"""Write files completely or not at all.
 
-Content goes to a temporary sibling, reaches the disk, and is renamed into place in one step. An interrupt, a full disk
-or a crash leaves the earlier file as it was, or no file.
+A file is written under a temporary name beside its target, flushed to the disk and then renamed in one step. After an
+interrupt, a full disk or a crash, the target is the earlier file or does not exist.
 """
 
-import fcntl
 import os
 import secrets
 import shutil
@@ -16,20 +15,20 @@ from rmaat.base.errors import RmaatError
 
 
 class FileError(RmaatError):
-    """A file or folder that cannot be read, written or replaced."""
+    """A file or folder cannot be read, written or replaced."""
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path; what the caller writes there becomes `path` when the block ends without an error.
+    """Yield a temporary path to write to; it is renamed to `path` when the block ends without an error.
 
     Raises
     ------
     FileError
-        The operating system refused (full disk, missing rights); nothing is left behind.
+        The operating system refused, for example because the disk is full; the temporary file is removed.
     """
     temporary = _temporary_sibling(path)
-    with _refusals(path):
+    with _system_errors_as_file_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
@@ -41,17 +40,17 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder that becomes `path`, which must be free, when the block ends without an error.
+    """Yield a temporary folder; it is renamed to `path` when the block ends without an error.
 
-    No system replaces a full folder in one step; give each version a name of its own.
+    A folder that is not empty cannot be replaced in one step, so `path` must not exist: give each version its own name.
 
     Raises
     ------
     FileError
-        As `atomic_file`, and where `path` is there already.
+        As `atomic_file`, or `path` exists already.
     """
     temporary = _temporary_sibling(path)
-    with _refusals(path):
+    with _system_errors_as_file_errors(path):
         try:
             temporary.mkdir(parents=True)
             yield temporary
@@ -65,57 +64,65 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def unfinished_folder(path: Path) -> Iterator[Path]:
-    """Yield the hidden folder beside `path` that holds work on it until it is done, for this process alone.
+    """Yield a hidden folder beside `path` for unfinished work, and lock it for this process.
 
-    What is in the folder stays when the block ends, however it ends; `finish` makes of it the file at `path`.
+    The folder stays when the block ends, also after an error, so that the next process can resume the work. `finish`
+    moves the complete file to `path`.
 
     Raises
     ------
     FileError
-        The operating system refused, or another process holds the folder.
+        The operating system refused, or another process has locked the folder.
     """
+    # Imported here: every command imports this module, but few lock a folder.
+    from filelock import FileLock, Timeout
+
     folder = unfinished(path)
-    with _refusals(path):
+    with _system_errors_as_file_errors(path):
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "lock").open("w") as lock:
-            try:
-                # The system lets go of it when the process ends, even if it is killed.
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise FileError(f"another process is writing {path}; wait for it, or choose another name") from None
+        # A lock of the operating system, which releases it when the process ends, even if it is killed. filelock calls
+        # `flock` on Linux and macOS, and `msvcrt.locking` on Windows.
+        lock = FileLock(folder / "lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise FileError(f"another process is writing {path}; wait for it, or choose another name") from None
+        try:
             yield folder
+        finally:
+            lock.release()
 
 
 def unfinished(path: Path) -> Path:
-    """Where `unfinished_folder` keeps the work on `path`."""
+    """The folder that `unfinished_folder` yields for `path`."""
     return path.parent / f".{path.name}.unfinished"
 
 
 def finish(file: Path, path: Path) -> None:
-    """Make `file`, in the folder of `unfinished_folder`, the file at `path`, and remove the folder."""
+    """Move `file` from the folder of `unfinished_folder` to `path`, and remove the folder."""
     _flush_to_disk(file)
     os.replace(file, path)
     discard(path)
 
 
 def discard(path: Path) -> None:
-    """Remove what `unfinished_folder` keeps for `path`, if anything."""
+    """Remove the folder of `unfinished_folder` for `path`, if it exists."""
     shutil.rmtree(unfinished(path), ignore_errors=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write `content` to `path` whole or not at all; raises `FileError`."""
+    """Write `content` to `path` completely or not at all; raises `FileError`."""
     with atomic_file(path) as temporary:
         temporary.write_bytes(content)
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write UTF-8 `content` to `path` whole or not at all; raises `FileError`."""
+    """Write `content` as UTF-8 to `path` completely or not at all; raises `FileError`."""
     write_bytes(path, content.encode())
 
 
 def read_text(path: Path) -> str:
-    """The UTF-8 content of `path`; raises `FileError` that names what is missing."""
+    """Read `path` as UTF-8; raises `FileError` with the path and the reason."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -123,13 +130,13 @@ def read_text(path: Path) -> str:
 
 
 def refuse_existing(path: Path, remedy: str) -> None:
-    """Raise `FileError` with `remedy` where `path` is already there, before any work is done for it."""
+    """Raise `FileError` with `remedy` if `path` exists; call it before long work for `path` starts."""
     if os.path.exists(path):
         raise FileError(f"{path} exists already; {remedy}")
 
 
 @contextmanager
-def _refusals(path: Path) -> Iterator[None]:
+def _system_errors_as_file_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -137,7 +144,7 @@ def _refusals(path: Path) -> Iterator[None]:
 
 
 def _temporary_sibling(path: Path) -> Path:
-    # Random, so that writers in one process, or on several machines, do not meet.
+    # Random: writers in several threads, processes or machines need different names.
     return path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
 
 

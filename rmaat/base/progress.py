@@ -1,4 +1,4 @@
-"""Progress of long work: the callable that functions report to, and a bar for the terminal."""
+"""Progress of long functions: the type of their `progress` callback, and a bar for the terminal."""
 
 import os
 import sys
@@ -7,28 +7,28 @@ from typing import Protocol, Self
 
 
 class Progress(Protocol):
-    """A callable that long functions tell how much of their work is done."""
+    """A callback that long functions call with the fraction of their work that is done."""
 
     def __call__(self, fraction: float, note: str = "", /) -> None:
-        """`fraction` is between 0 and 1; `note` is a short text to show beside it."""
+        """`fraction` is between 0 and 1; `note` is a short text for the user."""
 
 
 def ignore_progress(fraction: float, note: str = "") -> None:
-    """Report to nobody: the default of functions that take a `progress`."""
+    """Do nothing; the default value of `progress` parameters."""
 
 
 def part_of(progress: Progress, index: int, count: int) -> Progress:
-    """The progress of part `index` (from 0) of `count` equal parts of the work that `progress` reports."""
+    """A callback for part `index` (from 0) of `count` equal parts; it reports the total to `progress`."""
 
     def report(fraction: float, note: str = "") -> None:  # noqa: ARG001
-        # Without the note: a user's function may take the fraction alone.
+        # The note is dropped: a user's callback may accept the fraction only.
         progress((index + fraction) / count)
 
     return report
 
 
 def is_first_process() -> bool:
-    """Whether this process has rank 0, as of the processes that torchrun starts; only rank 0 reports."""
+    """Whether this process is rank 0 under torchrun, or runs without torchrun; only rank 0 reports."""
     return os.environ.get("RANK", "0") == "0"
 
 

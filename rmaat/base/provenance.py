@@ -1,4 +1,4 @@
-"""Where a result came from: a digest of a dataset's content, the versions of the software, and the processor."""
+"""Provenance of a result: the digest of a dataset, the versions of the software, and the processor."""
 
 import functools
 import hashlib
@@ -16,47 +16,51 @@ if TYPE_CHECKING:
     import xarray as xr
 
 BLOCK = 2**24
-"""bytes that are read of a large file at once"""
+"""Bytes of a large array that are in memory at the same time."""
 
 
 def content_digest(dataset: "xr.Dataset") -> str:
-    """SHA-256 of names, axes, types, values and attributes, however a file may order or compress them."""
+    """SHA-256 of names, axes, types, values and attributes.
+
+    The order of the variables and their compression in a file do not change it.
+    """
     digest = hashlib.sha256()
 
-    def take(*parts: Any) -> None:
+    def add(*parts: Any) -> None:
         digest.update((json.dumps(parts, sort_keys=True, default=_plain) + "\n").encode())
 
-    take(dataset.attrs)
+    add(dataset.attrs)
     for name in sorted(map(str, dataset.variables)):
         variable = dataset[name].variable
+        # Objects, fixed-width text and NumPy's variable-width text: the type depends on the reader, so hash the text.
         if variable.dtype.kind in "OUT":
-            take(name, variable.dims, "text", np.asarray(variable.values).astype(str).tolist(), variable.attrs)
+            add(name, variable.dims, "text", np.asarray(variable.values).astype(str).tolist(), variable.attrs)
         else:
             kind = variable.dtype.newbyteorder("<")
-            take(name, variable.dims, kind.str, variable.shape, variable.attrs)
+            add(name, variable.dims, kind.str, variable.shape, variable.attrs)
             for block in blocks(dataset[name]):
                 digest.update(block.astype(kind, copy=False).tobytes())
     return digest.hexdigest()
 
 
 def blocks(array: "xr.DataArray") -> "Iterator[NDArray]":
-    """The values of `array` in pieces along its first axis, each small and in memory in the order of the axes."""
+    """The values of `array` in contiguous pieces of at most about `BLOCK` bytes along its first axis."""
     rows = max(1, BLOCK // max(1, array[:1].nbytes)) if array.ndim else 1
     for start in range(0, array.shape[0] if array.ndim else 1, rows):
         yield np.ascontiguousarray(array[start : start + rows].values if array.ndim else array.values)
 
 
 def _plain(value: Any) -> Any:
-    """NumPy's numbers and arrays, which files turn attributes into, as plain ones."""
+    """Convert NumPy numbers and arrays for JSON: attributes read from a file have these types."""
     return value.tolist()
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """Versions of Python, of this toolkit and of `packages`; a checkout may run without being installed."""
+    """Versions of Python, of this toolkit and of `packages`; "not installed" if a package has no metadata."""
     return {"python": platform.python_version()} | {name: _version(name) for name in ("rmaat-toolkit", *packages)}
 
 
-# Looked up once: a sweep says it of thousands of traces, and each look reads the package's metadata.
+# Cached: each lookup reads the package's metadata, and a sweep stores the versions with thousands of traces.
 @functools.cache
 def _version(package: str) -> str:
     try:
@@ -66,7 +70,7 @@ def _version(package: str) -> str:
 
 
 def processor() -> str:
-    """The processor's name, as far as the system tells it."""
+    """The name of the processor; the machine type where the system gives no name."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM for work that must end a step, or its worker processes, before it stops.
+"""Ctrl-C and SIGTERM for work that must finish a step, or end its worker processes, before it stops.
 
 Python delivers signals to the main thread only. In any other thread these context managers change nothing.
 """
@@ -11,16 +11,16 @@ from types import FrameType
 from typing import Any
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-"""Ctrl-C sends the first; `timeout`, schedulers and service managers send the second"""
+"""Ctrl-C sends the first; `timeout`, schedulers and service managers send the second."""
 
 Handler = Callable[[int, FrameType | None], Any] | int | None
 
 
 @contextmanager
 def stop_requested() -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether Ctrl-C or SIGTERM arrived, so that the current step can end first.
+    """Yield a function that returns whether Ctrl-C or SIGTERM has arrived; the caller finishes its step first.
 
-    A second Ctrl-C raises KeyboardInterrupt at once. Handlers that somebody else installed stay.
+    A second signal raises KeyboardInterrupt immediately. Only default handlers are replaced.
     """
     arrived: list[int] = []
 
@@ -35,25 +35,19 @@ def stop_requested() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def termination_as_interrupt() -> Iterator[None]:
-    """Raise KeyboardInterrupt on SIGTERM too, so that cleaning up after Ctrl-C also covers it."""
+    """Raise KeyboardInterrupt on SIGTERM too, so that the cleanup for Ctrl-C also runs then."""
     with _handled([signal.SIGTERM], signal.default_int_handler):
         yield
 
 
 @contextmanager
 def interrupts_ignored() -> Iterator[None]:
-    """Ignore Ctrl-C; processes started inside inherit this.
+    """Ignore Ctrl-C; processes that are started inside inherit this.
 
-    A terminal sends Ctrl-C to every process of a group. With this, only the parent reacts, and it ends the others.
+    A terminal sends Ctrl-C to all processes of a group. Here only the parent reacts, and it ends the others.
     """
     with _handled([signal.SIGINT], signal.SIG_IGN):
         yield
-
-
-def ignore_stop_signals() -> None:
-    """Ignore Ctrl-C and SIGTERM in this process: a worker that its parent stops by other means."""
-    for number in STOP_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 
 def table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> str:
-    """Columns as wide as their widest entry; numbers flush right, text flush left."""
+    """A table as text: columns fit their widest entry, numbers are aligned right and text is aligned left."""
     widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
     numeric = [
         all(not row[column] or row[column][0] in "+-.0123456789" for row in rows) for column in range(len(header))
@@ -20,5 +20,5 @@ def table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """`1 row`, but `2 rows`."""
+    """A count with its noun: `1 row`, `2 rows`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,1 +1,1 @@
-"""The commands, one module each: SUMMARY, EXAMPLE, add_arguments(parser), run(options)."""
+"""The commands of `rmaat`; each module has SUMMARY, EXAMPLE, add_arguments(parser) and run(options)."""

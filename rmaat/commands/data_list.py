@@ -1,11 +1,11 @@
-"""`rmaat data list`: what data are there, what is missing and where to get it."""
+"""`rmaat data list`: list the prepared data, the missing data and where to get them."""
 
 import argparse
 
 from rmaat.base.text import table
 from rmaat.commands.shared import add_data
 
-SUMMARY = "Say which data are there, which are missing and where to get them"
+SUMMARY = "List the prepared data, the missing data and where to get them"
 EXAMPLE = "  rmaat data list --data runs/data"
 
 
@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """List the data."""
+    """Print a table of the prepared data and a line for each task without data."""
     from model.tasks.library import TASKS, stored_tasks
 
     stored = stored_tasks(options.data)
@@ -28,5 +28,6 @@ def run(options: argparse.Namespace) -> None:
         print(table(rows, ("task", f"in {options.data}", "sequences", "longest", "origin")) + "\n")
     for name, task in TASKS.items():
         if not stored[name]:
-            made = "is generated when it is first used" if task.generate else f"needs {task.sources}"
-            print(f"missing: {name} {made}; rmaat data prepare {name}" + ("" if task.generate else " --source PATH"))
+            remedy = "is generated at first use" if task.generate else f"needs {task.sources}"
+            source = "" if task.generate else " --source PATH"
+            print(f"missing: {name} {remedy}; prepare it with: rmaat data prepare {name}{source}")

@@ -1,12 +1,13 @@
-"""`rmaat data prepare`: convert or generate the data of a task, once."""
+"""`rmaat data prepare`: convert a task's files or generate its data, and store them for all later runs."""
 
 import argparse
 from pathlib import Path
 
 from rmaat.base.progress import Bar
-from rmaat.commands.shared import add_data, add_settings, task_settings
+from rmaat.commands.settings import add_settings, task_settings
+from rmaat.commands.shared import add_data
 
-SUMMARY = "Convert a task's files, or generate its data, once and for all"
+SUMMARY = "Convert a task's files or generate its data, and store them for all later runs"
 EXAMPLE = (
     "  rmaat data prepare text --source aclImdb_v1.tar.gz\n"
     "  rmaat data prepare text --source hf:stanfordnlp/imdb\n"
@@ -19,13 +20,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `rmaat data prepare`."""
     from model.tasks.library import TASKS
 
+    parser.usage = "rmaat data prepare [options] TASK"
     sources = "; ".join(f"{name}: {task.sources}" for name, task in TASKS.items() if task.sources)
-    parser.add_argument("task", choices=tuple(TASKS), help="the task to prepare")
+    parser.add_argument("task", choices=tuple(TASKS), help="task to prepare")
     parser.add_argument(
-        "--source", type=Path, metavar="PATH", help=f"what to read. {sources} [default: generate, where that can be]"
+        "--source",
+        type=Path,
+        metavar="PATH",
+        help=f"files to read. {sources} [default: generate the data, for the other tasks]",
     )
     add_data(parser)
-    add_settings(parser, "the task's settings", [task.parameters for task in TASKS.values()])
+    add_settings(parser, "settings of the task [default; bounds]", [task.parameters for task in TASKS.values()])
 
 
 def run(options: argparse.Namespace) -> None:

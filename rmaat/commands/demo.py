@@ -1,11 +1,22 @@
-"""`rmaat demo`: the whole chain at once."""
+"""`rmaat demo`: simulate, distil, train, evaluate and draw with default parameters, and print one table."""
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from rmaat.base.errors import RmaatError, UsageError
+from rmaat.base.progress import Bar
+from rmaat.base.text import table
 from rmaat.commands.shared import add_data
 
-SUMMARY = "Simulate, distil, train, evaluate and draw, in minutes"
+if TYPE_CHECKING:
+    from distill import Tables
+    from model.studies.presets import Preset
+    from model.tasks import TaskData
+    from model.training.evaluation import Evaluation
+    from model.training.measure import StepCost
+
+SUMMARY = "Simulate, distil, train, evaluate and draw in a few minutes"
 EXAMPLE = "  rmaat demo --out runs/demo"
 
 
@@ -18,7 +29,92 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """The whole chain."""
-    from rmaat.demo import run as demo
+    """Run every step; the results go to `--out`, or to `--out` with a number added if that folder exists."""
+    from figures import draw_all
+    from model.studies.presets import PRESETS
 
-    demo(options.out, options.data)
+    out = _free_name(options.out)
+    tables = _simulated_tables(out)
+    preset = PRESETS["listops"]["short"]
+    evaluation, costs = _train(preset, tables, out / "listops", options.data)
+    drawn = draw_all(out, out / "figures")
+    print(_report(evaluation, costs, preset.model.segments))
+    print(f"\nresults: {out}\nfigures: {out / 'figures'} ({len(drawn)} files)")
+    # Without the third level, the root operator on its own digits: this training is too short to exceed it.
+    if evaluation.accuracy <= max(list(evaluation.trivial_levels.values())[:2]):
+        raise RmaatError("the trained model does not exceed the baselines that need no model; change its settings")
+
+
+def _simulated_tables(out: Path) -> "Tables":
+    from astro_sim import simulate, write_traces
+    from distill import distil, write_tables
+
+    with Bar("simulate") as progress:
+        traces = simulate(progress=progress)
+        write_traces(traces, out / "sim.nc")
+    tables = distil(traces)
+    write_tables(tables, out / "tables.nc")
+    return tables
+
+
+def _train(preset: "Preset", tables: "Tables", folder: Path, data: Path) -> tuple["Evaluation", dict[str, "StepCost"]]:
+    from model.tasks.library import load_task
+    from model.training.evaluation import evaluate
+    from model.training.loop import train
+
+    with Bar("data") as progress:
+        task = load_task(preset.task_parameters, None, data, progress)
+    with Bar("train") as progress:
+        train(preset.configuration(task), task, tables, folder, progress=progress)
+    with Bar("evaluate") as progress:
+        evaluation = evaluate(folder, task, progress=progress)
+    return evaluation, _costs(folder, task)
+
+
+def _costs(out: Path, task: "TaskData") -> dict[str, "StepCost"]:
+    """The cost of a training step on the longest test sequences, with BPTT and with AMRB."""
+    from model.memory.differentiation import Amrb, Bptt
+    from model.training.device import choose_device, longest_batch
+    from model.training.evaluation import load_run
+    from model.training.measure import compare_steps
+    from model.training.run_folder import RunFolder
+
+    folder = RunFolder(out)
+    settings = folder.read_configuration().training
+    device = choose_device(settings.device)
+    batch = longest_batch(task.test, settings, device)
+    methods = {"BPTT": Bptt(), "AMRB": Amrb(settings.keep_graphs)}
+    return compare_steps(load_run(folder).to(device), batch, methods, settings.precision)
+
+
+def _report(evaluation: "Evaluation", costs: dict[str, "StepCost"], segments: int) -> str:
+    accuracy = [
+        *((name, f"{level:.1%}") for name, level in evaluation.trivial_levels.items()),
+        (
+            f"RMAAT, {evaluation.parameters:,} parameters",
+            f"{evaluation.accuracy:.1%} +- {evaluation.standard_error:.1%}",
+        ),
+    ]
+    steps = [
+        (f"training step with {name}", f"{cost.peak_bytes / 1e6:.1f} MB", f"{1e3 * cost.seconds:.0f} ms")
+        for name, cost in costs.items()
+    ]
+    ratio = (
+        "AMRB / BPTT",
+        f"{costs['AMRB'].peak_bytes / costs['BPTT'].peak_bytes:.2f}",
+        f"{costs['AMRB'].seconds / costs['BPTT'].seconds:.2f}",
+    )
+    return "\n\n".join(
+        [
+            table(accuracy, (f"ListOps, {evaluation.samples} test samples", "accuracy")),
+            table([*steps, ratio], (f"{segments} segments, same model and gradients", "peak memory", "time")),
+        ]
+    )
+
+
+def _free_name(out: Path) -> Path:
+    """`out` if it does not exist, else `out-2`, `out-3` and so on; a demo never changes an earlier one."""
+    if not out.name:
+        raise UsageError(f"--out {out} names no new folder; give it a name, such as runs/demo")
+    names = (out if count == 1 else out.with_name(f"{out.name}-{count}") for count in range(1, 10_000))
+    return next(name for name in names if not name.exists())

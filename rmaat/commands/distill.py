@@ -1,4 +1,4 @@
-"""`rmaat distill`: turn traces into tables."""
+"""`rmaat distill`: compute the model's tables from simulated traces."""
 
 import argparse
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from rmaat.base.errors import UsageError
 from rmaat.commands.shared import add_out, new_file
 
-SUMMARY = "Turn traces into retention factors, coupling decay and exponent"
+SUMMARY = "Compute retention factors, coupling decay and exponent from traces"
 EXAMPLE = """\
   rmaat distill runs/sim.nc --segments 64 --out runs/tables.nc
   rmaat distill runs/sim.nc --length 8192 --segment-length 512 --variant horizon --out runs/tables.nc
@@ -16,35 +16,39 @@ see also: rmaat distill show FILE, rmaat distill diff FILE FILE"""
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `rmaat distill`."""
-    parser.add_argument("traces", type=Path, help="what rmaat simulate wrote")
-    parser.add_argument("--segments", type=int, help="longest sequence, in segments [default: 64; 1 to 4096]")
-    parser.add_argument("--length", type=int, help="longest sequence, in tokens; with --segment-length, not --segments")
-    parser.add_argument("--segment-length", type=int, help="tokens of a segment")
+    parser.add_argument("traces", type=Path, help="file from rmaat simulate")
     parser.add_argument(
-        "--variant", default="increment", help="retention variant to print; the file holds all [default: increment]"
+        "--segments", type=int, help="length of the longest sequence in segments [default: 64; 1 to 4096]"
+    )
+    parser.add_argument("--length", type=int, help="length in tokens; with --segment-length, instead of --segments")
+    parser.add_argument("--segment-length", type=int, help="tokens in a segment")
+    parser.add_argument(
+        "--variant",
+        default="increment",
+        help="retention variant to print; the file contains all of them [default: increment]",
     )
     parser.add_argument(
         "--token-spacing",
         type=float,
         default=1.0,
-        help="distance of neighbouring tokens, in synapse spacings [default: 1]",
+        help="distance between neighbouring tokens in synapse spacings [default: 1]",
     )
     parser.add_argument(
         "--exponent-range-start",
         type=float,
         default=0.5,
-        help="the exponent is fitted from this share of the peak response on [default: 0.5]",
+        help="start of the fit of the exponent, as a fraction of the peak response [default: 0.5]",
     )
     parser.add_argument(
         "--horizon-saturation",
         type=float,
         default=3.0,
-        help="variant horizon: the curve reaches 1 - exp(-A) of its end at the last segment [default: A = 3]",
+        help="A of the variant horizon, whose curve reaches 1 - exp(-A) of its end at the last segment [default: 3]",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="of the variant random, and of the bootstrap over trials [default: 0]"
+        "--seed", type=int, default=0, help="seed of the variant random and of the bootstrap over trials [default: 0]"
     )
-    add_out(parser, "tables.nc", "tables, as NetCDF")
+    add_out(parser, "tables.nc", "file for the tables, as NetCDF")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -70,12 +74,12 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _segments(options: argparse.Namespace) -> int:
-    """The segments asked for, or those that a sequence of the length asked for fills, the last one perhaps in part."""
+    """The number of segments from --segments, or from --length and --segment-length; a partial segment counts."""
     length, segment_length = options.length, options.segment_length
     if length is None and segment_length is None:
         return 64 if options.segments is None else options.segments
     if length is None or segment_length is None or options.segments is not None:
-        raise UsageError("the longest sequence is given by --segments, or by --length and --segment-length together")
+        raise UsageError("give the length by --segments, or by --length and --segment-length together")
     if length < 1 or segment_length < 1:
         raise UsageError(f"--length {length} and --segment-length {segment_length} must both be 1 or more")
     return -(-length // segment_length)

@@ -1,17 +1,19 @@
-"""`rmaat distill show`: print tables."""
+"""`rmaat distill show`: print the content of a tables file."""
 
 import argparse
 from pathlib import Path
 
-SUMMARY = "Print what a tables file holds"
+SUMMARY = "Print the content of a tables file"
 EXAMPLE = "  rmaat distill show runs/tables.nc --segments 8 --variant horizon"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `rmaat distill show`."""
-    parser.add_argument("tables", type=Path, help="what rmaat distill wrote")
+    parser.add_argument("tables", type=Path, help="file from rmaat distill")
     parser.add_argument(
-        "--segments", type=int, help="T of the factors to print [default: 8, or fewer if it ends before]"
+        "--segments",
+        type=int,
+        help="sequence length T of the factors to print, in segments [default: 8, or the longest in the file]",
     )
     parser.add_argument(
         "--variant", default="increment", help="retention variant to print in full [default: increment]"
@@ -19,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print tables."""
+    """Print the provenance, all factors of one variant and the first factors of every variant."""
     from distill import read_tables
     from distill.summary import provenance, summarize, variants
 

@@ -1,15 +1,15 @@
-"""`rmaat distill sweep`: how the tables move when the parameters of the simulation do."""
+"""`rmaat distill sweep`: measure how the tables depend on the parameters of the simulation."""
 
 import argparse
 import os
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rmaat.base.errors import UsageError
 from rmaat.base.progress import Bar
 from rmaat.base.text import table
-from rmaat.commands.shared import add_out, assignment, new_file
+from rmaat.commands.settings import add_parameters, assignments, starting_parameters
+from rmaat.commands.shared import add_out, new_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from astro_sim.sweep import Design, Workers
     from distill.inverse.sweep import RateModelMeasure, SpikingModelMeasure
 
-SUMMARY = "Vary parameters of the simulation and distil every point"
+SUMMARY = "Vary parameters of the simulation, simulate every combination and distil it"
 EXAMPLE = (
     "  rmaat distill sweep --vary coupling_strength=0.01:0.1:10 --vary layout=line,random\n"
     "  rmaat distill sweep --random 1000 --vary long_term_time_constant=50:400:log --vary cycle_duration=30:100\n\n"
-    "A grid takes low:high:count or single values; --random takes low:high, or single values; :log at the end means\n"
-    "even in the logarithm. Points that are done are kept in a hidden folder beside the file: after an interrupt the\n"
-    "same command goes on. A point that fails is NaN, with its reason in the variable message."
+    "Values for a grid: low:high:count, or a list. Values for --random: low:high, or a list. :log at the end spaces\n"
+    "them evenly in the logarithm. Finished points are kept in a hidden folder beside the file: after an interrupt,\n"
+    "the same command continues. A point that fails is stored as NaN, with the reason in the variable message."
 )
 PERCENTILES = (0, 5, 50, 95, 100)
-"""Shares of the points, whose largest value is printed for each quantity."""
-COMMONEST = 3
-"""Reasons of failures that are printed."""
+"""Percentiles over the points that are printed for each quantity."""
+REASONS = 3
+"""Number of failure reasons that are printed."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,34 +39,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUES",
-        help="a parameter of rmaat simulate and its values; once for each parameter",
+        help="parameter of rmaat simulate and its values; repeat for more parameters",
     )
-    parser.add_argument("--random", type=int, metavar="N", help="N random points in place of a grid")
+    parser.add_argument("--random", type=int, metavar="N", help="draw N random points instead of a grid")
     parser.add_argument(
-        "--method", default="latin_hypercube", help="latin_hypercube or sobol [default: latin_hypercube]"
+        "--method",
+        default="latin_hypercube",
+        help="how --random draws its points: latin_hypercube or sobol [default: latin_hypercube]",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the random points [default: 0]")
-    parser.add_argument("--model", choices=("rate", "biophysical"), default="rate", help="as of rmaat simulate")
-    parser.add_argument("--preset", help="of the rate model, around which parameters vary [default: paper_default]")
-    parser.add_argument("--parameters", type=Path, metavar="FILE", help="YAML around which parameters vary")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change one for all points")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random points [default: 0]")
     parser.add_argument(
-        "--lengths", type=int, nargs="+", default=[4, 8, 16], metavar="T", help="segments [default: 4 8 16]"
+        "--model",
+        choices=("rate", "biophysical"),
+        default="rate",
+        help="model to simulate, as in rmaat simulate [default: rate]",
     )
-    parser.add_argument("--exponent-range-start", type=float, default=0.5, help="as of rmaat distill [default: 0.5]")
+    add_parameters(parser)
+    parser.add_argument(
+        "--lengths",
+        type=int,
+        nargs="+",
+        default=[4, 8, 16],
+        metavar="T",
+        help="sequence lengths in segments [default: 4 8 16]",
+    )
+    parser.add_argument("--exponent-range-start", type=float, default=0.5, help="as in rmaat distill [default: 0.5]")
     parser.add_argument(
         "--workers",
         type=int,
         default=os.cpu_count() or 1,
-        help="processes on this machine; 0: this one, without Dask [default: one for each core]",
+        help="number of worker processes; 0 uses this process alone [default: one per core]",
     )
-    parser.add_argument("--cluster", metavar="ADDRESS", help="a Dask scheduler, tcp://host:port, in place of --workers")
-    add_out(parser, "sweep.nc", "sweep, an xarray dataset as NetCDF")
+    parser.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="use a Dask scheduler, tcp://host:port, instead of --workers; needs the extra sweep",
+    )
+    add_out(parser, "sweep.nc", "file for the results, an xarray dataset as NetCDF")
 
 
 def run(options: argparse.Namespace) -> None:
     """Run the sweep and write its dataset."""
-    from distill.inverse.sweep import rank_correlations, summary, sweep, varied, write_sweep
+    from distill.inverse.sweep import sweep
+    from distill.inverse.sweep_file import rank_correlations, summary, varied, write_sweep
 
     base, measure = _measured(options)
     design, workers = _design(options), _workers(options)
@@ -83,29 +98,14 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _measured(options: argparse.Namespace) -> "tuple[Any, RateModelMeasure | SpikingModelMeasure]":
-    """The parameters around which others vary, and what simulates and distils them."""
+    """The parameters at the centre of the sweep, and the function that simulates and distils a point."""
     from distill import DistillParameters
     from distill.inverse.sweep import Distillation, RateModelMeasure, SpikingModelMeasure
 
     parameters = DistillParameters(exponent_range_start=options.exponent_range_start)
     distillation = Distillation(tuple(sorted(set(options.lengths))), parameters)
-    base: Any
-    measure: RateModelMeasure | SpikingModelMeasure
-    if options.model == "rate":
-        from astro_sim import load_preset
-
-        base, measure = load_preset(options.preset or "paper_default"), RateModelMeasure(distillation)
-    else:
-        from astro_sim.biophysics.spiking.parameters import BiophysicalParameters
-
-        if options.preset:
-            raise UsageError(
-                f"preset {options.preset} is of the rate model; leave --preset out for the biophysical model"
-            )
-        base, measure = BiophysicalParameters(), SpikingModelMeasure(distillation)
-    if options.parameters:
-        base = base.load(options.parameters, base)
-    return base.override(dict(map(assignment, options.set))), measure
+    measure = RateModelMeasure if options.model == "rate" else SpikingModelMeasure
+    return starting_parameters(options).override(assignments(options.set)), measure(distillation)
 
 
 def _design(options: argparse.Namespace) -> "Design":
@@ -123,17 +123,17 @@ def _workers(options: argparse.Namespace) -> "Workers":
     if options.cluster:
         return Cluster(options.cluster)
     if options.workers < 0:
-        raise UsageError(f"--workers is {options.workers}; give a number of processes, or 0 for this one alone")
+        raise UsageError(f"--workers is {options.workers}; give a number of processes, or 0 for this process")
     return LocalProcesses(options.workers) if options.workers else InProcess()
 
 
 def _report_quantities(quantities: "dict[str, NDArray[np.float64]]") -> None:
     import numpy as np
 
-    sound = {label: values[np.isfinite(values)] for label, values in quantities.items()}
+    finite = {label: values[np.isfinite(values)] for label, values in quantities.items()}
     rows = [
-        (label, *(f"{share:.3f}" for share in np.percentile(values, PERCENTILES)))
-        for label, values in sound.items()
+        (label, *(f"{value:.3f}" for value in np.percentile(values, PERCENTILES)))
+        for label, values in finite.items()
         if values.size
     ]
     print(table(rows, ("quantity", *(f"{percentile} %" for percentile in PERCENTILES))) + "\n")
@@ -151,8 +151,8 @@ def _report_correlations(correlations: dict[str, dict[str, float]]) -> None:
 def _report_failures(dataset: Any) -> None:
     reasons = [str(message) for message in dataset["message"].values if message]
     if not reasons:
-        print("all points are whole")
+        print("no point failed")
         return
-    print(f"{len(reasons)} points lack values; message says why at each, for example:")
-    for reason in list(dict.fromkeys(reasons))[:COMMONEST]:
+    print(f"{len(reasons)} points lack values; the variable message has the reasons, for example:")
+    for reason in list(dict.fromkeys(reasons))[:REASONS]:
         print(f"  {reason}")

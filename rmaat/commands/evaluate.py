@@ -1,4 +1,4 @@
-"""`rmaat evaluate`: score a trained run."""
+"""`rmaat evaluate`: score a trained model on its test data."""
 
 import argparse
 from pathlib import Path
@@ -7,19 +7,21 @@ from rmaat.base.progress import Bar
 from rmaat.base.text import table
 from rmaat.commands.shared import add_data, load_task
 
-SUMMARY = "Score a trained run on its test split, beside the trivial levels"
+SUMMARY = "Score a trained model on its test data, next to baselines that need no model"
 EXAMPLE = "  rmaat evaluate runs/listops"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `rmaat evaluate`."""
-    parser.add_argument("run_folder", type=Path, help="what rmaat train wrote")
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="[default: auto]")
+    parser.add_argument("run_folder", type=Path, help="folder from rmaat train")
+    parser.add_argument(
+        "--device", default="auto", choices=("auto", "cpu", "cuda"), help="device to run on [default: auto]"
+    )
     add_data(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Score a run."""
+    """Score a run and print its accuracy and that of the baselines."""
     from model.training.evaluation import evaluate
     from model.training.run_folder import RunFolder
 

@@ -1,4 +1,4 @@
-"""`rmaat figures`: draw everything that is found."""
+"""`rmaat figures`: draw all results in a folder."""
 
 import argparse
 from pathlib import Path
@@ -9,16 +9,14 @@ EXAMPLE = "  rmaat figures runs/ --out runs/figures"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `rmaat figures`."""
+    parser.add_argument("runs", type=Path, help="folder to search for traces, tables and run folders")
     parser.add_argument(
-        "runs", type=Path, help="a folder; traces, tables and run folders in it are found by themselves"
-    )
-    parser.add_argument(
-        "--out", type=Path, required=True, help="folder for PNG and SVG; figures of the same name are replaced"
+        "--out", type=Path, required=True, help="folder for PNG and SVG files; existing figures are replaced"
     )
 
 
 def run(options: argparse.Namespace) -> None:
-    """Draw everything that is found."""
+    """Draw all results and print the path of each figure."""
     from figures import draw_all
 
     for path in draw_all(options.runs, options.out):

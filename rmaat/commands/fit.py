@@ -1,4 +1,4 @@
-"""`rmaat fit`: fit parameters of the rate model to data."""
+"""`rmaat fit`: fit parameters of the rate model to a measured curve or to retention factors."""
 
 import argparse
 import math
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from rmaat.base.progress import Bar
 from rmaat.base.text import counted, table
-from rmaat.commands.shared import add_out, assignment, new_file
+from rmaat.commands.settings import add_parameters, assignments, starting_parameters
+from rmaat.commands.shared import add_out, new_file
 
 if TYPE_CHECKING:
     from distill.inverse.fit import Fit
@@ -16,38 +17,32 @@ SUMMARY = "Fit parameters of the rate model to a long-term curve or to retention
 EXAMPLE = (
     "  rmaat fit ltp.csv --vary long_term_time_constant --vary short_term_gain --out runs/fitted.yaml\n"
     "  rmaat simulate --parameters runs/fitted.yaml --out runs/fitted.nc\n\n"
-    "The file has columns time (s) or cycle, and value, the mean long-term process; or segment and retention; and, if\n"
-    "they are known, error, the standard errors. A name with a value, --vary NAME=VALUE, starts there."
+    "Columns of the CSV file: time (in s) or cycle, and value (the mean long-term process); or segment and\n"
+    "retention. A column error with the standard errors is optional. --vary NAME=VALUE starts the search at VALUE."
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `rmaat fit`."""
-    parser.add_argument("data", type=Path, help="CSV file")
+    parser.add_argument("data", type=Path, help="CSV file with the data to fit, described below")
     parser.add_argument(
         "--vary",
         action="append",
         required=True,
         metavar="NAME",
-        help="a parameter to fit, within its bounds; once for each",
+        help="parameter to fit within its bounds; repeat for more parameters",
     )
-    parser.add_argument("--preset", help="that all else is taken from [default: paper_default]")
-    parser.add_argument("--parameters", type=Path, metavar="FILE", help="parameters as YAML, in place of a preset's")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change one parameter")
-    add_out(parser, "fitted.yaml", "all parameters, for rmaat simulate --parameters")
+    add_parameters(parser)
+    add_out(parser, "fitted.yaml", "file for all parameters, for rmaat simulate --parameters")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Fit, write the parameters and print what was found."""
-    from astro_sim import load_preset
+    """Fit, write the parameters and print the estimates with their errors."""
     from distill.inverse.fit import fit, read_data
 
-    parameters = load_preset(options.preset or "paper_default")
-    if options.parameters:
-        parameters = parameters.load(options.parameters, parameters)
     names = [text.partition("=")[0].strip() for text in options.vary]
     starts = [text for text in options.vary if "=" in text]
-    parameters = parameters.override(dict(map(assignment, [*options.set, *starts])))
+    parameters = starting_parameters(options).override(assignments([*options.set, *starts]))
     out = new_file(options.out, options)
     data = read_data(options.data, parameters)
     with Bar("fit") as progress:
@@ -65,9 +60,9 @@ def _report(found: "Fit") -> None:
         for name, value in found.estimates.items()
     ]
     print(table(rows, ("parameter", "value", "standard error", "unit")) + "\n")
-    what = "retention factor" if found.data.retention else "long-term process"
+    fitted = "retention factor" if found.data.retention else "long-term process"
     largest = float(abs(found.residuals).max())
-    print(f"largest residual of the {what}: {largest:.3g}, of values up to {found.data.values.max():.3g}")
+    print(f"largest residual of the {fitted}: {largest:.3g}; largest value: {found.data.values.max():.3g}")
 
 
 def _error(error: float) -> str:

@@ -1,46 +1,45 @@
-"""`rmaat plan`: what training would cost, before it runs."""
+"""`rmaat plan`: estimate the cost of training without running it."""
 
 import argparse
 from typing import TYPE_CHECKING
 
 from rmaat.base.text import table
-from rmaat.commands.shared import bounds, given_settings, plain
+from rmaat.commands.settings import add_settings, model_settings
 
 if TYPE_CHECKING:
     from model.networks.parameters import ModelParameters
 
-SUMMARY = "Say what training would cost: parameters, memory and arithmetic of every model and way to differentiate"
+SUMMARY = "Estimate the parameters, memory and arithmetic of training, for every model and way to differentiate"
 EXAMPLE = "  rmaat plan --length 1000000 --width 1024 --layers 12 --segment-length 512"
-# What the question settles: all architectures are shown, and the length gives the segments.
+
+# All architectures are shown, the length gives the segments, and retention factors cost nothing.
 SETTLED = ("architecture", "segments", "retention")
+"""Model settings without an option."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `rmaat plan`."""
     from model.networks.parameters import ModelParameters
 
-    parser.add_argument("--length", type=int, default=8192, help="tokens of a sequence [default: 8192]")
-    parser.add_argument("--batch-size", type=int, default=1, help="sequences of a batch [default: 1]")
-    parser.add_argument("--keep-graphs", type=int, default=1, help="segments whose graph amrb keeps [default: 1]")
-    for path, value, quantity in ModelParameters().parameters():
-        if path[-1] not in SETTLED:
-            parser.add_argument(
-                "--" + path[-1].replace("_", "-"),
-                metavar="VALUE",
-                help=f"{quantity.meaning} [{plain(value)}; {bounds(quantity)}]".replace("%", "%%"),
-            )
+    parser.usage = "rmaat plan [options]"
+    parser.add_argument("--length", type=int, default=8192, help="tokens in a sequence [default: 8192]")
+    parser.add_argument("--batch-size", type=int, default=1, help="sequences in a batch [default: 1]")
+    parser.add_argument(
+        "--keep-graphs", type=int, default=1, help="number of segments whose graph AMRB keeps [default: 1]"
+    )
+    add_settings(parser, "settings of the model [default; bounds]", [ModelParameters()], SETTLED)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print the plan of every architecture and way."""
+    """Print the cost of every architecture with every way to differentiate."""
     from model.networks.parameters import ARCHITECTURES, foreign_settings
     from model.training.plan import WAYS, document_length, plan
 
-    model, late = _model(options)
+    model, foreign = _model(options)
     rows = []
     for architecture in ARCHITECTURES:
         lacks = foreign_settings(architecture)
-        own = {name: value for name, value in late.items() if name not in lacks}
+        own = {name: value for name, value in foreign.items() if name not in lacks}
         shaped = model.as_architecture(architecture).override(own)
         for way in WAYS if shaped.segments > 1 else ("bptt",):
             cost = plan(shaped, way, options.length, options.batch_size, options.keep_graphs)
@@ -56,21 +55,18 @@ def run(options: argparse.Namespace) -> None:
             )
     header = ("model", "way", "parameters", "memory of a step", "FLOPs/token forward", "FLOPs/token training")
     print(table(rows, header))
-    apart = f"in two documents of {document_length(options.length)}, each " if model.separator else ""
+    documents = f"in two documents of {document_length(options.length)}, each " if model.separator else ""
     print(
-        f"{options.length} tokens {apart}in {model.segments} segments of {model.segment_length}, float32; memory is "
-        "what a step holds above parameters, gradients and AdamW's moments, which take 16 bytes a parameter"
+        f"{options.length} tokens {documents}in {model.segments} segments of {model.segment_length}, float32; "
+        "memory of a step excludes parameters, gradients and AdamW's moments, which take 16 bytes per parameter"
     )
 
 
 def _model(options: argparse.Namespace) -> tuple["ModelParameters", dict[str, str]]:
-    """The model of the first architecture, and the settings given that it lacks and others may have."""
-    from model.networks.parameters import ModelParameters, foreign_settings
+    """The model with the default architecture, and the given settings that only other architectures have."""
+    from model.networks.parameters import ModelParameters
     from model.training.plan import document_length
 
-    model = ModelParameters()
-    given = given_settings(options, {path[-1] for path, _, _ in model.parameters()} - set(SETTLED))
-    late = {name: given.pop(name) for name in foreign_settings(model.architecture) if name in given}
-    model = model.override(given)
+    model, foreign = model_settings(options, ModelParameters(), SETTLED)
     length = document_length(options.length) if model.separator else options.length
-    return model.override({"segments": max(1, -(-length // model.segment_length))}), late
+    return model.override({"segments": max(1, -(-length // model.segment_length))}), foreign

@@ -1,4 +1,4 @@
-"""`rmaat reproduce`: the tables of the paper, with our models and budgets."""
+"""`rmaat reproduce`: train all models of a study and write its table."""
 
 import argparse
 import math
@@ -30,28 +30,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     studies = "; ".join(f"{name}: {study.title} ({', '.join(study.tasks)})" for name, study in STUDIES.items())
     parser.add_argument("study", choices=tuple(STUDIES), help=studies)
-    parser.add_argument("--preset", default="small", help="settings of every task [default: small]")
-    parser.add_argument("--seeds", type=int, default=3, help="trainings of each model and task [default: 3]")
-    parser.add_argument("--tasks", nargs="+", metavar="TASK", help="some of the study's tasks [default: all]")
+    parser.add_argument("--preset", default="small", help="preset that every task uses [default: small]")
+    parser.add_argument("--seeds", type=int, default=3, help="number of trainings for each model and task [default: 3]")
+    parser.add_argument("--tasks", nargs="+", metavar="TASK", help="tasks of the study to run [default: all]")
     parser.add_argument(
         "--budget",
         metavar="TIME",
-        help="stop after this long, such as 30m or 2h, with exit status 75 if runs are left; the same command goes on "
-        "[default: until all is done]",
+        help="stop after this time, such as 30m or 2h, with exit status 75 if runs are left; repeat the command to "
+        "continue [default: no limit]",
     )
     parser.add_argument(
         "--workers",
         type=int,
-        help="trainings at a time, which share the cores [default: one a core, or one where there is a GPU]",
+        help="number of trainings at the same time [default: one per core, or one on a GPU]",
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("runs/reproduce"), help="folder of all runs [default: runs/reproduce]"
+        "--out", type=Path, default=Path("runs/reproduce"), help="folder for all runs [default: runs/reproduce]"
     )
     add_data(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Train what is missing and write the table."""
+    """Train the missing runs and write the table."""
     from model.studies.runner import carry_out, default_workers, without_data
     from model.studies.study import STUDIES, runs_of
 
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> None:
     study, tasks = STUDIES[options.study], options.tasks or ()
     runs = runs_of(study, options.preset, options.seeds, options.out, tasks)
     folder = options.out / options.preset
-    # One command at a time: two would train the same runs.
+    # The lock allows one command at a time: two would train the same runs.
     with unfinished_folder(folder / "runs"):
         with Bar("data") as progress:
             missing = without_data(runs, options.data, progress)
@@ -73,14 +73,14 @@ def run(options: argparse.Namespace) -> None:
             with Bar(options.study) as progress:
                 carry_out(runs, options.data, workers, deadline, progress)
         finally:
-            # Of what is done, however the rest ended.
+            # Report the finished runs even if others failed.
             page = _write_report(folder / "-".join([options.study, *tasks]), options, runs, missing)
             discard(folder / "runs")
     print(page)
 
 
 def _write_report(stem: Path, options: argparse.Namespace, runs: list["Run"], missing: dict[str, str]) -> str:
-    """Write the table in all its forms; returns it in Markdown."""
+    """Write the table as Markdown, CSV and figures; returns the Markdown."""
     from figures import draw_study, save_figure
     from model.studies.report import findings, markdown, write_csv
     from model.studies.study import STUDIES
@@ -92,7 +92,7 @@ def _write_report(stem: Path, options: argparse.Namespace, runs: list["Run"], mi
     tasks = f" --tasks {' '.join(options.tasks)}" if options.tasks else ""
     command = f"rmaat reproduce {options.study} --preset {options.preset} --seeds {options.seeds}{tasks}"
     page = markdown(study, options.preset, runs, found, command, missing)
-    # Not with_suffix, which would cut a stem that has a dot.
+    # with_suffix would cut off the part of the stem after a dot.
     write_csv(stem.with_name(stem.name + ".csv"), found)
     write_text(stem.with_name(stem.name + ".md"), page)
     save_figure(draw_study(found, f"{study.title}, preset {options.preset}"), stem)
@@ -100,8 +100,8 @@ def _write_report(stem: Path, options: argparse.Namespace, runs: list["Run"], mi
 
 
 def parse_duration(text: str) -> float:
-    """Seconds of 90s, 30m or 2h; raises a UsageError for anything else."""
+    """The seconds in a text such as 90s, 30m or 2h; raises `UsageError` for other texts."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
     if match is None:
-        raise UsageError(f"{text!r} is no duration; write a number and s, m or h, such as 30m")
+        raise UsageError(f"{text!r} is not a duration; write a number and s, m or h, such as 30m")
     return float(match[1]) * _UNITS[match[2]]

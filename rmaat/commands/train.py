@@ -1,4 +1,4 @@
-"""`rmaat train`: train a model on a task."""
+"""`rmaat train`: train RMAAT or a baseline on a task."""
 
 import argparse
 import dataclasses
@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 from rmaat.base.errors import UsageError
 from rmaat.base.files import refuse_existing
 from rmaat.base.progress import Bar, is_first_process
-from rmaat.base.records import Record, unknown_name
-from rmaat.commands.shared import add_data, add_settings, given_settings, load_task, task_settings
+from rmaat.base.records import unknown_name
+from rmaat.commands.settings import add_settings, model_settings, task_settings, with_settings
+from rmaat.commands.shared import add_data, load_task
 
 if TYPE_CHECKING:
     from model.studies.presets import Preset
     from model.tasks import TaskData
 
-SUMMARY = "Train RMAAT or a baseline"
+SUMMARY = "Train RMAAT or a baseline on a task"
 EXAMPLE = (
     "  rmaat train listops --tables runs/tables.nc --out runs/listops\n"
     "  rmaat train listops --contender rmt --out runs/rmt\n"
@@ -27,7 +28,7 @@ EXAMPLE = (
 )
 
 SETTLED = ("vocabulary", "classes")
-"""Settings of the model that the task decides."""
+"""Model settings without an option, because the task decides them."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,42 +37,64 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from model.studies.presets import PRESETS
     from model.tasks.library import TASKS
 
+    # Without this, every error message would start with 40 lines of options.
+    parser.usage = "rmaat train [options] --out OUT TASK"
     first = {task: next(iter(presets.values())) for task, presets in PRESETS.items()}
     presets = "; ".join(
         f"{task} {name}: {preset.meaning}" for task, group in PRESETS.items() for name, preset in group.items()
     )
-    parser.add_argument("task", choices=tuple(PRESETS), help="the task to learn")
-    parser.add_argument("--preset", metavar="NAME", help=f"{presets} [default: the task's first]".replace("%", "%%"))
+    parser.add_argument("task", choices=tuple(PRESETS), help="task to learn")
+    parser.add_argument(
+        "--preset",
+        metavar="NAME",
+        help=f"settings to start from; {presets} [default: the first of the task]".replace("%", "%%"),
+    )
     parser.add_argument(
         "--contender",
         choices=tuple(CONTENDERS),
         metavar="NAME",
-        help="a model of the comparisons of rmaat reproduce, in place of the preset's RMAAT: "
+        help="train a model of the comparisons in rmaat reproduce instead of the preset's RMAAT: "
         + ", ".join(f"{name} ({contender.title})" for name, contender in CONTENDERS.items()),
     )
-    parser.add_argument("--tables", type=Path, help="what rmaat distill wrote [default: the tables of the package]")
-    parser.add_argument("--out", type=Path, required=True, help="run folder; must not exist yet")
-    parser.add_argument("--resume", action="store_true", help="go on with the run that stands in the run folder")
+    parser.add_argument("--tables", type=Path, help="file from rmaat distill [default: the tables of this package]")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help="run folder for checkpoints and curves; must not exist unless --resume is given",
+    )
+    parser.add_argument("--resume", action="store_true", help="continue the run in the run folder")
     parser.add_argument(
         "--minutes",
         type=float,
-        help="stop after this long, with exit status 75 where steps are left; then the same command with --resume goes "
-        "on to the same bits, and begins where there is no run yet",
+        help="stop after this many minutes, with exit status 75 if steps are left; repeat the command with --resume to "
+        "continue to the same result; with both options the command also starts a run that does not exist yet",
     )
     parser.add_argument(
         "--source",
         "--official-files",
         type=Path,
         metavar="PATH",
-        help="read the data from these files, or from a folder that rmaat data prepare made, and not from --data",
+        help="read the data from these files, or from a folder of rmaat data prepare, instead of from --data",
     )
     add_data(parser)
     example = first["listops"]
     add_settings(
-        parser, "the task, in place of the preset's (defaults shown)", [task.parameters for task in TASKS.values()]
+        parser,
+        "settings of the task, in place of the preset's [default; bounds]",
+        [task.parameters for task in TASKS.values()],
     )
-    add_settings(parser, "the model, in place of the preset's (shown: listops short)", [example.model], SETTLED)
-    add_settings(parser, "the training, in place of the preset's (shown: listops short)", [example.training])
+    add_settings(
+        parser,
+        "settings of the model, in place of the preset's [value in listops short; bounds]",
+        [example.model],
+        SETTLED,
+    )
+    add_settings(
+        parser,
+        "settings of the training, in place of the preset's [value in listops short; bounds]",
+        [example.training],
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -89,7 +112,7 @@ def run(options: argparse.Namespace) -> None:
     if not resume:
         refuse_existing(options.out, "resume it with --resume, or choose another --out")
     task = load_task(preset.task_parameters, options.source, options.data)
-    configuration = _fitted(preset, task).configuration(task, options.source)
+    configuration = _sized_for(task, preset).configuration(task, options.source)
     with Bar("train") as progress:
         best = train(
             configuration,
@@ -106,8 +129,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _preset(options: argparse.Namespace) -> "Preset":
-    """The chosen preset, with the options that were given in its place."""
-    from model.networks.parameters import foreign_settings
+    """The chosen preset with the given options in place of its values."""
     from model.studies.contenders import CONTENDERS
     from model.studies.presets import PRESETS
 
@@ -118,27 +140,23 @@ def _preset(options: argparse.Namespace) -> "Preset":
     preset = presets[name]
     if options.contender is not None:
         if options.architecture is not None:
-            raise UsageError(f"--contender {options.contender} is an architecture already; leave --architecture out")
+            raise UsageError(
+                f"--contender {options.contender} has an architecture of its own; leave --architecture out"
+            )
         preset = CONTENDERS[options.contender].change(preset)
-    given = given_settings(options, _names(preset.model) - {"architecture", *SETTLED})
-    # What the preset's architecture lacks may be a setting of the one that is asked for.
-    late = {name: given.pop(name) for name in foreign_settings(preset.model.architecture) if name in given}
-    model = preset.model.override(given)
+    # A setting that the preset's architecture lacks may belong to the one from --architecture.
+    model, foreign = model_settings(options, preset.model, ("architecture", *SETTLED))
     if options.architecture is not None:
         model = model.as_architecture(options.architecture)
     return dataclasses.replace(
         preset,
         task_parameters=task_settings(options, preset.task_parameters),
-        model=model.override(late),
-        training=preset.training.override(given_settings(options, _names(preset.training))),
+        model=model.override(foreign),
+        training=with_settings(options, preset.training),
     )
 
 
-def _fitted(preset: "Preset", task: "TaskData") -> "Preset":
-    """The preset with as many tokens and labels as `task` has."""
+def _sized_for(task: "TaskData", preset: "Preset") -> "Preset":
+    """The preset with the vocabulary and the number of classes of `task`."""
     sizes = {name: getattr(task, name) for name in SETTLED}
     return dataclasses.replace(preset, model=preset.model.override(sizes))
-
-
-def _names(record: Record) -> set[str]:
-    return {path[-1] for path, _, _ in record.parameters()}

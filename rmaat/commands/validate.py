@@ -1,4 +1,4 @@
-"""`rmaat validate`: check the simulator against other codes, closed forms and published numbers."""
+"""`rmaat validate`: compare the simulator with other codes, closed forms and published numbers."""
 
 import argparse
 from pathlib import Path
@@ -7,7 +7,7 @@ from rmaat.base.progress import Bar
 from rmaat.base.text import table
 from rmaat.commands.shared import new_file
 
-SUMMARY = "Check the simulator against other codes, closed forms and published numbers"
+SUMMARY = "Compare the simulator with other codes, closed forms and published numbers"
 EXAMPLE = "  rmaat validate --with brian2 --out docs/validation.md --overwrite"
 
 
@@ -19,14 +19,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         choices=["brian2"],
-        help="check the spiking model too, which Brian2 first compiles: a minute, later some ten seconds",
+        help="also check the spiking model; Brian2 compiles it, which takes a minute the first time and seconds later",
     )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the table as Markdown too")
-    parser.add_argument("--overwrite", action="store_true", help="replace an earlier file")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="also write the table to a Markdown file")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Check the models."""
+    """Run the checks and print a table; raises `SimulationError` if one fails."""
     from astro_sim import SimulationError
     from astro_sim.validation import CHECKS, HEADER, as_markdown, checks_with, count_by_kind, validate
     from rmaat.base.files import write_text
@@ -41,8 +41,8 @@ def run(options: argparse.Namespace) -> None:
     failed = [outcome.description for outcome in outcomes if not outcome.passed]
     if failed:
         raise SimulationError(f"{len(failed)} of {len(outcomes)} checks failed: {'; '.join(failed)}")
-    print(f"all {len(outcomes)} checks passed{_left_out(len(CHECKS) - len(outcomes))}")
+    print(f"all {len(outcomes)} checks passed{_skipped(len(CHECKS) - len(outcomes))}")
 
 
-def _left_out(count: int) -> str:
-    return f"; left out are {count} of the spiking model, which need Brian2: add --with brian2" if count > 0 else ""
+def _skipped(count: int) -> str:
+    return f"; skipped {count} checks of the spiking model, which need Brian2: add --with brian2" if count > 0 else ""

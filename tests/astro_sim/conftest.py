@@ -1,4 +1,4 @@
-"""Simulations that several files of tests share."""
+"""Simulations shared by several test files."""
 
 import pytest
 import xarray as xr

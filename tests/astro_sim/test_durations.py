@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from astro_sim.durations import common_step, divides, exact, multiples
 
 
-def test_a_tenth_divides_three_tenths_although_binary_floating_point_says_otherwise():
+def test_a_tenth_divides_three_tenths_although_it_does_not_in_binary_floating_point():
     assert 0.3 % 0.1 != 0
     assert divides(0.1, 0.3)
     assert not divides(0.2, 0.3)
 
 
 @given(st.integers(1, 10**6), st.integers(0, 6))
-def test_exact_is_the_decimal_number_that_was_written(digits: int, places: int):
+def test_exact_gives_the_decimal_number_that_the_user_wrote(digits: int, places: int):
     assert exact(float(f"{digits}e-{places}")) == Fraction(digits, 10**places)
 
 

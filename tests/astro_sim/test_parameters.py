@@ -11,12 +11,12 @@ from rmaat.base.records import ParameterError, Source
 DEFAULT = SimulationParameters()
 
 
-def test_no_two_parameters_share_a_name_so_that_each_can_be_overridden():
+def test_every_parameter_has_a_unique_name_for_overrides():
     names = [path[-1] for path, _, _ in DEFAULT.parameters()]
     assert len(names) == len(set(names))
 
 
-def test_only_what_the_paper_states_is_called_the_papers():
+def test_only_values_that_the_paper_states_have_the_paper_as_source():
     paper = {path[-1] for path, _, quantity in DEFAULT.parameters() if quantity.source is Source.PAPER}
     assert paper == {"run_duration", "cycle_duration"}
 
@@ -52,7 +52,7 @@ def test_a_time_in_milliseconds_is_refused(tmp_path: Path, written: str):
         SimulationParameters.load(path)
 
 
-def test_a_time_meant_in_milliseconds_but_written_bare_is_out_of_bounds():
+def test_a_time_in_milliseconds_without_its_unit_is_out_of_bounds():
     for path, value, quantity in DEFAULT.parameters():
         if quantity.unit == "s" and path[-1] != "time_step" and value > 0:
             with pytest.raises(ParameterError, match=f"{path[-1]} is .* s; it must lie between"):
@@ -65,7 +65,7 @@ def test_a_time_constant_that_is_not_positive_and_finite_is_refused(value: float
         dataclasses.replace(DEFAULT.model, neuron_time_constant=value)
 
 
-def test_an_unknown_name_is_answered_with_near_ones():
+def test_the_error_for_an_unknown_name_lists_similar_names():
     with pytest.raises(ParameterError, match=r"perhaps you meant .*cycle_duration"):
         DEFAULT.override({"cycle_duraton": 50.0})
 
@@ -90,6 +90,6 @@ def test_an_unknown_name_is_answered_with_near_ones():
         ({"layout": "ring"}, "layout is 'ring'; it must be one of line, random, equal, grid, csv, swc"),
     ],
 )
-def test_values_that_contradict_each_other_are_refused_with_their_numbers(assignments: dict, sentence: str):
+def test_contradictory_values_are_refused_with_their_numbers(assignments: dict, sentence: str):
     with pytest.raises(ParameterError, match=sentence):
         DEFAULT.override(assignments)

@@ -1,4 +1,4 @@
-"""The parameter sets that come with the package, against the numbers published for them."""
+"""The parameter sets of the package against the numbers published for them."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ DEFAULT, BIOLOGICAL = (load_preset(name) for name in ("paper_default", "biologic
 
 @pytest.fixture(scope="module")
 def traces() -> xr.Dataset:
-    """All 32 cycles of the biological set, solved as finely as four digits need."""
+    """All 32 cycles of the biological set, solved to four digits."""
     return simulate(BIOLOGICAL.override({"relative_tolerance": 1e-6, "absolute_tolerance": 1e-9}))
 
 
@@ -28,7 +28,7 @@ def mean_long_term_process(traces: xr.Dataset) -> np.ndarray:
     return traces.long_term_process.sel(time=traces.cycle_end.values).mean(("post", "pre")).values
 
 
-def test_the_preset_of_the_paper_is_the_default_and_writes_out_every_value():
+def test_the_preset_of_the_paper_equals_the_default_and_lists_every_value():
     assert SimulationParameters() == DEFAULT
     text = PRESETS["paper_default"].read_text()
     assert all(f"\n  {path[-1]}: " in text for path, _, _ in DEFAULT.parameters())
@@ -46,7 +46,7 @@ def test_the_short_term_process_rises_in_7_s_peaks_at_10_s_and_falls_in_6_s(firs
 
 
 def test_the_short_term_process_has_returned_to_rest_when_a_cycle_ends(first_cycle: xr.DataArray):
-    # Published: 0.09 %, of which synapse or cycle is not said; here it is 0.084 %.
+    # Published: 0.09 %, without naming synapse or cycle. Here it is 0.084 %.
     assert first_cycle.values[-1] / first_cycle.values.max() == pytest.approx(0.0009, abs=1e-4)
 
 
@@ -100,7 +100,7 @@ def test_every_value_that_the_biological_set_changes_has_a_reference():
     assert "the RMAAT paper" not in details["cycle_duration"][1].said_by
 
 
-def test_a_value_that_a_user_changes_is_called_neither_the_papers_nor_a_references():
+def test_a_value_changed_by_the_user_loses_its_source_and_its_reference():
     changed = BIOLOGICAL.override({"short_term_time_constant": 5.0})
     said_by = {path[-1]: quantity.said_by for path, _, quantity in changed.parameters()}
     assert said_by["short_term_time_constant"] == "given here, in place of the default"
@@ -112,7 +112,7 @@ def test_a_value_that_a_user_changes_is_called_neither_the_papers_nor_a_referenc
     assert {path[-1]: quantity.said_by for path, _, quantity in own.parameters()}["short_term_time_constant"] == "I"
 
 
-def test_a_file_is_read_over_a_preset(tmp_path):
+def test_a_file_changes_the_values_of_a_preset(tmp_path):
     path = tmp_path / "theta.yaml"
     path.write_text("model:\n  hill_exponent: 3\nprotocol:\n  kind: theta_bursts\n  trains_per_cycle: 3\n")
     found = SimulationParameters.load(path, BIOLOGICAL)
@@ -131,9 +131,9 @@ def test_a_file_is_read_over_a_preset(tmp_path):
         (lambda: load_preset("biologic"), "unknown preset 'biologic'; perhaps you meant biological"),
         (lambda: DEFAULT.changed({"references": {"tau": "I"}}), "unknown parameter with a reference, 'tau'"),
         (lambda: DEFAULT.changed({"references": {"seed": 3}}), "references is .* must give a text for each name"),
-        (lambda: DEFAULT.changed(["seed"]), "SimulationParameters wants names with values, found"),
+        (lambda: DEFAULT.changed(["seed"]), "SimulationParameters needs names with values, found"),
     ],
 )
-def test_what_is_unknown_is_refused(attempt, sentence: str):
+def test_unknown_presets_and_parameters_are_refused(attempt, sentence: str):
     with pytest.raises(ParameterError, match=sentence):
         attempt()

@@ -13,7 +13,7 @@ NETWORK = NetworkParameters()
 
 
 @given(cycle=st.integers(10, 1000), share=st.integers(1, 10), cycles=st.integers(1, 8), restart=st.booleans())
-def test_intervals_cover_the_run_without_gaps_and_drive_the_asked_share(
+def test_intervals_cover_the_run_without_gaps_and_drive_the_given_share(
     cycle: int, share: int, cycles: int, restart: bool
 ):
     protocol = (
@@ -26,7 +26,7 @@ def test_intervals_cover_the_run_without_gaps_and_drive_the_asked_share(
         if cycle * cycles >= 10
         else StpCycles()
     )
-    intervals = build_intervals(protocol, NETWORK)
+    intervals = build_intervals(protocol, *NETWORK.sizes)
     assert intervals[0].start == 0
     assert intervals[-1].end == protocol.run_duration
     for before, after in itertools.pairwise(intervals):
@@ -37,7 +37,7 @@ def test_intervals_cover_the_run_without_gaps_and_drive_the_asked_share(
 
 
 def test_the_drive_falls_evenly_and_postsynaptic_neurons_get_half():
-    first, silence, *_ = build_intervals(StpCycles(), NETWORK)
+    first, silence, *_ = build_intervals(StpCycles(), *NETWORK.sizes)
     np.testing.assert_allclose(first.presynaptic_drive, [1.0, 0.8, 0.6])
     np.testing.assert_allclose(first.postsynaptic_drive, [0.5, 0.4, 0.3])
     assert not silence.presynaptic_drive.any()
@@ -45,11 +45,11 @@ def test_the_drive_falls_evenly_and_postsynaptic_neurons_get_half():
 
 
 def test_a_stimulus_as_long_as_the_cycle_leaves_no_silence():
-    intervals = build_intervals(StpCycles(stimulus_duration=50.0), NETWORK)
+    intervals = build_intervals(StpCycles(stimulus_duration=50.0), *NETWORK.sizes)
     assert [(interval.start, interval.end) for interval in intervals[:2]] == [(0, 50), (50, 100)]
 
 
-def test_the_drive_at_an_edge_is_that_of_the_interval_which_ends_there():
-    intervals = build_intervals(StpCycles(), NETWORK)
+def test_the_drive_at_an_edge_belongs_to_the_interval_that_ends_there():
+    intervals = build_intervals(StpCycles(), *NETWORK.sizes)
     drive = presynaptic_drive(intervals, np.array([0.0, 0.5, 25.0, 25.5, 50.0, 50.5, 300.0]))
     np.testing.assert_array_equal(drive[:, 0], [1, 1, 1, 0, 0, 1, 0])

@@ -1,4 +1,4 @@
-"""The table of departures from the geometric law, on curves that follow it and on one that does not."""
+"""The table of departures from the geometric law, for curves that follow it and one that does not."""
 
 import re
 from pathlib import Path
@@ -22,7 +22,7 @@ def traces(growth: np.ndarray) -> xr.Dataset:
     )
 
 
-def test_a_geometric_curve_departs_by_nothing_and_its_synapses_do_not_spread():
+def test_a_geometric_curve_has_no_departure_and_no_spread_over_synapses():
     growth = -np.expm1(-0.4 * np.arange(1, 9))[:, None] * [1.0, 2.0]
     np.testing.assert_allclose(synaptic_growth(traces(growth)), growth, atol=1e-12)
     cells = dict(zip(HEADER, row(CASES[0], traces(growth)), strict=True))
@@ -39,7 +39,7 @@ def test_increments_that_grow_are_counted():
     assert cells["increments decrease"] == "all but 1"
 
 
-def test_the_page_holds_a_row_for_each_model_and_keeps_what_stands_outside(tmp_path):
+def test_the_page_has_a_row_for_each_model_and_its_other_text_does_not_change(tmp_path):
     written = PAGE.read_text().partition(START)[2].partition(END)[0]
     assert re.findall(r"^\| (.+?) \|", written, re.MULTILINE)[2:] == [case.name for case in CASES]
     page = tmp_path / "page.md"

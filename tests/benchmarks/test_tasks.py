@@ -1,4 +1,4 @@
-"""The figures of generated data: each is there, and small sets come near the references."""
+"""The figures of generated data: all are present, and small sets are near the references."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def test_figures_of_listops_are_near_those_of_the_grammar():
         "share right by reading 3 levels",
     ):
         assert figures[what].here == pytest.approx(float(figures[what].reference), abs=0.15)
-    # Machines differ; a generator that is ten times too slow does not pass anywhere.
+    # Machines differ; the limit catches a generator that is ten times too slow.
     assert 0 < figures["minutes for 100,000"].here < 25
 
 
@@ -27,6 +27,6 @@ def test_figures_of_pathfinder_are_near_those_of_the_original():
     assert figures["share of label 1"] == pytest.approx(0.5, abs=0.3)
 
 
-def test_a_task_without_data_gives_no_figure_and_says_what_to_do(tmp_path, capsys):
+def test_a_task_without_data_gives_no_figure_and_prints_the_command_that_prepares_it(tmp_path, capsys):
     assert file_figures(TextParameters(), tmp_path) == []
     assert "rmaat data prepare text --source PATH" in capsys.readouterr().out

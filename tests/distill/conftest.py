@@ -6,7 +6,7 @@ import pytest
 import xarray as xr
 
 from astro_sim import read_traces, simulate
-from distill import Tables, distil
+from distill import DistillParameters, Tables, distil
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +28,8 @@ def biophysical_traces() -> xr.Dataset:
 @pytest.fixture(scope="session")
 def biophysical(biophysical_traces) -> Tables:
     return distil(biophysical_traces)
+
+
+@pytest.fixture(scope="session")
+def small(traces) -> Tables:
+    return distil(traces, DistillParameters(segments=5))

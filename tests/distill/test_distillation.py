@@ -18,7 +18,7 @@ def refuse(*_, **__):
     raise AssertionError("nothing may be simulated")
 
 
-def test_64_segments_from_stored_traces_take_no_simulation(traces, tables, tmp_path, monkeypatch):
+def test_64_segments_from_stored_traces_need_no_simulation(traces, tables, tmp_path, monkeypatch):
     write_traces(traces, tmp_path / "traces.nc")
     monkeypatch.setattr("scipy.integrate.solve_ivp", refuse)
     monkeypatch.setattr("astro_sim.simulate", refuse)
@@ -40,7 +40,7 @@ def test_64_segments_from_stored_traces_take_no_simulation(traces, tables, tmp_p
     }
 
 
-def test_provenance_tells_every_parameter_the_engine_the_versions_and_the_traces(traces):
+def test_provenance_holds_parameters_engine_versions_and_the_digest_of_the_traces(traces):
     parameters = DistillParameters(segments=7, token_spacing=0.5)
     found = distil(traces, parameters).dataset.attrs
     assert SimulationParameters.from_dict(json.loads(found["parameters"])) == SimulationParameters()
@@ -84,7 +84,7 @@ def test_segments_out_of_bounds_are_refused(segments):
         DistillParameters(segments=segments)
 
 
-def test_one_segment_keeps_all(traces):
+def test_the_factor_of_one_segment_is_1(traces):
     assert distil(traces, DistillParameters(segments=1)).retention(1).tolist() == [1.0]
 
 

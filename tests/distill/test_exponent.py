@@ -35,7 +35,7 @@ def test_the_fit_states_its_range_from_the_given_share_of_the_peak_to_the_end():
     assert law.activity_range == pytest.approx((0.8 * 12.5, 0.8 * 25))
 
 
-def test_a_break_of_the_law_below_the_range_does_not_matter():
+def test_a_break_of_the_law_below_the_range_has_no_effect():
     response = np.where(TIME < 5, 1e-3 * TIME, TIME**0.3)
     law = fit_power_law(TIME, np.ones_like(TIME), response, start=0.7)
     assert law.exponent == pytest.approx(0.3, rel=1e-9)
@@ -56,7 +56,7 @@ def test_four_points_in_the_range_are_enough_and_three_are_not():
         fit_power_law(TIME, np.ones_like(TIME), response, start=peak_shares[-3])
 
 
-def test_a_drive_that_only_inhibits_is_refused_in_words():
+def test_a_drive_that_only_inhibits_is_refused():
     parameters = {"drive_strongest": -1.0, "drive_weakest": -1.0, "run_duration": 150}
     with pytest.raises(DistillError, match="give presynaptic neurons a positive drive"):
         distil(simulate(SimulationParameters().override(parameters)))

@@ -1,11 +1,10 @@
-"""The formulas of saturating laws against sums, quadrature and their own inverse."""
+"""Saturating laws against sums, quadrature and the inverse of the law."""
 
 import numpy as np
 import pytest
 from scipy.integrate import quad
 
 from distill.law import Law, cycles_to_reach
-from distill.retention import areas
 
 LAWS = [
     Law("geometric", 2.5, (1.0,), (0.5,)),
@@ -44,25 +43,10 @@ def test_late_increments_keep_all_digits():
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
 def test_the_area_in_a_cycle_is_the_integral_of_the_law(law):
     expected = [quad(lambda cycle: plain(law, cycle), end - 1, end, epsabs=1e-13)[0] for end in range(1, 9)]
-    np.testing.assert_allclose(areas(law, 8), expected, rtol=1e-9)
+    np.testing.assert_allclose(law.areas(8), expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
 @pytest.mark.parametrize("share", [0.1, 0.9502, 1 - 1e-9])
-def test_a_law_reaches_a_share_of_its_end_after_the_cycles_told(law, share):
+def test_a_law_reaches_a_share_of_its_end_after_the_cycles_returned(law, share):
     assert float(law.values(cycles_to_reach(law, share))) == pytest.approx(share * law.saturation, rel=1e-12)
-
-
-@pytest.mark.parametrize("segments", [1, 2, 7, 64, 4096])
-def test_the_slowed_geometric_law_is_the_closed_form_with_the_slower_rate(segments):
-    factors = LAWS[0].slowed_factors(3.0 / 0.5, segments)
-    rate, segment = 3.0 / segments, np.arange(1, segments + 1)
-    expected = np.exp(-rate * (segment - 1)) * np.expm1(-rate) / np.expm1(-rate * segments)
-    np.testing.assert_allclose(factors, expected, rtol=1e-9)
-    assert factors.sum() == pytest.approx(1, rel=1e-12)
-
-
-@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
-def test_a_slowed_law_goes_as_far_in_T_cycles_as_it_did_in_its_own(law):
-    factors = law.slowed_factors(12.0, 24)
-    np.testing.assert_allclose(factors.cumsum(), law.values(np.arange(1, 25) / 2) / law.values(12.0), rtol=1e-12)

@@ -28,13 +28,13 @@ def test_each_law_is_chosen_for_its_own_curve_and_recovered(name):
 
 
 @pytest.mark.parametrize("name", ["stretched", "two_rates"])
-def test_each_law_is_chosen_under_noise_too_where_it_differs_from_the_others(name):
+def test_each_law_is_chosen_under_noise_too_if_it_differs_from_the_others(name):
     noise = np.random.default_rng(1).normal(0, 2e-4, len(CYCLE))
     chosen = choose_law(fit_laws(TRUTH[name].values(CYCLE) + noise), len(CYCLE))
     assert chosen.law.name == name
 
 
-def test_noise_alone_does_not_buy_more_parameters():
+def test_noise_alone_does_not_lead_to_a_law_with_more_parameters():
     generator = np.random.default_rng(2)
     names = [
         choose_law(fit_laws(TRUTH["geometric"].values(CYCLE) + generator.normal(0, 2e-3, 16)), 16).law.name
@@ -44,14 +44,14 @@ def test_noise_alone_does_not_buy_more_parameters():
 
 
 @pytest.mark.parametrize(("name", "compared"), [("geometric", 1), ("stretched", 3), ("two_rates", 3)])
-def test_no_law_is_compared_with_an_exact_geometric_one_and_the_choice_is_the_same(name, compared):
+def test_an_exact_geometric_law_is_chosen_without_fitting_the_others(name, compared):
     growth = TRUTH[name].values(CYCLE)
     sooner = fit_laws_until_exact(growth)
     assert sooner == fit_laws(growth)[:compared]
     assert choose_law(sooner, len(CYCLE)) == choose_law(fit_laws(growth), len(CYCLE))
 
 
-def test_the_error_at_cycles_left_out_is_that_of_fits_made_without_them():
+def test_the_prediction_error_is_that_of_fits_without_the_predicted_cycles():
     growth = TRUTH["stretched"].values(CYCLE[:6])
     errors = []
     for left_out in range(6):
@@ -65,7 +65,7 @@ def test_the_error_at_cycles_left_out_is_that_of_fits_made_without_them():
 
 
 @pytest.mark.parametrize(("cycles", "names"), [(3, 1), (4, 2), (5, 3), (20, 3)])
-def test_a_law_needs_as_many_cycles_left_as_it_has_parameters(cycles, names):
+def test_a_law_is_fitted_only_if_as_many_cycles_remain_as_it_has_parameters(cycles, names):
     assert len(fit_laws(TRUTH["geometric"].values(np.arange(1.0, cycles + 1)))) == names
 
 
@@ -77,7 +77,7 @@ def test_the_rate_and_its_error_are_those_of_an_independent_least_squares_fit():
     assert rate.error == pytest.approx(np.sqrt(covariance[1, 1]), rel=1e-3)
 
 
-def test_the_interval_of_the_rate_holds_the_truth_about_as_often_as_it_says():
+def test_the_interval_of_the_rate_holds_the_truth_in_about_95_percent():
     generator = np.random.default_rng(4)
     within = 0
     for _ in range(60):

@@ -27,7 +27,7 @@ def test_every_trial_has_a_curve(traces, trials):
     np.testing.assert_allclose(long_term_curves(trials), np.concatenate([one, 3 * one]), rtol=1e-13)
 
 
-def test_every_pair_of_synapses_is_there_once_with_its_own_values(traces):
+def test_every_pair_of_synapses_occurs_once_with_its_own_values(traces):
     expected = {}
     for source in range(traces.sizes["source"]):
         here = tuple(int(traces[name][source]) for name in ("source_post", "source_pre"))
@@ -65,7 +65,7 @@ def test_the_first_stimulus_is_the_driven_part_of_the_first_cycle(traces, trials
     np.testing.assert_allclose(found.response, response, rtol=1e-13)
 
 
-def test_the_layout_in_memory_and_the_place_do_not_matter(traces, tmp_path):
+def test_traces_of_any_memory_layout_and_from_a_file_give_the_same_bits(traces, tmp_path):
     write_traces(traces, tmp_path / "traces.nc")
     turned = traces.map(lambda array: array.copy(data=np.asfortranarray(array)), keep_attrs=True)
     with open_traces(tmp_path / "traces.nc") as stored:
@@ -77,6 +77,6 @@ def test_the_layout_in_memory_and_the_place_do_not_matter(traces, tmp_path):
                     np.testing.assert_array_equal(values, wanted[name])
 
 
-def test_only_the_model_with_noise_of_its_own_draws_random_numbers(traces, biophysical_traces):
+def test_only_the_spiking_model_draws_random_numbers(traces, biophysical_traces):
     assert not draws_random_numbers(traces)
     assert draws_random_numbers(biophysical_traces)

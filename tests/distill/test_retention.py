@@ -1,6 +1,8 @@
 """Retention factors against their closed form, term-by-term sums and a running computation."""
 
+import itertools
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -10,8 +12,17 @@ from scipy.integrate import quad
 
 from astro_sim import SimulationParameters, simulate
 from distill import DistillParameters, distil
-from distill.errors import DistillError
-from distill.retention import fit_curve, retention_parts, shuffled_order
+from distill.law import Law
+from distill.long_term import fit_curve
+from distill.retention import (
+    StreamingRetention,
+    geometric_factors,
+    increment_factors,
+    retention_parts,
+    sampled_factors,
+    shuffled_order,
+    slowed_factors,
+)
 from distill.schema import VARIANTS
 
 RATES = [0.01, 0.25, 0.5, 3.0]
@@ -63,14 +74,14 @@ def test_geometric_increments_give_the_closed_form_within_and_beyond_the_simulat
         (0.25, [0.256, 0.199, 0.155, 0.121, 0.094, 0.073, 0.057, 0.044]),
     ],
 )
-def test_rows_printed_in_the_specification_come_out_to_three_decimals(rate, published):
+def test_factors_equal_the_published_rows_to_three_decimals(rate, published):
     row = retention_factors(curve_of(geometric(rate), cycles=8), "increment")[len(published) - 1, : len(published)]
     assert row.round(3).tolist() == published
 
 
 @settings(deadline=None, max_examples=60)
 @given(decreasing_increments())
-def test_increment_factors_are_positive_decrease_sum_to_1_and_shift_down_as_T_grows(increments):
+def test_increment_factors_are_positive_decrease_sum_to_1_and_fall_as_T_grows(increments):
     rows = retention_factors(curve_of(increments), "increment")
     for segments in range(1, len(increments) + 1):
         row = rows[segments - 1, :segments]
@@ -99,7 +110,7 @@ def test_shorter_tables_are_the_leading_block_of_longer_ones(increments, cycles,
 
 @settings(deadline=None, max_examples=40)
 @given(decreasing_increments())
-def test_streaming_factors_equal_a_running_computation_that_never_knows_T(increments):
+def test_streaming_factors_equal_a_running_computation_without_T(increments):
     curve = curve_of(increments, cycles=12)
     rows = retention_factors(curve, "streaming")
     total = 0.0
@@ -132,141 +143,13 @@ def test_the_controls_are_one_over_T_and_one():
         assert none[length - 1].tolist() == [1] * length + [0] * (9 - length)
 
 
-@settings(deadline=None, max_examples=40)
-@given(st.floats(0.01, 3), st.floats(0.01, 100), st.integers(3, 20))
-def test_the_fit_recovers_rate_and_saturation(rate, saturation, cycles):
-    cycle = np.arange(cycles + 1)
-    curve = fit_curve(7.0 + saturation * (1 - np.exp(-rate * cycle)), 64)
-    assert curve.rate.value == pytest.approx(rate, rel=1e-6)
-    assert curve.saturation == pytest.approx(saturation, rel=1e-6)
-    assert curve.residual < 1e-7
-    assert curve.increments == pytest.approx(
-        [saturation * (1 - math.exp(-rate)) * math.exp(-rate * n) for n in range(64)], rel=1e-3
-    )
-
-
-def test_the_rounding_of_a_saturated_curve_is_replaced_by_the_law():
-    curve = curve_of(geometric(1.0, 100))
-    assert 20 < curve.simulated < 30
-    assert curve.increments == pytest.approx(geometric(1.0, 100), rel=1e-3, abs=0)
-
-
-def test_simulated_increments_are_kept_and_only_the_rest_is_the_law():
-    increments = [1.0, 0.5, 0.4, 0.1]
-    curve = curve_of(increments, cycles=7)
-    assert curve.simulated == 4
-    assert curve.increments[:4] == pytest.approx(increments, rel=1e-12)
-    assert curve.increments[4:] == pytest.approx([0.1 * math.exp(-curve.rate.value * n) for n in (1, 2, 3)], rel=1e-12)
-    assert curve.residual > 0.01
-
-
-def test_the_default_simulation_follows_the_rate_of_its_equations(tables):
-    # a = long_term_decay * cycle_duration / long_term_time_constant = 1 * 50 s / 100 s
-    found = tables.dataset
-    assert float(found["increment_rate"]) == pytest.approx(0.5, rel=0, abs=1e-4)
-    assert float(found["increment_residual"]) < 1e-4
-    assert found["increment_simulated"].values.tolist() == [1] * 6 + [0] * 58
-    assert tables.retention(4) == pytest.approx([closed_form(0.5, segment, 4) for segment in (1, 2, 3, 4)], abs=1e-5)
-
-
 def test_the_default_simulation_gives_the_closed_form_for_every_T(tables):
     for segments in range(1, 65):
         expected = [closed_form(0.5, segment, segments) for segment in range(1, segments + 1)]
         np.testing.assert_allclose(tables.retention(segments), expected, rtol=0, atol=1e-9)
 
 
-def test_fewer_than_three_cycles_are_refused():
-    with pytest.raises(DistillError, match="grows in 2 cycles of the traces and its curve needs at least 3"):
-        curve_of([2.0, 1.0])
-
-
-def test_a_curve_that_is_flat_after_two_cycles_is_refused_however_many_follow():
-    with pytest.raises(DistillError, match=r"grows in 2 cycles .* a longer long_term_time_constant"):
-        curve_of([2.0, 1e-6, 1e-16, 1e-16, 0.0])
-
-
-@pytest.mark.parametrize(
-    ("increments", "place"),
-    [
-        ([1.0, 0.8, 0.9, 0.1], "1, 0.8, 0.9 up to cycle 3"),
-        ([1.0, 1.0, 0.5], "1, 1 up to cycle 2"),
-        ([1.0, -0.5, -2.0], "1, -0.5 up to cycle 2"),
-        ([-1.0, -2.0, -3.0], r"\(-1 up to cycle 1"),
-    ],
-)
-def test_increments_that_do_not_fall_are_refused_at_the_first_cycle_that_is_wrong(increments, place):
-    with pytest.raises(DistillError, match=place):
-        curve_of(increments)
-
-
-# Noise.
-
-
-def noisy_curves(trials, cycles=32, noise=0.05, seed=0):
-    """Curves (trial, cycle + 1) whose geometric increments, a = 0.1, vary by a share `noise` of the first."""
-    generator = np.random.default_rng(seed)
-    increments = np.exp(-0.1 * np.arange(cycles)) + generator.normal(0, noise, (trials, cycles))
-    return np.concatenate([np.zeros((trials, 1)), increments.cumsum(axis=1)], axis=1)
-
-
-def test_noisy_increments_are_replaced_by_the_law_and_never_differenced():
-    (curve,) = noisy_curves(1)
-    assert (np.diff(np.diff(curve)) > 0).sum() > 5
-    fitted = fit_curve(curve, 64)
-    assert fitted.simulated == 0
-    assert (fitted.increments > 0).all()
-    assert (np.diff(fitted.increments) < 0).all()
-    np.testing.assert_array_equal(fitted.increments, fitted.law.increments(1, 64))
-    assert fitted.rate.value == pytest.approx(0.1, abs=0.02)
-
-
-def test_a_model_that_draws_random_numbers_goes_through_the_law_even_where_its_increments_decrease():
-    curve = np.concatenate([[0.0], np.cumsum(geometric(0.5))])
-    assert fit_curve(curve, 8).simulated == 6
-    assert fit_curve(curve, 8, stochastic=True).simulated == 0
-
-
-def test_the_error_of_an_increment_is_zero_only_where_it_is_the_simulation_s_own():
-    curve = curve_of([1.0, 0.7, 0.45, 0.33, 0.2], cycles=9)
-    assert curve.increment_errors[:5].tolist() == [0] * 5
-    assert (curve.increment_errors[5:] > 0).all()
-
-
-def test_trials_are_averaged_before_the_fit():
-    curves = noisy_curves(8)
-    np.testing.assert_allclose(fit_curve(curves, 8).growth, curves.mean(axis=0)[1:], rtol=1e-12)
-    assert fit_curve(curves, 8).trials == 8
-
-
-def test_the_bootstrap_over_trials_gives_the_spread_that_new_trials_have():
-    rates = [fit_curve(noisy_curves(8, seed=seed), 4, resamples=20).rate.value for seed in range(20)]
-    told = [fit_curve(noisy_curves(8, seed=seed), 4, resamples=60).rate for seed in range(8)]
-    # Eight trials underestimate their own spread a little.
-    assert np.median([rate.error for rate in told]) == pytest.approx(np.std(rates), rel=0.5)
-    assert sum(rate.interval[0] <= 0.1 <= rate.interval[1] for rate in told) >= 5
-
-
-def test_the_bootstrap_repeats_with_its_seed():
-    one, same, other = (fit_curve(noisy_curves(4), 8, resamples=20, seed=seed) for seed in (1, 1, 2))
-    assert one.rate == same.rate != other.rate
-    np.testing.assert_array_equal(one.increment_errors, same.increment_errors)
-
-
-def test_more_trials_make_the_rate_surer():
-    few, many = (fit_curve(noisy_curves(trials), 8, resamples=40).rate.error for trials in (3, 48))
-    assert many < few
-
-
-def test_the_stored_biophysical_run_follows_the_geometric_law_within_one_percent(biophysical):
-    found = biophysical.dataset
-    # a = cycle_duration / long_term_time_constant = 60 s / 600 s
-    assert float(found["increment_rate"]) == pytest.approx(0.1, rel=0.02)
-    assert 0.001 < float(found["increment_residual"]) < 0.01
-    assert "the fitted law" in found["increment"].attrs["source"]
-    assert (np.diff(biophysical.retention(32)) < 0).all()
-
-
-# The variants that depend on T in another way.
+# Variants that are not w(t) / W(T).
 
 
 @pytest.mark.parametrize("segments", [1, 2, 16, 64])
@@ -275,7 +158,7 @@ def test_horizon_is_the_closed_form_with_a_rate_of_three_over_T(tables, segments
     np.testing.assert_allclose(tables.retention(segments, "horizon"), expected, rtol=0, atol=1e-9)
 
 
-def test_horizon_keeps_a_share_for_the_last_of_many_segments(traces):
+def test_the_last_factor_of_horizon_stays_above_0_for_many_segments(traces):
     longest = distil(traces, DistillParameters(segments=4096))
     last = longest.retention(4096, "horizon")[-1]
     assert last == pytest.approx(closed_form(3 / 4096, 4096, 4096), rel=1e-9)
@@ -322,7 +205,7 @@ def test_random_orders_are_fixed_by_their_seed_alone(traces, tables):
 
 
 def test_the_first_entries_of_a_shuffled_order_are_shuffled_too():
-    # Were they not, the rank of the first of 4 would not be evenly spread over seeds.
+    # If they are, the rank of the first of 4 is evenly spread over seeds.
     ranks = [int(np.argsort(np.argsort(shuffled_order(100, seed)[:4]))[0]) for seed in range(400)]
     assert np.bincount(ranks, minlength=4) == pytest.approx(100, abs=40)
 
@@ -351,7 +234,7 @@ def test_no_variant_changes_with_the_unit_of_the_curve(traces, increments, unit)
 
 
 def with_curve(traces, increments):
-    """Traces whose long-term process has `increments`, whatever else they hold."""
+    """The traces with another long-term process, which grows by `increments`."""
     ends = np.arange(len(increments) + 1)
     step = float(traces["cycle_end"][0])
     long_term = np.interp(traces["time"].values / step, ends, np.concatenate([[0.0], np.cumsum(increments)]))
@@ -359,3 +242,119 @@ def with_curve(traces, increments):
     changed = traces.isel(cycle=slice(0, whole)).copy(deep=True)
     changed["long_term_process"].values[:] = long_term[:, None, None]
     return changed
+
+
+LAWS = [
+    Law("geometric", 2.5, (1.0,), (0.5,)),
+    Law("stretched", 0.4, (1.0,), (0.3,), stretch=0.6),
+    Law("two_rates", 7.0, (0.25, 0.75), (0.05, 0.9)),
+]
+
+
+@pytest.mark.parametrize("segments", [1, 2, 7, 64, 4096])
+def test_the_slowed_geometric_law_is_the_closed_form_with_the_slower_rate(segments):
+    factors = slowed_factors(LAWS[0], 3.0 / 0.5, segments)
+    rate, segment = 3.0 / segments, np.arange(1, segments + 1)
+    expected = np.exp(-rate * (segment - 1)) * np.expm1(-rate) / np.expm1(-rate * segments)
+    np.testing.assert_allclose(factors, expected, rtol=1e-9)
+    assert factors.sum() == pytest.approx(1, rel=1e-12)
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
+def test_a_slowed_law_reaches_in_T_cycles_what_it_reached_in_its_own(law):
+    factors = slowed_factors(law, 12.0, 24)
+    np.testing.assert_allclose(factors.cumsum(), law.values(np.arange(1, 25) / 2) / law.values(12.0), rtol=1e-12)
+
+
+# The formulas alone.
+
+
+@pytest.mark.parametrize("segments", [1, 3, 5])
+def test_increment_factors_are_shares_of_the_increments_up_to_T(segments):
+    increments = np.array([8.0, 4.0, 3.0, 2.0, 1.0])
+    expected = [increment / increments[:segments].sum() for increment in increments[:segments]]
+    np.testing.assert_allclose(increment_factors(increments, segments), expected, rtol=1e-15)
+
+
+def test_factors_of_a_sampled_curve_are_those_of_its_increments_and_its_slopes_their_differences():
+    cycle, rate, step = np.arange(1, 6), 0.3, 1e-6
+
+    def curve(rate):
+        return 2 * -np.expm1(-rate * cycle)
+
+    slopes = (curve(rate + step) - curve(rate - step)) / (2 * step)
+    factors, derivatives = sampled_factors(curve(rate), slopes[:, None])
+    np.testing.assert_allclose(factors, geometric_factors(cycle, 5, rate), rtol=1e-12)
+    changed = (geometric_factors(cycle, 5, rate + step) - geometric_factors(cycle, 5, rate - step)) / (2 * step)
+    np.testing.assert_allclose(derivatives[:, 0], changed, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("rate", "published"),
+    [(0.5, [0.455, 0.276, 0.167, 0.102]), (0.25, [0.256, 0.199, 0.155, 0.121, 0.094, 0.073, 0.057, 0.044])],
+)
+def test_the_closed_form_gives_published_values_and_sums_to_one(rate, published):
+    factors = geometric_factors(np.arange(1, len(published) + 1), len(published), rate)
+    np.testing.assert_allclose(factors, published, atol=6e-4)
+    assert factors.sum() == pytest.approx(1)
+
+
+# One factor after another, for a sequence of unknown length.
+
+
+def test_streaming_equals_the_variant_of_the_tables(tables):
+    streamed = list(itertools.islice(tables.streaming(), 64))
+    np.testing.assert_allclose(streamed, tables.retention(64, "streaming"), rtol=1e-12)
+    for segments in (1, 5):
+        assert streamed[:segments] == pytest.approx(tables.retention(segments, "streaming"), rel=1e-12)
+
+
+def test_streaming_continues_beyond_the_end_of_the_tables(traces, tables):
+    longer = distil(traces, DistillParameters(segments=300)).retention(300, "streaming")
+    np.testing.assert_allclose(list(itertools.islice(tables.streaming(), 300)), longer, rtol=1e-12)
+
+
+def test_streaming_equals_the_variant_if_all_increments_come_from_the_law(biophysical):
+    assert not biophysical.dataset["increment_simulated"].any()
+    streamed = list(itertools.islice(biophysical.streaming(), 64))
+    np.testing.assert_allclose(streamed, biophysical.retention(64, "streaming"), rtol=1e-12)
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(st.floats(0.2, 0.95), max_size=6),
+    st.floats(0.01, 2),
+    st.floats(0.3, 1),
+)
+def test_streaming_is_a_running_share_that_never_exceeds_one(ratios, rate, stretch):
+    simulated = np.cumprod([1.0, *ratios]) if ratios else np.empty(0)
+    law = Law("any", 3.0, (1.0,), (rate,), stretch)
+    total = 0.0
+    for segment, factor in enumerate(itertools.islice(StreamingRetention(simulated, law), 20), start=1):
+        own = len(simulated)
+        increment = law.increments(segment, 1)[0]
+        if segment <= own:
+            increment = simulated[segment - 1]
+        elif own:
+            increment *= simulated[-1] / law.increments(own, 1)[0]
+        total += increment
+        assert factor == pytest.approx(increment / total, rel=1e-9)
+        assert 0 < factor <= 1
+
+
+def test_memory_does_not_grow_with_the_sequence(tables):
+    factors = tables.streaming()
+    next(factors)
+    tracemalloc.start()
+    for _ in range(5000):
+        next(factors)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 10_000
+    assert factors.segment == 5001
+
+
+def test_two_streams_are_independent(tables):
+    first, second = tables.streaming(), tables.streaming()
+    next(first)
+    assert next(second) == 1.0

@@ -24,7 +24,7 @@ def test_the_line_is_the_exponential_fitted_to_the_influence(tables):
     assert fit.get_xdata()[[0, -1]].tolist() == tables.dataset["distance"].values[[0, -1]].tolist()
 
 
-def test_the_legend_tells_both_scales_and_the_error_of_the_fitted_one_with_its_unit(tables):
+def test_the_legend_has_both_scales_and_the_error_and_unit_of_the_fitted_one(tables):
     measured, fit, put_in = [text.get_text() for text in draw_coupling(tables).legends[0].get_texts()]
     data = tables.dataset
     scale, error = float(data["influence_scale"]), float(data["influence_scale_error"])

@@ -4,13 +4,14 @@ import xarray as xr
 from matplotlib.patches import Rectangle
 
 from astro_sim import SimulationParameters, simulate, write_traces
-from astro_sim.runs.traces import VARIED, open_traces, stack_trials
+from astro_sim.runs.schema import VARIED
+from astro_sim.runs.traces import open_traces, stack_trials
 from figures import draw_dynamics
 from figures.dynamics import MOST_SINGLE_LINES, PANELS, stimulus_spans
 
 
 def lines_by_width(axes):
-    """Single curves and the mean, told apart by their width; markers are neither."""
+    """Single curves and the mean, distinguished by their width; markers are neither."""
     lines = [line for line in axes.lines if line.get_linestyle() != "None"]
     thin = min(line.get_linewidth() for line in lines)
     return [line for line in lines if line.get_linewidth() == thin], [
@@ -28,7 +29,7 @@ def test_there_is_a_panel_for_each_variable_with_words_symbol_and_unit(traces):
     assert all(panel.get_shared_x_axes().joined(panel, axes[-1]) for panel in axes)
 
 
-def test_an_axis_tells_the_unit_of_the_file(traces):
+def test_an_axis_shows_the_unit_of_the_file(traces):
     in_millivolt = traces.copy()
     in_millivolt["postsynaptic_activity"] = traces["postsynaptic_activity"].assign_attrs(units="mV")
     assert draw_dynamics(in_millivolt).axes[1].get_ylabel().endswith("(mV)")
@@ -46,7 +47,7 @@ def test_thin_lines_are_the_single_traces_and_the_bold_one_is_their_mean(traces,
         np.testing.assert_array_equal(line.get_xdata(), traces["time"].values)
 
 
-def test_markers_stand_on_the_mean_long_term_process_at_each_end_of_a_cycle(traces):
+def test_markers_are_the_mean_long_term_process_at_the_end_of_each_cycle(traces):
     (markers,) = [line for line in draw_dynamics(traces).axes[-1].lines if line.get_marker() == "o"]
     np.testing.assert_array_equal(markers.get_xdata(), [50, 100, 150, 200])
     wanted = [traces["long_term_process"].sel(time=time).values.mean() for time in (50, 100, 150, 200)]
@@ -70,13 +71,13 @@ def test_every_panel_is_shaded_exactly_while_the_stimulus_lasts(traces):
         ([0, -1, -1, 0, 0], [(0, 2)]),
     ],
 )
-def test_a_stimulus_begins_where_the_first_interval_with_drive_begins(drive, spans):
+def test_a_stimulus_begins_with_the_first_driven_interval(drive, spans):
     other = np.zeros(5)
     dataset = xr.Dataset({"presynaptic_drive": (("time", "pre"), np.stack([drive, other], axis=1))}, {"time": range(5)})
     assert stimulus_spans(dataset) == spans
 
 
-def test_the_legend_lies_outside_the_panels_and_explains_each_mark(traces):
+def test_the_legend_is_outside_the_panels_and_explains_each_mark(traces):
     figure = draw_dynamics(traces)
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == [
@@ -112,7 +113,7 @@ def curves_of(figure):
     return [line.get_xydata() for panel in figure.axes for line in panel.lines]
 
 
-def test_a_file_is_drawn_row_by_row_as_it_is_from_memory(traces, tmp_path, monkeypatch):
+def test_a_file_read_row_by_row_gives_the_same_curves_as_memory(traces, tmp_path, monkeypatch):
     write_traces(traces, tmp_path / "sim.nc")
     monkeypatch.setattr("rmaat.base.provenance.BLOCK", 1)
     with open_traces(tmp_path / "sim.nc") as stored:
@@ -132,7 +133,7 @@ def test_the_curves_of_all_trials_are_drawn_with_one_mean(traces):
         np.testing.assert_allclose(mean[0].get_ydata(), 2 * values.mean(axis=1), rtol=1e-12)
 
 
-def test_drawing_leaves_the_traces_as_they_were(traces):
+def test_drawing_does_not_change_the_traces(traces):
     before = traces.copy(deep=True)
     draw_dynamics(traces)
     assert traces.identical(before)

@@ -74,7 +74,7 @@ def test_sources_of_the_same_name_in_different_folders_do_not_share_a_figure(run
 
 
 @pytest.mark.usefixtures("unrendered")
-def test_a_run_folder_alone_can_be_drawn_and_lets_nested_runs_be(out, tmp_path, add_run):
+def test_a_run_folder_alone_is_drawn_with_or_without_nested_runs(out, tmp_path, add_run):
     add_run(tmp_path / "run")
     assert stems(draw_all(tmp_path / "run", out), out) == {"training"}
     add_run(tmp_path / "run" / "run")
@@ -82,13 +82,13 @@ def test_a_run_folder_alone_can_be_drawn_and_lets_nested_runs_be(out, tmp_path, 
 
 
 @pytest.mark.usefixtures("unrendered")
-def test_a_run_that_has_not_validated_yet_is_passed_over_with_its_tables(runs, out, add_run):
+def test_a_run_without_a_validation_is_skipped_with_its_tables(runs, out, add_run):
     add_run(runs / "young").metrics.unlink()
     assert stems(draw_all(runs, out), out) == EVERYTHING
 
 
 @pytest.mark.usefixtures("unrendered")
-def test_hidden_folders_and_files_and_other_netcdf_files_are_passed_over(runs, out, traces):
+def test_hidden_folders_and_files_and_other_netcdf_files_are_skipped(runs, out, traces):
     write_traces(traces, runs / ".cache" / "sim.nc")
     shutil.copy(runs / "sim.nc", runs / ".sim.nc.12.tmp")
     shutil.copy(runs / "sim.nc", runs / ".hidden.nc")
@@ -100,14 +100,14 @@ def test_hidden_folders_and_files_and_other_netcdf_files_are_passed_over(runs, o
 
 
 @pytest.mark.usefixtures("unrendered")
-def test_what_lies_in_the_out_folder_is_not_drawn(runs, traces):
+def test_sources_in_the_out_folder_are_not_drawn(runs, traces):
     out = runs / "figures"
     write_traces(traces, out / "copy.nc")
     assert stems(draw_all(runs, out), out) == EVERYTHING
 
 
 @pytest.mark.usefixtures("unrendered")
-def test_figures_may_go_beside_their_sources_or_above_them(runs):
+def test_figures_may_be_written_beside_or_above_their_sources(runs):
     assert stems(draw_all(runs, runs), runs) == EVERYTHING
     assert stems(draw_all(runs, runs.parent), runs.parent) == EVERYTHING
 
@@ -202,7 +202,7 @@ def test_a_damaged_file_is_named_by_its_reader_and_nothing_is_written(runs, out,
 
 
 @pytest.mark.usefixtures("unrendered")
-def test_tables_are_drawn_from_any_place_in_the_tree(tmp_path, out, tables):
+def test_tables_are_found_at_any_depth(tmp_path, out, tables):
     write_tables(tables, tmp_path / "runs" / "deep" / "er" / "t.nc")
     assert stems(draw_all(tmp_path / "runs", out), out) == {
         f"deep/er/t-{name}" for name in ("retention", "variants", "coupling")
@@ -222,7 +222,7 @@ def models():
 
 
 @pytest.mark.usefixtures("unrendered")
-def test_tables_of_one_folder_are_compared_where_they_can_be(tmp_path, out, models):
+def test_comparable_tables_of_one_folder_are_compared(tmp_path, out, models):
     for name, each in models.items():
         write_tables(each, tmp_path / "runs" / "models" / f"{name}.nc")
     write_tables(models["weak"], tmp_path / "runs" / "alone.nc")
@@ -234,7 +234,7 @@ def test_tables_of_one_folder_are_compared_where_they_can_be(tmp_path, out, mode
 
 
 @pytest.mark.parametrize(("runs", "drawn"), [(1, False), (7, True), (8, False)])
-def test_laws_are_compared_of_as_many_runs_as_one_can_tell_apart(models, runs, drawn):
+def test_laws_of_two_to_seven_runs_are_compared(models, runs, drawn):
     dataset = models["weak"].dataset
     tables = {str(run): Tables(dataset.assign_attrs(traces_sha256=f"{run:064x}")) for run in range(runs)}
     assert bool(laws.comparable(tables)) == drawn
@@ -244,11 +244,6 @@ def test_tables_of_the_same_run_are_not_compared(models):
     twice = {"one": models["weak"], "other": models["weak"]}
     assert not laws.comparable(twice)
     assert not linear_response.comparable(twice)
-
-
-def test_tables_without_the_curve_are_not_compared(models):
-    old = {name: Tables(each.dataset.drop_vars("long_term_curve")) for name, each in models.items()}
-    assert not laws.comparable(old)
 
 
 def test_the_response_of_another_model_is_not_compared(models):

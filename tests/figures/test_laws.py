@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 
 from astro_sim import SimulationParameters, simulate
-from distill import TableError, Tables, distil
+from distill import distil
 from figures import draw_laws
-from figures.laws import geometric_law
 
 
 @pytest.fixture(scope="module")
@@ -13,7 +12,7 @@ def models(tables):
     return {"linear": tables, "soft bound": distil(simulate(soft))}
 
 
-def test_curves_of_models_that_are_one_number_lie_on_one_line(models):
+def test_curves_of_models_that_follow_the_law_share_one_line(models):
     curves, _ = draw_laws(models).axes
     *points, line = curves.lines
     assert len(points) == 2
@@ -29,7 +28,7 @@ def test_each_model_is_drawn_at_its_own_rate(models):
         np.testing.assert_allclose(line.get_xdata(), rate * np.arange(1, tables.dataset.sizes["cycle"] + 1))
 
 
-def test_the_largest_departure_drawn_is_the_one_that_the_tables_and_the_legend_tell(models):
+def test_the_largest_departure_is_the_residual_in_the_tables_and_the_legend(models):
     curves, departures = draw_laws(models).axes
     texts = [text.get_text() for text in curves.get_legend().get_texts()]
     for line, text, (name, tables) in zip(departures.lines, texts, models.items(), strict=False):
@@ -37,14 +36,3 @@ def test_the_largest_departure_drawn_is_the_one_that_the_tables_and_the_legend_t
         assert np.abs(line.get_ydata()).max() == pytest.approx(100 * residual, rel=1e-3, abs=1e-7)
         assert text.startswith(f"{name}: ")
         assert f"off by {residual:.0e}" in text
-
-
-def test_the_law_drawn_is_the_least_squares_fit_of_its_rate(tables):
-    growth, law, end = geometric_law(tables)
-    assert end == pytest.approx(float(tables.dataset["law_saturation"]), rel=1e-6)
-    assert abs((growth - law) @ law) < 1e-9
-
-
-def test_tables_without_the_curve_are_refused(tables):
-    with pytest.raises(TableError, match="without the long-term curve; make it again with: rmaat distill"):
-        draw_laws({"old": Tables(tables.dataset.drop_vars("long_term_curve"))})

@@ -3,7 +3,7 @@ import pytest
 
 from distill import DistillParameters, TableError, distil
 from figures import draw_retention
-from figures.retention import closed_form, default_lengths
+from figures.lengths import default_lengths
 
 
 def points(axes):
@@ -41,17 +41,6 @@ def test_the_thin_lines_are_the_closed_form_of_the_fitted_rate(tables):
         t = line.get_xdata()
         wanted = np.exp(-rate * (t - 1)) * (1 - np.exp(-rate)) / (1 - np.exp(-rate * length))
         np.testing.assert_allclose(line.get_ydata(), wanted, rtol=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("rate", "factors"),
-    [(0.5, [0.455, 0.276, 0.167, 0.102]), (0.25, [0.256, 0.199, 0.155, 0.121, 0.094, 0.073, 0.057, 0.044])],
-)
-def test_the_closed_form_gives_published_values_and_sums_to_one(rate, factors):
-    segment = np.arange(1, len(factors) + 1)
-    computed = closed_form(segment, len(factors), rate)
-    np.testing.assert_allclose(computed, factors, atol=6e-4)
-    assert computed.sum() == pytest.approx(1)
 
 
 def test_axes_carry_symbol_and_unit_and_start_at_zero_retention(tables):

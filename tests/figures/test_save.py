@@ -52,7 +52,7 @@ def test_a_figure_becomes_an_svg_whose_text_can_be_read_and_has_no_date(draw, tm
     _, svg = save_figure(figure, tmp_path / "figure")
     root = ElementTree.parse(svg).getroot()
     assert root.tag == f"{SVG}svg"
-    # A label with a formula stands letter by letter.
+    # Labels with a formula are split into letters.
     text = ["".join("".join(element.itertext()).split()) for element in root.iter(f"{SVG}text")]
     for axes in figure.axes:
         words = axes.get_ylabel().split("\n")[0].split(" $")[0]
@@ -66,7 +66,7 @@ def test_the_same_figure_drawn_again_gives_the_same_bytes(draw, tmp_path):
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
 
 
-def test_the_users_own_settings_neither_change_a_figure_nor_are_changed(draw, tmp_path):
+def test_the_settings_of_the_user_do_not_change_a_figure_and_are_not_changed(draw, tmp_path):
     plain = save_figure(draw(), tmp_path / "plain")
     with matplotlib.rc_context({"font.size": 30, "axes.grid": True, "savefig.dpi": 20, "svg.hashsalt": None}):
         before = dict(matplotlib.rcParams)
@@ -81,7 +81,7 @@ def test_a_stem_with_a_dot_is_kept_whole(metrics, tmp_path):
     assert sorted(tmp_path.iterdir()) == paths
 
 
-def test_a_place_that_cannot_be_written_is_named(metrics, tmp_path):
+def test_a_path_that_cannot_be_written_is_named(metrics, tmp_path):
     (tmp_path / "figure.png").mkdir()
     with pytest.raises(FileError, match=r"cannot write .*figure\.png"):
         save_figure(draw_training(metrics), tmp_path / "figure")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from distill.inverse.sweep import write_sweep
+from distill.inverse.sweep_file import write_sweep
 from figures import draw_all, draw_sensitivity
 
 

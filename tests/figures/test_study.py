@@ -28,7 +28,7 @@ def test_dots_are_seeds_bars_their_mean_and_diamonds_the_papers():
     assert [list(line.get_xdata()) for line in lines(axes, "D")] == [[65.9]]
 
 
-def test_the_legend_says_what_marks_mean_and_names_the_paper_only_where_it_has_a_figure():
+def test_the_legend_explains_the_marks_and_names_the_paper_only_if_it_has_an_accuracy():
     def legend(*findings):
         return [text.get_text() for text in draw_study(findings, "two").legends[0].get_texts()]
 
@@ -49,6 +49,6 @@ def test_every_task_has_a_panel_with_its_name(count):
     assert [axes.get_title().lower() for axes in shown] == list(tasks)
 
 
-def test_nothing_to_draw_is_said():
+def test_a_study_without_findings_is_refused():
     with pytest.raises(FigureError, match="no run of the study is done"):
         draw_study([], "none")

@@ -44,7 +44,7 @@ def test_axes_carry_their_units_and_accuracy_ticks_are_percent(metrics, evaluati
     assert figure.get_suptitle() == "Training of rmaat on listops"
 
 
-def test_legends_lie_outside_the_panels(metrics, evaluation):
+def test_legends_are_outside_the_panels(metrics, evaluation):
     figure = draw_training(metrics, evaluation)
     figure.draw_without_rendering()
     for axes in figure.axes:
@@ -53,7 +53,7 @@ def test_legends_lie_outside_the_panels(metrics, evaluation):
         assert figure.bbox.x1 >= box.x1
 
 
-def test_a_single_validation_is_still_seen(metrics):
+def test_a_single_validation_is_drawn_as_a_point(metrics):
     figure = draw_training(metrics[:1])
     assert all(curve.get_marker() == "o" for axes in figure.axes for curve in axes.lines)
 

@@ -16,7 +16,7 @@ def test_every_variant_has_a_panel_with_its_factors_for_each_length(tables):
             np.testing.assert_array_equal(line.get_ydata(), tables.retention(length, axes.get_title()))
 
 
-def test_panels_share_their_axes_which_hold_all_factors(tables):
+def test_panels_share_axes_that_hold_all_factors(tables):
     limits = {axes.get_ylim() for axes in draw_variants(tables).axes}
     assert len(limits) == 1
     low, high = limits.pop()

@@ -40,7 +40,7 @@ def make_model(tables) -> Callable[..., SegmentClassifier]:
 
 @pytest.fixture
 def ragged_batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Tokens, lengths and labels: sequences of 1 to 5 segments, most with a last segment that is not full."""
+    """Tokens, lengths and labels of sequences of 1 to 5 segments, most with a partly filled last segment."""
     generator = torch.Generator().manual_seed(2)
     lengths = torch.tensor([47, 12, 33, 40, 7, 50])
     tokens = torch.randint(1, 16, (6, 50), generator=generator)
@@ -50,7 +50,7 @@ def ragged_batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 @pytest.fixture(scope="session")
 def task() -> TaskData:
-    """Tell which of three tokens stands first, in sequences of 4 to 20 tokens."""
+    """Classify sequences of 4 to 20 tokens by their first token, one of three."""
     generator = np.random.default_rng(6)
 
     def split(count):

@@ -1,9 +1,10 @@
-"""The command: what a user types, what comes out, and how bad input ends."""
+"""The `rmaat` command line: output, exit status and error messages."""
 
 import dataclasses
+import itertools
 import json
-import lzma
 import os
+import pickle
 import re
 import resource
 import signal
@@ -25,7 +26,7 @@ from model.training.plan import WAYS
 from model.training.run_folder import RunFolder
 from rmaat.cli import COMMANDS, main
 
-# A model and data so small that a training takes a second.
+# A model and data that train in a second.
 TINY = [
     "--train-size", "64", "--validation-size", "16", "--test-size", "16", "--longest-length", "40", "--steps", "4",
     "--validate-every", "2", "--width", "8", "--heads", "2", "--layers", "1", "--segment-length", "10",
@@ -52,10 +53,10 @@ def trained():
 
 
 def failure(capsys, *arguments: object) -> tuple[int, str]:
-    """Exit status and the last line on standard error; the command must not have succeeded."""
+    """Exit status and last line on standard error of a command that must fail."""
     try:
         status = main([str(argument) for argument in arguments])
-    except SystemExit as stopped:  # argparse's own refusals
+    except SystemExit as stopped:  # raised by argparse
         status = int(stopped.code or 0)
     captured = capsys.readouterr()
     assert status != 0
@@ -73,26 +74,36 @@ def command(*arguments: str, **options) -> subprocess.Popen:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_help_teaches_by_an_example(capsys, name):
+def test_the_help_of_each_command_shows_an_example(capsys, name):
     with pytest.raises(SystemExit) as stopped:
         main([name, "--help"])
     assert stopped.value.code == 0
     assert f"  rmaat {name} " in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("words", [["train", "--help"], ["reproduce", "--help"], ["plan", "--length", "2048"]])
-def test_help_and_plans_load_neither_torch_nor_the_simulator(words):
+def test_help_and_plans_import_no_heavy_package():
+    commands = [["--help"], *([name, "--help"] for name in COMMANDS), ["plan", "--length", "2048"]]
+    # One process runs all commands in turn and stops at the first one that imports too much.
     code = (
-        "import sys, rmaat.cli\n"
-        f"try: rmaat.cli.main({words})\n"
-        "except SystemExit: pass\n"
-        "print(sorted({'torch', 'scipy', 'xarray', 'brian2', 'matplotlib'} & set(sys.modules)))"
+        "import contextlib, json, os, sys, rmaat.cli\n"
+        "heavy = {'torch', 'scipy', 'xarray', 'brian2', 'matplotlib', 'pandas', 'netCDF4', 'filelock', 'tqdm'}\n"
+        "for words in json.loads(sys.argv[1]):\n"
+        "    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(open(os.devnull, 'w')):\n"
+        "        rmaat.cli.main(words)\n"
+        "    if heavy & set(sys.modules): sys.exit(f'{words} imports {sorted(heavy & set(sys.modules))}')"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.splitlines()[-1] == "[]"
+    found = subprocess.run([sys.executable, "-c", code, json.dumps(commands)], capture_output=True, text=True)
+    assert (found.returncode, found.stderr) == (0, "")
 
 
-def test_distilling_loads_neither_solvers_nor_models_nor_dask(stored_traces):
+@pytest.mark.parametrize("name", ["train", "plan", "data prepare"])
+def test_a_command_with_many_settings_has_a_short_usage_line(capsys, name):
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    assert capsys.readouterr().out.startswith(f"usage: rmaat {name} [options]")
+
+
+def test_distilling_imports_neither_solvers_nor_models_nor_dask(stored_traces):
     code = (
         "import sys, rmaat.cli\n"
         f"assert rmaat.cli.main(['distill', {str(stored_traces)!r}, '--out', 'tables.nc']) == 0\n"
@@ -117,7 +128,7 @@ def test_the_chain_of_commands_leaves_traces_tables_a_run_and_figures(capsys):
     assert len(list(Path("runs/figures").glob("*.svg"))) == 5
 
 
-def test_parameters_come_from_a_file_and_single_ones_from_the_command_line(capsys):
+def test_parameters_are_read_from_a_file_and_changed_by_options(capsys):
     assert main(["simulate", "--set", "coupling_strength=0.1", "--save-parameters", "mine.yaml", "--cycles", "3"]) == 0
     assert "short_term_time_constant: 3.0 s" in Path("mine.yaml").read_text()
     assert main(["simulate", "--parameters", "mine.yaml", "--set", "layout=random", "--show"]) == 0
@@ -127,7 +138,7 @@ def test_parameters_come_from_a_file_and_single_ones_from_the_command_line(capsy
     assert re.search(r"run_duration +150 +s ", shown)
 
 
-def test_a_preset_is_shown_with_the_source_of_each_value_and_files_are_read_over_it(capsys):
+def test_show_prints_the_source_of_each_value_of_a_preset_changed_by_a_file(capsys):
     Path("theta.yaml").write_text("protocol:\n  kind: theta_bursts\n  train_interval: 12 s\n")
     arguments = ["simulate", "--preset", "biological", "--parameters", "theta.yaml"]
     assert main([*arguments, "--set", "hill_exponent=3", "--cycles", "8", "--show"]) == 0
@@ -145,12 +156,12 @@ def test_the_help_shows_presets_and_theta_bursts(capsys):
         main(["simulate", "--help"])
     shown = capsys.readouterr().out
     assert "--preset biological" in shown
-    example = shown.split("drive (docs/simulator.md has all protocols):\n")[1]
+    example = shown.split("drive (docs/simulator.md lists all protocols):\n")[1]
     Path("theta.yaml").write_text(textwrap.dedent(example))
     assert SimulationParameters.load(Path("theta.yaml")).protocol.kind == "theta_bursts"
 
 
-def test_the_number_of_cycles_goes_with_a_cycle_of_another_length(capsys):
+def test_the_number_of_cycles_sets_the_duration_also_with_another_cycle_length(capsys):
     changes = ["--set", "cycle_duration=1.1", "--set", "stimulus_duration=0.5", "--set", "recording_interval=0.1"]
     assert main(["simulate", "--cycles", "3", *changes, "--show"]) == 0
     assert re.search(r"run_duration +3\.3 +s ", capsys.readouterr().out)
@@ -170,7 +181,7 @@ def test_a_state_space_is_trained_and_scored_with_a_setting_of_its_own(capsys):
     assert "s4d on" in capsys.readouterr().out
 
 
-def test_longer_tables_come_from_stored_traces_without_a_simulation(stored_traces, monkeypatch):
+def test_longer_tables_are_distilled_from_stored_traces_without_a_simulation(stored_traces, monkeypatch):
     monkeypatch.setattr("astro_sim.engines.scipy_engine.METHODS", None)
     assert main(["distill", str(stored_traces), "--segments", "1000", "--out", "long.nc"]) == 0
     assert read_tables(Path("long.nc")).retention(1000).sum() == pytest.approx(1)
@@ -199,7 +210,7 @@ USAGE = [
 
 
 @pytest.mark.parametrize(("arguments", "message"), USAGE, ids=[" ".join(arguments) for arguments, _ in USAGE])
-def test_wrong_usage_ends_with_one_sentence_and_status_2(capsys, arguments, message):
+def test_wrong_usage_prints_one_sentence_and_exits_with_2(capsys, arguments, message):
     status, line = failure(capsys, *arguments)
     assert status == 2
     assert message in line
@@ -223,7 +234,7 @@ def test_a_nan_in_traces_is_named_by_variable_and_time(capsys, stored_traces):
     assert files() == {"bad.nc"}
 
 
-def test_tables_without_the_wanted_number_of_segments_name_the_command_that_makes_them(capsys, stored_traces):
+def test_tables_that_are_too_short_are_refused_with_the_command_that_makes_longer_ones(capsys, stored_traces):
     main(["distill", str(stored_traces), "--segments", "3", "--out", "tables.nc"])
     status, line = failure(capsys, "train", "listops", "--tables", "tables.nc", "--out", "run", *TINY)
     assert status == 1
@@ -238,14 +249,14 @@ def test_a_sequence_longer_than_the_segments_is_refused_before_training(capsys):
     assert not Path("run").exists()
 
 
-def test_stored_data_that_were_changed_are_refused(capsys, trained):
+def test_changed_data_files_are_refused(capsys, trained):
     (stored,) = Path("runs/data").glob("listops-*/test_tokens.npy")
     tokens = np.load(stored)
     tokens[0] = 99
     np.save(stored, tokens)
     status, line = failure(capsys, "evaluate", trained)
     assert status == 1
-    assert "test_tokens.npy has another SHA-256 than the manifest says; delete the folder and make it anew" in line
+    assert "test_tokens.npy does not have the SHA-256 of the manifest; delete the folder and prepare it again" in line
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(capsys, trained):
@@ -259,7 +270,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(capsys, trained):
     assert not (trained / "evaluation.json").exists()
 
 
-def test_existing_output_is_never_overwritten_unasked(capsys, stored_traces, trained):
+def test_existing_output_is_overwritten_only_with_overwrite(capsys, stored_traces, trained):
     before = (trained / "metrics.csv").read_bytes()
     status, line = failure(capsys, "train", "listops", "--out", trained, *TINY)
     assert (status, "exists already; resume it with --resume" in line) == (1, True)
@@ -283,7 +294,7 @@ def test_existing_output_is_never_overwritten_unasked(capsys, stored_traces, tra
         (["simulate", "--parameters", "nothing.yaml"], "cannot read nothing.yaml: No such file"),
     ],
 )
-def test_missing_input_ends_with_one_sentence(capsys, arguments, message):
+def test_missing_input_prints_one_sentence(capsys, arguments, message):
     status, line = failure(capsys, *arguments, *(TINY if "train" in arguments else []))
     assert status == 1
     assert line.startswith("rmaat: ")
@@ -302,9 +313,9 @@ def test_missing_input_ends_with_one_sentence(capsys, arguments, message):
         (["train", "listops", "--out", "run", *TINY, "--train-size", "1000"], ": File too large"),
     ],
 )
-def test_a_full_disk_ends_with_one_sentence_and_nothing_half_written(stored_traces, arguments, message):
+def test_a_full_disk_prints_one_sentence_and_leaves_no_file(stored_traces, arguments, message):
     def limit_files():
-        # Writing beyond the limit fails as on a full disk, once the signal is ignored.
+        # With the signal ignored, writing beyond the limit fails as on a full disk.
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, 5_000))
 
@@ -317,7 +328,7 @@ def test_a_full_disk_ends_with_one_sentence_and_nothing_half_written(stored_trac
     assert files() == set()
 
 
-def test_an_interrupted_training_ends_with_status_130_and_goes_on_to_the_same_weights():
+def test_an_interrupted_training_exits_with_130_and_resumes_to_the_same_weights():
     many = [*TINY, "--steps", "160", "--validate-every", "10"]
     process = command("train", "listops", "--out", "cut", *many, env=os.environ | {"OMP_NUM_THREADS": "1"})
     deadline = time.monotonic() + 100
@@ -335,14 +346,14 @@ def test_an_interrupted_training_ends_with_status_130_and_goes_on_to_the_same_we
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_an_interrupted_simulation_leaves_nothing():
+def test_an_interrupted_simulation_leaves_no_file():
     process = command("simulate", "--cycles", "2000", "--out", "sim.nc")
     assert process.stderr is not None
     assert "simulate" in process.stderr.read(12)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "rmaat: interrupted; files that were being written are not there" in error
+    assert "rmaat: interrupted; partly written files were removed" in error
     assert "Traceback" not in error
     assert files() == set()
 
@@ -371,7 +382,7 @@ def test_a_task_of_single_documents_is_not_encoded_as_pairs(capsys):
     assert not Path("run").exists()
 
 
-def test_a_simulation_cut_short_is_not_thrown_away_unasked_and_goes_on_with_resume(capsys, monkeypatch):
+def test_an_interrupted_simulation_is_kept_and_continued_with_resume(capsys, monkeypatch):
     def cut(_, fraction):
         if fraction > 0.5:
             raise KeyboardInterrupt
@@ -383,14 +394,14 @@ def test_a_simulation_cut_short_is_not_thrown_away_unasked_and_goes_on_with_resu
         status, line = failure(capsys, *arguments)
     assert (status, line) == (130, "rmaat: interrupted; continue the same command with --resume")
     _, line = failure(capsys, *arguments)
-    assert "a run of cut.nc was interrupted; go on with --resume, or discard it with --overwrite" in line
+    assert "a run of cut.nc was interrupted; continue it with --resume, or discard it with --overwrite" in line
     assert main([*arguments, "--resume"]) == 0
     assert main(["simulate", "--cycles", "3", "--out", "whole.nc"]) == 0
     assert Path("cut.nc").read_bytes() == Path("whole.nc").read_bytes()
     _, line = failure(capsys, *arguments, "--overwrite", "--resume")
-    assert "there is no interrupted run of cut.nc to go on with; leave --resume out" in line
+    assert "there is no interrupted run of cut.nc to resume; leave --resume out" in line
     _, line = failure(capsys, "simulate", "--engine", "brian2", "--resume", "--out", "other.nc")
-    assert "a run on engine brian2 has no checkpoint to go on from; leave --resume out" in line
+    assert "engine brian2 writes no checkpoints, so its runs cannot be resumed; leave --resume out" in line
     assert files() == {"cut.nc", "whole.nc"}
 
 
@@ -407,25 +418,26 @@ SMALLER = {
 
 
 def make_source(task: str) -> list[str]:
-    """Small files of the task, where it needs some; the option that names them."""
+    """Write small source files if the task needs them; return the option with their folder."""
     random = np.random.default_rng(0)
     if task in ("copy", "recall", "needle", "pathfinder"):
         return []
     Path("source").mkdir()
     if task == "image":
-        for split in ("train", "test"):
-            content = random.integers(0, 256, (12, 32, 32), dtype=np.uint8).tobytes()
-            Path(f"source/{split}_images.xz").write_bytes(lzma.compress(content))
-        np.savez("source/labels.npz", train=np.arange(12) % 10, test=np.arange(12) % 10)
+        for name in (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"):
+            pixels, labels = random.integers(0, 256, (10, 3072), dtype=np.uint8), list(range(10))
+            Path(f"source/{name}").write_bytes(pickle.dumps({b"data": pixels, b"labels": labels}, protocol=2))
     elif task == "retrieval":
         for split in ("train", "eval", "test"):
             rows = "".join(f"{row % 2}\t{row}\t{row}\tone {row}\ttwo {row}\n" for row in range(12))
             Path(f"source/new_aan_pairs.{split}.tsv").write_text(rows)
     else:
-        for split in ("train", "test"):
-            rows = "".join(f"{row % 2}\t5\t{row}\tfilm {row // 4}\n" for row in range(80))
-            Path(f"source/{split}.tsv.xz").write_bytes(lzma.compress(rows.encode()))
-        np.savez("source/movies.npz", train=np.arange(80) // 4, test=np.arange(80) // 4)
+        for split, label in itertools.product(("train", "test"), ("neg", "pos")):
+            Path(f"source/{split}/{label}").mkdir(parents=True)
+            for row in range(40):
+                Path(f"source/{split}/{label}/{row}_5.txt").write_text(f"film {row // 2}")
+            films = [f"http://www.imdb.com/title/tt{row // 2:07d}/usercomments\n" for row in range(40)]
+            Path(f"source/{split}/urls_{label}.txt").write_text("".join(films))
     return ["--source", "source"]
 
 
@@ -448,12 +460,12 @@ def test_every_task_is_prepared_listed_trained_and_scored(capsys, task, preset):
     status, line = failure(
         capsys, "data", "prepare", task, *(["--source", "source"] if Path("source").exists() else []), *settings
     )
-    assert (status, "exists already; delete it to prepare the data anew" in line) == (1, True)
+    assert (status, "exists already; delete it to prepare the data again" in line) == (1, True)
     assert main(["data", "list"]) == 0
     listed = capsys.readouterr().out
     assert re.search(rf"^{task} +{task}-", listed, re.MULTILINE)
     assert f"missing: {task} " not in listed
-    assert "missing: listops is generated when it is first used" in listed
+    assert "missing: listops is generated at first use" in listed
     tiny = [
         "--steps",
         "2",
@@ -473,7 +485,7 @@ def test_every_task_is_prepared_listed_trained_and_scored(capsys, task, preset):
     assert re.search(r"commonest label +\d+\.\d%", capsys.readouterr().out)
 
 
-def test_a_model_has_as_many_tokens_and_labels_as_its_task():
+def test_vocabulary_and_classes_of_a_model_are_those_of_its_task():
     tiny = ["--steps", "1", "--validate-every", "1", "--width", "8", "--heads", "2", "--layers", "1"]
     task = [*SMALLER["copy"], "--items", "3", "--values", "5"]
     assert main(["train", "copy", "--out", "run", *task, *tiny]) == 0
@@ -484,7 +496,7 @@ def test_a_model_has_as_many_tokens_and_labels_as_its_task():
 
 @pytest.fixture
 def tiny_copy(monkeypatch):
-    """A preset of the copy task that trains in no time, and a study of two models."""
+    """A preset of the copy task that trains in a moment, and a study of two models."""
     from model.studies.presets import PRESETS
     from model.studies.study import STUDIES, Study
 
@@ -498,11 +510,11 @@ def tiny_copy(monkeypatch):
 
 
 @pytest.mark.usefixtures("tiny_copy")
-def test_a_study_stops_on_time_goes_on_and_writes_its_table(capsys):
+def test_a_study_stops_at_its_budget_continues_and_writes_its_table(capsys):
     command = ["reproduce", "pair", "--preset", "tiny", "--seeds", "1", "--workers", "2"]
     status, line = failure(capsys, *command, "--budget", "0s")
     assert status == 75, line
-    assert "out of time with 2 runs to go; the same command goes on" in line
+    assert "out of time with 2 runs to go; the same command continues" in line
     assert main(command) == 0
     page = capsys.readouterr().out
     assert re.search(r"\| RMAAT without memory \| \d+\.\d \(1\) \|", page)
@@ -512,28 +524,28 @@ def test_a_study_stops_on_time_goes_on_and_writes_its_table(capsys):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_to_all_its_processes_ends_a_study_with_checkpoints_of_what_was_under_way(number):
+def test_a_signal_to_all_processes_of_a_study_ends_it_with_checkpoints_of_its_runs(number):
     process = command(
         "reproduce", "diagnostics", "--tasks", "needle", "--seeds", "1", "--workers", "2", start_new_session=True
     )  # fmt: skip
     runs = Path("runs/reproduce/small/needle")
-    # The file of a run's first step.
+    # The first step of a run writes this file.
     while not list(runs.glob("*/seed-0/tensorboard/*")):
         assert process.poll() is None
         time.sleep(0.1)
     time.sleep(1.0)
-    # As a terminal does, or `timeout`: to every process.
+    # A terminal and `timeout` send the signal to every process of the group too.
     os.killpg(process.pid, number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert errors.strip().endswith("rmaat: interrupted; the same command goes on where it stopped")
+    assert errors.strip().endswith("rmaat: interrupted; the same command continues where it stopped")
     assert "Traceback" not in errors
     assert any(int(place.name.rpartition("-")[2]) > 0 for place in runs.glob("*/seed-0/checkpoint-*"))
 
 
-def test_a_study_names_what_is_wrong_with_its_options(capsys):
+def test_a_study_refuses_invalid_options(capsys):
     for options, words in (
-        (["--budget", "soon"], "'soon' is no duration"),
+        (["--budget", "soon"], "'soon' is not a duration"),
         (["--seeds", "0"], "each must be at least 1"),
         (["--tasks", "txt"], "perhaps you meant text"),
         (["--tasks", "text"], "none of the tasks of table1 has data"),
@@ -544,7 +556,7 @@ def test_a_study_names_what_is_wrong_with_its_options(capsys):
 
 
 @pytest.mark.usefixtures("tiny_copy")
-def test_a_training_is_cut_into_slices(capsys):
+def test_a_training_can_run_in_slices_of_time(capsys):
     command = ["train", "copy", "--preset", "tiny", "--contender", "no_memory", "--out", "run"]
     for step in (1, 2):
         status, line = failure(capsys, *command, "--minutes", "0", "--resume")
@@ -558,7 +570,7 @@ def test_a_training_is_cut_into_slices(capsys):
     assert (status, "--minutes is nan; it must be 0 or more" in line) == (2, True)
 
 
-def test_data_that_are_not_there_name_the_command_and_the_place_to_get_them(capsys):
+def test_missing_data_are_reported_with_their_source_and_the_command_that_prepares_them(capsys):
     status, line = failure(capsys, "train", "text", "--out", "run")
     assert status == 1
     assert "ai.stanford.edu/~amaas" in line

@@ -32,7 +32,7 @@ def test_a_length_in_tokens_becomes_whole_segments(capsys, traces, tmp_path):
     assert "T = 16" in output
 
 
-def test_the_factors_come_with_what_they_leave_of_each_segment_s_writing(capsys, traces):
+def test_each_factor_is_printed_with_the_share_of_its_segment_that_is_left_at_the_end(capsys, traces):
     output = shown(capsys, "distill", traces, "--segments", "4", "--out", "tables.nc")
     rows = re.findall(r"^(\d)  (\d\.\d{4})  (\S+)$", output, flags=re.MULTILINE)
     assert [row[0] for row in rows] == ["1", "2", "3", "4"]
@@ -45,7 +45,7 @@ def test_the_factors_come_with_what_they_leave_of_each_segment_s_writing(capsys,
     assert "the coupling put in with 1.000" in output
 
 
-def test_a_long_sequence_shows_its_ends_and_how_much_is_extrapolated(capsys, traces):
+def test_a_long_sequence_is_printed_with_its_ends_and_the_extrapolated_share(capsys, traces):
     output = shown(capsys, "distill", traces, "--segments", "4096", "--variant", "horizon", "--out", "tables.nc")
     assert "\n...\n" in output
     assert "\n4096  " in output
@@ -56,14 +56,17 @@ def test_a_long_sequence_shows_its_ends_and_how_much_is_extrapolated(capsys, tra
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--length", "100"], "given by --segments, or by --length and --segment-length together"),
-        (["--segment-length", "100"], "given by --segments, or by --length and --segment-length together"),
-        (["--length", "9", "--segment-length", "3", "--segments", "3"], "given by --segments, or by --length"),
+        (["--length", "100"], "give the length by --segments, or by --length and --segment-length together"),
+        (["--segment-length", "100"], "give the length by --segments, or by --length and --segment-length together"),
+        (
+            ["--length", "9", "--segment-length", "3", "--segments", "3"],
+            "give the length by --segments, or by --length",
+        ),
         (["--length", "0", "--segment-length", "3"], "--length 0 and --segment-length 3 must both be 1 or more"),
         (["--length", "9000", "--segment-length", "1"], "segments is 9000 segments; it must lie between 1 and 4096"),
     ],
 )
-def test_a_length_that_makes_no_sense_is_refused(capsys, traces, arguments, sentence):
+def test_an_invalid_length_is_refused(capsys, traces, arguments, sentence):
     assert main(["distill", traces, *arguments]) == 2
     assert sentence in capsys.readouterr().err
 
@@ -74,7 +77,7 @@ def test_an_unknown_variant_writes_nothing(capsys, traces, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_show_tells_provenance_and_every_variant(capsys, traces, tmp_path):
+def test_show_prints_the_provenance_and_every_variant(capsys, traces, tmp_path):
     shown(capsys, "distill", traces, "--segments", "5", "--out", "tables.nc")
     output = shown(capsys, "distill", "show", "tables.nc", "--variant", "random")
     tables = read_tables(tmp_path / "tables.nc")
@@ -84,10 +87,10 @@ def test_show_tells_provenance_and_every_variant(capsys, traces, tmp_path):
         assert re.search(rf"^{variant} .*{tables.retention(5, variant)[-1]:.3f}$", output, flags=re.MULTILINE)
 
 
-def test_diff_is_silent_on_what_means_the_same_and_fails_on_what_does_not(capsys, traces):
+def test_diff_accepts_equal_tables_and_fails_with_a_list_of_differences(capsys, traces):
     for name, segments, spacing in (("a", "5", "1"), ("b", "5", "1"), ("c", "6", "0.5")):
         shown(capsys, "distill", traces, "--segments", segments, "--token-spacing", spacing, "--out", f"{name}.nc")
-    assert shown(capsys, "distill", "diff", "a.nc", "b.nc") == "a.nc and b.nc mean the same\n"
+    assert shown(capsys, "distill", "diff", "a.nc", "b.nc") == "a.nc and b.nc have the same content\n"
     assert main(["distill", "diff", "a.nc", "c.nc"]) == 1
     found = capsys.readouterr()
     assert found.out.splitlines() == [

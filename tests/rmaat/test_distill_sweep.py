@@ -1,4 +1,4 @@
-"""`rmaat distill sweep` as a user types it."""
+"""`rmaat distill sweep` on the command line."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import distill.inverse.sweep as module
-from distill.inverse.sweep import read_sweep
+from distill.inverse.sweep_file import read_sweep
 from rmaat.cli import main
 
 SHORT = ["--set", "run_duration=150", "--set", "relative_tolerance=1e-5", "--workers", "0"]
@@ -26,7 +26,7 @@ def sweep(*arguments):
     return main(["distill", "sweep", *SHORT, *arguments])
 
 
-def test_a_grid_is_swept_written_and_summed_up(capsys, tmp_path):
+def test_a_grid_is_swept_written_and_summarised(capsys, tmp_path):
     assert sweep("--vary", "short_term_gain=0.3,0.5,1.0", "--vary", "layout=line", "--out", "sweep.nc") == 0
     found, printed = read_sweep(tmp_path / "sweep.nc"), capsys.readouterr().out
     np.testing.assert_array_equal(np.isnan(found.exponent), [False, False, True])
@@ -38,7 +38,7 @@ def test_a_grid_is_swept_written_and_summed_up(capsys, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["sweep.nc"]
 
 
-def test_an_interrupted_sweep_goes_on_with_the_same_command(capsys, tmp_path, monkeypatch):
+def test_the_same_command_continues_an_interrupted_sweep(capsys, tmp_path, monkeypatch):
     command = ["--random", "6", "--seed", "2", "--vary", "cycle_duration=40:80", "--out", "sweep.nc"]
     monkeypatch.setattr("distill.inverse.sweep.POINTS_TOGETHER", 2)
     assert sweep(*command) == 0
@@ -64,8 +64,7 @@ def test_an_interrupted_sweep_goes_on_with_the_same_command(capsys, tmp_path, mo
     assert (tmp_path / "sweep.nc").read_bytes() == whole
 
 
-def test_control_c_ends_dask_s_workers_too_and_the_same_command_goes_on_to_the_same_bytes(monkeypatch):
-    pytest.importorskip("distributed")
+def test_control_c_also_ends_the_workers_and_the_same_command_continues_to_the_same_bytes(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setattr("distill.inverse.sweep.POINTS_TOGETHER", 4)
     command = ["--set", "relative_tolerance=1e-3", "--random", "40", "--vary", "cycle_duration=40:80", "--out"]
@@ -75,7 +74,7 @@ def test_control_c_ends_dask_s_workers_too_and_the_same_command_goes_on_to_the_s
         "sys.exit(rmaat.cli.main(sys.argv[1:]))"
     )
     words = ["distill", "sweep", *SHORT, "--workers", "2", *command, "cut.nc"]
-    # In a session of its own, all of which gets the signal, as all that a terminal runs does.
+    # A session of its own: the signal then reaches all its processes, as from a terminal.
     process = subprocess.Popen(
         [sys.executable, "-c", program, *words], stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -87,9 +86,9 @@ def test_control_c_ends_dask_s_workers_too_and_the_same_command_goes_on_to_the_s
     os.killpg(process.pid, signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert error.strip().splitlines()[-1] == "rmaat: interrupted; files that were being written are not there"
+    assert error.strip().splitlines()[-1] == "rmaat: interrupted; partly written files were removed"
     assert "Traceback" not in error
-    # Its workers held the same standard error, whose end was reached: they have ended.
+    # communicate() returned, so the workers, which share standard error, have ended too.
     done = len(list(Path(".cut.nc.parts").glob("batch-*")))
     assert 0 < done < 10
     assert not Path("cut.nc").exists()
@@ -114,7 +113,7 @@ def test_control_c_ends_dask_s_workers_too_and_the_same_command_goes_on_to_the_s
         (["--vary", "seed=1,2", "--set", "seed"], "has no value"),
     ],
 )
-def test_what_cannot_be_swept_is_refused_in_words(capsys, arguments, words):
+def test_an_invalid_sweep_is_refused_with_a_sentence(capsys, arguments, words):
     assert sweep(*arguments) == 2
     assert words in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""`rmaat fit` as a user types it."""
+"""`rmaat fit` on the command line."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def test_parameters_are_fitted_written_and_simulated_again(capsys):
 
 
 @pytest.mark.filterwarnings("default:the data do not depend")
-def test_what_the_data_leave_open_is_said(capsys):
+def test_parameters_that_the_data_do_not_determine_are_reported(capsys):
     assert main(["fit", "target.csv", "--vary", "short_term_gain", "--out", "fitted.yaml", *FAST]) == 0
     captured = capsys.readouterr()
     assert "undetermined" in captured.out
@@ -47,7 +47,7 @@ def test_an_interrupted_fit_leaves_no_file(capsys, monkeypatch):
     assert not Path("fitted.yaml").exists()
 
 
-def test_data_that_cannot_be_used_end_in_one_sentence(capsys):
+def test_invalid_data_are_refused_with_one_sentence(capsys):
     Path("target.csv").write_text("segment,retention\n1,oops\n")
     assert main(["fit", "target.csv", "--vary", "long_term_decay"]) == 1
     assert capsys.readouterr().err == "rmaat: target.csv, line 2 has 'oops' as retention; write a number\n"

@@ -21,12 +21,11 @@ from astro_sim.biophysics.parameters import (
 from astro_sim.biophysics.plasticity import CalciumPlasticityParameters
 from astro_sim.biophysics.sources import Paper
 from astro_sim.durations import divides
+from astro_sim.parameter_set import check_recording, credited
 from astro_sim.parameters import (
     NetworkParameters,
     RecordingParameters,
     brian2_target,
-    check_recording,
-    credited,
 )
 from astro_sim.protocol import ProtocolParameters
 from astro_sim.stimuli import StpCycles

@@ -33,11 +33,13 @@ from astro_sim.biophysics.system import constants_of
 from astro_sim.durations import common_step
 from astro_sim.engines.brian2.process import Network, check_installed, choose_target, run_network
 from astro_sim.engines.job import Job, Solution
+from astro_sim.equations.influence import jacobian, response
 from astro_sim.equations.model import Model, Place, Variable
 from astro_sim.errors import SimulationError
 from astro_sim.network.coupling import Coupling, as_matrix, build_coupling, require_dense, sources_to_store
 from astro_sim.network.geometry import Geometry, build_geometry
-from astro_sim.parameters import SimulationParameters, SolverParameters
+from astro_sim.parameter_set import SimulationParameters
+from astro_sim.parameters import SolverParameters
 from astro_sim.protocol import build_intervals
 from astro_sim.runs.traces import build_traces, stack_trials
 from rmaat.base.arrays import Array
@@ -70,7 +72,6 @@ VARIABLES = {
 
 # Simulated time in s before rest is measured.
 SETTLING = 2000.0
-SLOPE_STEP = 1e-6
 
 
 def simulate_biophysical(
@@ -177,11 +178,9 @@ def measure_influence(parameters: BiophysicalParameters, coupling: Coupling, res
         exchange = weights @ now[ip3] - weights.sum(axis=1) * now[ip3]
         return PROCESS.with_constants({**names, "exchange": exchange})(now).ravel()
 
-    steps = SLOPE_STEP * np.eye(state.size)
-    slope = np.stack([(rate(state.ravel() + step) - rate(state.ravel() - step)) for step in steps], axis=1)
-    answer = -np.linalg.inv(slope / (2 * SLOPE_STEP))
     rows = slice(ip3 * count, (ip3 + 1) * count)
-    influence: Array = parameters.ip3.phosphatase_rate * np.asarray(answer[rows, rows], dtype=np.float64)
+    responses = response(jacobian(rate, state.ravel()), np.eye(state.size))[rows, rows]
+    influence: Array = parameters.ip3.phosphatase_rate * responses
     return influence.T.reshape(-1, *coupling.shape)
 
 
@@ -223,7 +222,7 @@ def _job(parameters: BiophysicalParameters, coupling: Coupling) -> Job:
         Model(variables, "", ""),
         parameters,
         coupling,
-        build_intervals(parameters.protocol, parameters.network),
+        build_intervals(parameters.protocol, *parameters.network.sizes),
         parameters.recording.recording_interval,
         SolverParameters(time_step=parameters.solver.time_step),
     )

@@ -1,1 +1,1 @@
-"""The Brian2 engine: a network described here, compiled and run in a process of its own."""
+"""The Brian2 engine: it describes a network here, and compiles and runs it in a separate process."""

@@ -1,7 +1,7 @@
-"""Networks of Brian2 in processes of their own: compiled once, kept, and run again with other values.
+"""Run networks of Brian2 in separate processes, and keep the compiled ones for other values of the parameters.
 
-A compiled network (target cpp_standalone) is kept in the user's cache folder under a digest of all that went into it;
-`rmaat.base.cache` tells where. It is a program that starts without Brian2.
+A compiled network (target cpp_standalone) is a program that runs without Brian2. The user's cache folder, see
+`rmaat.base.cache`, holds it under a digest of everything that determines the program.
 """
 
 import contextlib
@@ -31,26 +31,30 @@ from rmaat.base.arrays import Array
 from rmaat.base.cache import SETTING, cache_folder
 from rmaat.base.files import FileError, atomic_folder
 from rmaat.base.progress import Progress, ignore_progress
+from rmaat.base.workers import core_count
 
 WORKER = Path(__file__).with_name("worker.py")
 LOG_LINES = 6
+"""Last lines of a failed process's log that its error message shows."""
 POLL = 0.1
-"""Seconds between two looks at how far a process is."""
+"""Seconds between two updates of the progress."""
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A network and one run of it.
+    """A network and the values for one run of it.
 
     Attributes
     ----------
     script : Path
-        Describes the network to `worker.py`.
+        The script that builds the network in `worker.py`.
     structure : mapping
-        All that is compiled in, as plain values: what `script` reads, and `duration`, `time_step`, `edge_step`,
-        `recording_interval` in s, `sizes` and `recorded` variables by group, shapes of `inputs` by name.
+        Everything that is compiled into the program, as plain values: the entries that `script` reads; `duration`,
+        `time_step`, `edge_step` and `recording_interval` in s; `sizes` and `recorded` variables by group; shapes of
+        `inputs` by name.
     values : mapping
-        All else: `INPUT.values`, `GROUP.VARIABLE`, or `VARIABLE` for all groups that have it. The rest starts at 0.
+        Everything else, as `INPUT.values`, as `GROUP.VARIABLE`, or as `VARIABLE` for all groups that have it. Other
+        variables start at 0.
     """
 
     script: Path
@@ -59,14 +63,14 @@ class Network:
 
 
 def run_network(network: Network, target: str, progress: Progress) -> tuple[Array, dict[str, Array]]:
-    """Stored times in s, and the values (time, element) of every recorded GROUP.VARIABLE.
+    """Run a network; return the stored times (time,) in s and the values (time, element) by GROUP.VARIABLE.
 
-    `target` is one of `choose_target`; a compiled network is built where none is kept.
+    `target` is a result of `choose_target`. For cpp_standalone the network is compiled first, unless the cache has it.
 
     Raises
     ------
     SimulationError
-        A process failed, with the end of its log, or connections or values are not all there.
+        A process failed (the message ends with the end of its log), or connections or values are missing.
     FileError
         The cache folder cannot be written.
     """
@@ -84,7 +88,7 @@ def run_network(network: Network, target: str, progress: Progress) -> tuple[Arra
 
 
 def check_installed() -> None:
-    """Raise `SimulationError`, which tells how to install it, where there is no Brian2."""
+    """Raise `SimulationError`, with the command to install it, if Brian2 is missing."""
     if importlib.util.find_spec("brian2") is None:
         raise SimulationError(
             "engine brian2 needs Brian2, which is not installed; pip install rmaat-toolkit[brian2], or use engine scipy"
@@ -92,12 +96,17 @@ def check_installed() -> None:
 
 
 def choose_target(wanted: str = "automatic") -> str:
-    """What Brian2 makes of a network: the `wanted`, and automatically C++ where it compiles, else, warning, NumPy.
+    """The target for Brian2's code generation: `wanted`, or for automatic C++ if it compiles, else NumPy.
 
     Raises
     ------
     SimulationError
-        The wanted one needs a compiler that is not there.
+        The wanted target needs a compiler that is missing.
+
+    Warns
+    -----
+    UserWarning
+        NumPy is chosen because a compiler is missing.
     """
     missing = _missing_tools(wanted)
     if wanted != "automatic" and missing:
@@ -122,7 +131,7 @@ def _compiler() -> str:
 
 
 def _built(network: Network, folder: Path) -> Path:
-    """The folder that keeps the compiled network; where there is none yet, it is made, working in `folder`."""
+    """The cache folder of the compiled network; if it does not exist, compile the network in `folder` first."""
     kept = cache_folder() / "brian2" / _digest(network)
     if kept.is_dir():
         return kept
@@ -138,14 +147,14 @@ def _built(network: Network, folder: Path) -> Path:
                 shutil.copy2(folder / part, temporary)
             shutil.copytree(folder / "build" / "static_arrays", temporary / "static_arrays")
     except FileError:
-        # Another process that built the same may have been quicker.
+        # Another process may have built the same network meanwhile.
         if not kept.is_dir():
             raise
     return kept
 
 
 def _digest(network: Network) -> str:
-    """SHA-256 of all that enters the program: structure, scripts, versions, compiler and its settings."""
+    """Digest of everything that determines the program: structure, scripts, versions, compiler and its settings."""
     parts = [json.dumps(network.structure, sort_keys=True)]
     parts += [path.read_text() for path in (WORKER, network.script)]
     parts += [importlib.metadata.version("brian2"), importlib.metadata.version("numpy"), platform.python_version()]
@@ -160,7 +169,7 @@ def _compiler_version(compiler: str) -> str:
 
 
 def _run_program(network: Network, built: Path, folder: Path, progress: Progress) -> None:
-    """Run the program in `built` with the network's values; its results lie in `folder`."""
+    """Run the program in `built` with the network's values; it writes its results into `folder`."""
     settable: dict[str, tuple[str, int]] = json.loads((built / "layout.json").read_text())["settable"]
     values, arguments = folder / "values", []
     values.mkdir()
@@ -168,7 +177,7 @@ def _run_program(network: Network, built: Path, folder: Path, progress: Progress
     for name, (kind, count) in settable.items():
         value = network.values.get(name, network.values.get(name.partition(".")[2]))
         if value is not None:
-            # The program takes a file of another length for none, and goes on.
+            # The program ignores a file of the wrong length without an error, so every value gets its full length.
             np.broadcast_to(np.ravel(np.asarray(value, kind)), count).tofile(values / name)
             arguments.append(f"{name}={values / name}")
     command = [str(built / "main"), "--results_dir", f"{folder / 'results'}{os.sep}", *arguments]
@@ -176,11 +185,14 @@ def _run_program(network: Network, built: Path, folder: Path, progress: Progress
 
 
 def _run_worker(script: Path, target: str, folder: Path, progress: Progress) -> None:
-    cache = str(cache_folder() / "cython")
-    _run([sys.executable, "-P", str(WORKER), str(script), target, str(folder), cache], folder, folder, progress)
+    arguments = [script, target, folder, cache_folder() / "cython", core_count()]
+    # -P keeps the worker's own folder off Python's path: its files could shadow modules of other packages.
+    _run([sys.executable, "-P", str(WORKER), *map(str, arguments)], folder, folder, progress)
 
 
 def _of_duration(network: Network, progress: Progress) -> Progress:
+    """A progress that takes the simulated time in s instead of the fraction done."""
+
     def report(time: float, note: str = "") -> None:  # noqa: ARG001
         progress(min(time / network.structure["duration"], 1.0))
 
@@ -188,14 +200,20 @@ def _of_duration(network: Network, progress: Progress) -> Progress:
 
 
 def _run(command: Sequence[str], working: Path, folder: Path, progress: Progress) -> None:
-    """Run `command` in `working`; it and all that it started are gone when this returns or raises.
+    """Run `command` in `working`, and end it with all its children before this function returns or raises.
 
-    It tells the simulated time on its standard output, which `progress` is told; that and its log lie in `folder`.
+    The command prints the simulated time, in s, which is passed on to `progress`. Its output and its log are files in
+    `folder`.
+
+    Raises
+    ------
+    SimulationError
+        The command failed.
     """
-    # Brian2 reads preferences from the working folder and logs into the temporary one.
+    # Brian2 reads preferences from the working folder and writes its log into the temporary folder; both are ours.
     environment = {**os.environ, "TMPDIR": str(folder), "TEMP": str(folder), "TMP": str(folder)}
-    told = folder / "told.txt"
-    with (folder / "log.txt").open("wb") as log, told.open("wb") as output:
+    printed = folder / "printed.txt"
+    with (folder / "log.txt").open("wb") as log, printed.open("wb") as output:
         process = subprocess.Popen(
             command,
             cwd=working,
@@ -203,6 +221,7 @@ def _run(command: Sequence[str], working: Path, folder: Path, progress: Progress
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=log,
+            # A process group of its own, so that `_end` reaches the children; Windows ignores it.
             start_new_session=True,
         )
         try:
@@ -210,20 +229,23 @@ def _run(command: Sequence[str], working: Path, folder: Path, progress: Progress
             while status is None:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     status = process.wait(POLL)
-                progress(_last_number(told))
+                progress(_last_number(printed))
         finally:
             _end(process)
     if status != 0:
         lines = (folder / "log.txt").read_text(errors="replace").split("\n")
         text = " | ".join([line.strip() for line in lines if line.strip()][-LOG_LINES:])
         raise SimulationError(
-            f"Brian2 failed with status {status}; engine scipy needs none of it; its log ends: {text}"
+            f"Brian2 failed with status {status}; engine scipy does not need it; its log ends: {text}"
         )
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill what is left of the process's group: make, compilers and the compiled network are the worker's children."""
-    if os.name == "posix":
+    """Kill the process and its children: make, compilers or the compiled network.
+
+    On Windows the process has no children, because only the NumPy target runs there.
+    """
+    if sys.platform != "win32":
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
     else:
@@ -232,7 +254,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _last_number(path: Path) -> float:
-    """The last whole line of the file at `path` that is a number; 0 where there is none."""
+    """The number in the last complete line of the file that holds one; 0 if there is none yet."""
     with path.open("rb") as stream:
         stream.seek(max(path.stat().st_size - 200, 0))
         lines = stream.read().split(b"\n")[:-1]
@@ -243,23 +265,34 @@ def _last_number(path: Path) -> float:
 
 
 def _read_results(network: Network, built: Path, folder: Path) -> tuple[Array, dict[str, Array]]:
+    """The stored times and the recorded values of a run, checked against the network's structure."""
     layout: dict[str, tuple[str, str]] = json.loads((built / "layout.json").read_text())["results"]
     found = {label: np.fromfile(folder / file, kind) for label, (file, kind) in layout.items()}
     with np.load(built / "connections.npz") as connections:
-        for label, wanted in connections.items():
-            if not np.array_equal(found[label], wanted):
-                raise SimulationError(
-                    f"Brian2 made {found[label].size} connections of {label[2:]} where {wanted.size} were asked for, "
-                    "or in other order; please report it"
-                )
+        _check_connections(found, connections)
     structure = network.structure
-    times = multiples(structure["recording_interval"], structure["duration"])
-    stored = np.append(found["times"], structure["duration"])
-    if stored.shape != times.shape or not np.allclose(stored, times, rtol=0, atol=structure["time_step"] / 2):
-        raise SimulationError(f"Brian2 stored {stored.size} times where {times.size} were asked for; please report it")
+    times = _checked_times(structure, found["times"])
     values: dict[str, Array] = {}
     for group, variables in structure["recorded"].items():
         for name in (f"{group}.{variable}" for variable in variables):
             flat = np.concatenate([found[f"stored {name}"], found[f"last {name}"]])
             values[name] = flat.reshape(times.size, structure["sizes"][group])
     return times, values
+
+
+def _check_connections(found: Mapping[str, Array], connections: Mapping[str, Array]) -> None:
+    for label, wanted in connections.items():
+        if not np.array_equal(found[label], wanted):
+            raise SimulationError(
+                f"Brian2 made {found[label].size} connections of {label[2:]} instead of {wanted.size}, or made them in "
+                "another order; please report it"
+            )
+
+
+def _checked_times(structure: Mapping[str, Any], stored: Array) -> Array:
+    """The exact times of the recording; the last one is not in `stored`, because monitors stop before the end."""
+    times = multiples(structure["recording_interval"], structure["duration"])
+    stored = np.append(stored, structure["duration"])
+    if stored.shape != times.shape or not np.allclose(stored, times, rtol=0, atol=structure["time_step"] / 2):
+        raise SimulationError(f"Brian2 stored {stored.size} times instead of {times.size}; please report it")
+    return times

@@ -1,4 +1,4 @@
-"""The network of a rate model in Brian2, as `worker.py` wants it described."""
+"""The network of a rate model in Brian2, in the form that `worker.py` reads."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,7 +10,10 @@ FUNCTIONS: dict[str, Any] = {}
 
 
 def build(structure: Mapping[str, Any], declare: Callable[..., str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Neurons, synapses, and their coupling as synapses between synapses; and who is connected to whom."""
+    """Build neurons, synapses, and the coupling as synapses between synapses; return groups and connections.
+
+    The order of synapses is that of a raveled (post, pre) array.
+    """
     post, pre = structure["sizes"]["postsynaptic"], structure["sizes"]["presynaptic"]
     presynaptic = rates(structure, "presynaptic") + "\ndrive : 1"
     postsynaptic = rates(structure, "postsynaptic") + "\ndrive : 1\nsynaptic_input : 1"
@@ -30,7 +33,7 @@ def build(structure: Mapping[str, Any], declare: Callable[..., str]) -> tuple[di
         method=structure["method"],
         name="synapse",
     )
-    # Once for each synapse, rather than once for each of its couplings.
+    # Computed once per synapse here; inside the sum it would be computed once per coupling.
     groups["synapse"].run_regularly(f"coupled_signal = {structure['coupled_signal']}", when="before_groups")
     groups["coupling"] = brian2.Synapses(groups["synapse"], groups["synapse"], coupling, name="coupling")
     for name in ("presynaptic", "postsynaptic", "synapse"):
@@ -44,17 +47,17 @@ def build(structure: Mapping[str, Any], declare: Callable[..., str]) -> tuple[di
 
 
 def rates(structure: Mapping[str, Any], place: str, flag: str = "") -> str:
-    """The differential equations of the variables at `place`, as Brian2 reads them."""
+    """The differential equations of the variables at `place`, in Brian2's syntax."""
     variables = (variable for variable in structure["variables"] if variable["place"] == place)
     return "\n".join(f"d{variable['name']}/dt = {variable['rate']} : 1 {flag}" for variable in variables)
 
 
 def change_at_edges(structure: Mapping[str, Any], place: str, group: Any) -> None:
-    """Let drive and restarts happen at the edges of the stimulus, after the value there has been stored."""
+    """Set the drive and restart variables at the edges of the stimulus, after the values there are stored."""
     restarting = [v["name"] for v in structure["variables"] if v["place"] == place and v["restarts"]]
     edge = [f"{name} = {name} * kept_at_edge(t)" for name in restarting]
     if place != "synapse":
-        # The drive is a constant between edges, never a function of t, which a solver would look up beyond an edge.
+        # Constant between edges: a drive that is a function of t would be evaluated beyond the edge within a step.
         edge.append(f"drive = {place}_drive(t, i)")
     if edge:
         group.run_regularly("\n".join(edge), dt=structure["edge_step"] * brian2.second, when="start", order=1)

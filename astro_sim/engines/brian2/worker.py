@@ -1,16 +1,18 @@
-"""Build, and where nothing is compiled also run, one network in Brian2.
+"""Build one network in Brian2, and run it unless it is compiled to a program.
 
-    python worker.py SCRIPT TARGET FOLDER CACHE
+    python worker.py SCRIPT TARGET FOLDER CACHE JOBS
 
-reads structure.json in FOLDER. With target cpp_standalone it compiles the network there and leaves a program that needs
-neither Brian2 nor Python; the structure holds no parameter's value, so that one program serves them all. With any other
-target it reads values.npz as well and runs the network. Either way layout.json tells which file of a run holds what.
+The network is described by structure.json in FOLDER. Target cpp_standalone compiles it in FOLDER, with at most JOBS
+compilers at a time, to a program that needs neither Brian2 nor Python. The structure holds no values of parameters, so
+one program serves all of them. Any other target also reads values.npz and runs the network; CACHE holds the modules of
+Cython. Both write layout.json, which names the file of each result.
 
-CACHE is where Cython keeps its modules. SCRIPT describes the network: `build(structure, declare)` returns its groups
-and, for each of them that connects, the indices (i, j); `declare(equations, *code)` adds to equations the parameters
-that they or the code name; `FUNCTIONS` are what the equations call. A process of its own, because Brian2 holds one
-device a process and keeps global state; neither this file nor a script needs anything of this toolkit, so that they
-start quickly.
+SCRIPT defines `build(structure, declare)`, which returns the groups and the indices (i, j) of each group of synapses.
+`declare(equations, *code)` adds the parameters that equations or code name. `FUNCTIONS` holds the functions that the
+equations call.
+
+This is a separate process, because Brian2 has one device per process and keeps global state. This file and the scripts
+import nothing of the toolkit, so that they start quickly.
 """
 
 import functools
@@ -27,9 +29,9 @@ import numpy as np
 from brian2.core.variables import ArrayVariable
 
 UNITS = {"s": "second", "1/s": "Hz", "umol/L/s": "Hz", "L/umol/s": "Hz"}
-"""Of parameters, as Brian2 knows them; it takes all others for plain numbers."""
+"""Units of parameters as Brian2 names them. Values with another unit are passed as plain numbers."""
 
-# What decays towards 0 is cut off at 2e-308, because processors take many times longer for numbers below it.
+# Flush numbers below 2e-308 to 0: processors take many times longer for them, and decaying variables reach them.
 NO_SUBNORMAL_NUMBERS = """
 #ifdef __SSE2__
 __builtin_ia32_ldmxcsr(__builtin_ia32_stmxcsr() | 0x8040);
@@ -37,15 +39,15 @@ __builtin_ia32_ldmxcsr(__builtin_ia32_stmxcsr() | 0x8040);
 """
 
 
-def main(script: str, target: str, folder: Path, cache: str) -> None:
-    """Build the network that `script` describes; run it, unless it is compiled to be run by others."""
+def main(script: str, target: str, folder: Path, cache: str, jobs: int) -> None:
+    """Build the network of `script`, run it unless it is compiled to a program, and describe its files."""
     structure = json.loads((folder / "structure.json").read_text())
-    prepare(target, folder, cache)
+    prepare(target, folder, cache, jobs)
     brian2.defaultclock.dt = structure["time_step"] * brian2.second
     described = runpy.run_path(script)
     groups, connections = described["build"](structure, functools.partial(declare, structure["parameters"]))
     for name, (source, destination) in connections.items():
-        # Index arrays, because connect() without them has been seen to make no synapses and go on.
+        # Index arrays: connect() without them was seen to make no synapses, without an error.
         groups[name].connect(i=source, j=destination)
     inputs = {
         name: brian2.TimedArray(np.zeros(shape), dt=structure["edge_step"] * brian2.second, name=name)
@@ -55,7 +57,7 @@ def main(script: str, target: str, folder: Path, cache: str) -> None:
     network = brian2.Network(*groups.values(), *monitors.values(), clockwork(structure))
     if target != "cpp_standalone":
         assign(groups, inputs, dict(np.load(folder / "values.npz")))
-    namespace = {**inputs, **described["FUNCTIONS"], "tell_time": tell_time}
+    namespace = {**inputs, **described["FUNCTIONS"], "print_time": print_time}
     network.run(structure["duration"] * brian2.second, namespace=namespace)
     if target == "cpp_standalone":
         brian2.device.build(directory=str(folder / "build"), run=False, with_output=False)
@@ -68,21 +70,26 @@ def main(script: str, target: str, folder: Path, cache: str) -> None:
     np.savez(folder / "connections.npz", **indices)
 
 
-def prepare(target: str, folder: Path, cache: str) -> None:
-    """Set the device, and every preference that a user's own settings file could have changed."""
+def prepare(target: str, folder: Path, cache: str, jobs: int) -> None:
+    """Set the device and the preferences; those of the user's own settings file do not count."""
     brian2.prefs.reset_to_defaults()
-    # Brian2's own flags allow -ffast-math and the processor's own instructions: another machine, another result.
+    # Brian2's default flags include -ffast-math and instructions of this processor: results would differ by machine.
     brian2.prefs["codegen.cpp.extra_compile_args_gcc"] = ["-w", "-O2", "-std=c++11"]
     if target == "cpp_standalone":
         brian2.set_device(target, directory=str(folder / "build"), build_on_run=False)
         brian2.device.insert_code("before_start", NO_SUBNORMAL_NUMBERS)
+        # Brian2's default is `make -j` without a limit, which loads a machine of 2 cores to 18.
+        brian2.prefs["devices.cpp_standalone.extra_make_args_unix"] = [f"-j{jobs}"]
     else:
         brian2.prefs["codegen.target"] = target
         brian2.prefs["codegen.runtime.cython.cache_dir"] = cache
 
 
 def declare(parameters: Mapping[str, str], equations: str, *code: str) -> str:
-    """`equations` with the parameters declared that they or `code` name: as variables, no value is compiled in."""
+    """`equations` with declarations of the parameters that they or `code` name.
+
+    They are declared as variables, so that no value is compiled in.
+    """
     named = set(re.findall(r"\w+", " ".join((equations, *code))))
     lines = [
         f"{name} : {UNITS.get(unit, '1')} (shared, constant)" for name, unit in parameters.items() if name in named
@@ -91,7 +98,7 @@ def declare(parameters: Mapping[str, str], equations: str, *code: str) -> str:
 
 
 def record(structure: Mapping[str, Any], groups: Mapping[str, Any]) -> dict[str, Any]:
-    """A monitor for each recorded group; it sees the value at an edge before the edge changes it."""
+    """A monitor for each recorded group. At an edge it records the value before the edge changes it."""
     interval = structure["recording_interval"] * brian2.second
     return {
         name: brian2.StateMonitor(
@@ -101,25 +108,25 @@ def record(structure: Mapping[str, Any], groups: Mapping[str, Any]) -> dict[str,
     }
 
 
-# Brian2's own report asks for the time before each object of each step, which takes longer than a small network.
-@brian2.implementation("cpp", "double tell_time(const double now) { std::cout << now << std::endl; return 0; }")
-@brian2.implementation("cython", "cdef double tell_time(double now):\n    print(now, flush=True)\n    return 0")
+# Brian2's own report reads the clock before each object of each step, which takes longer than a small network itself.
+@brian2.implementation("cpp", "double print_time(const double now) { std::cout << now << std::endl; return 0; }")
+@brian2.implementation("cython", "cdef double print_time(double now):\n    print(now, flush=True)\n    return 0")
 @brian2.check_units(now=brian2.second, result=1)
-def tell_time(now: Any) -> float:
-    """Print the simulated time, by which others see how far the run is."""
+def print_time(now: Any) -> float:
+    """Print the simulated time, from which the parent process computes the progress."""
     print(float(now), flush=True)
     return 0
 
 
 def clockwork(structure: Mapping[str, Any]) -> Any:
-    """A group that tells the time whenever values are stored."""
-    group = brian2.NeuronGroup(1, "told : 1", name="clockwork")
-    group.run_regularly("told = tell_time(t)", dt=structure["recording_interval"] * brian2.second, when="end")
+    """A group that prints the time whenever values are stored."""
+    group = brian2.NeuronGroup(1, "printed : 1", name="clockwork")
+    group.run_regularly("printed = print_time(t)", dt=structure["recording_interval"] * brian2.second, when="end")
     return group
 
 
 def settable(groups: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, tuple[str, int]]:
-    """Type and number of values of every variable, GROUP.VARIABLE, that a compiled network takes from a file."""
+    """Type and number of values of every GROUP.VARIABLE that a compiled network reads from a file."""
     found = {f"{name}.values": (array.values.dtype.str, array.values.size) for name, array in inputs.items()}
     for name, group in groups.items():
         for variable in own_variables(group):
@@ -129,7 +136,7 @@ def settable(groups: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, 
 
 
 def own_variables(group: Any) -> list[Any]:
-    """The variables of `group` itself that may be written."""
+    """The writable variables of `group` itself, without those that it shares with other groups."""
     variables = [group.variables[name] for name in group.variables]
     return [
         variable
@@ -141,7 +148,7 @@ def own_variables(group: Any) -> list[Any]:
 
 
 def assign(groups: Mapping[str, Any], inputs: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-    """Set inputs and variables; a value by the bare name of a variable is for all groups that have it."""
+    """Set inputs and variables; a value under the plain name of a variable applies to all groups that have it."""
     for name, array in inputs.items():
         array.values[...] = values[f"{name}.values"]
     for name, group in groups.items():
@@ -154,7 +161,7 @@ def assign(groups: Mapping[str, Any], inputs: Mapping[str, Any], values: Mapping
 def results(
     structure: Mapping[str, Any], groups: Mapping[str, Any], monitors: Mapping[str, Any], connections: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What is read of a run; last values are read from the groups, as monitors stop short of the end."""
+    """The variables that hold the results of a run; last values are in the groups, as monitors stop before the end."""
     found = {}
     for name, variables in structure["recorded"].items():
         found["times"] = monitors[name].variables["t"]
@@ -162,13 +169,14 @@ def results(
             found[f"stored {name}.{variable}"] = monitors[name].variables[variable]
             found[f"last {name}.{variable}"] = groups[name].variables[variable]
     for name in connections:
+        # Brian2's public attributes i and j are values of this process; a compiled network writes the arrays behind.
         found[f"i {name}"] = groups[name].variables["_synaptic_pre"]
         found[f"j {name}"] = groups[name].variables["_synaptic_post"]
     return found
 
 
 def file_of(variable: Any, label: str, target: str, folder: Path) -> str:
-    """Name of the file of `variable` among the results; where the network has run here, the file is written."""
+    """The name of the file with the values of `variable`; write the file if the network ran in this process."""
     if target == "cpp_standalone":
         return str(brian2.device.get_array_filename(variable))
     (folder / "results").mkdir(exist_ok=True)
@@ -177,12 +185,12 @@ def file_of(variable: Any, label: str, target: str, folder: Path) -> str:
 
 
 def root_cause(error: BaseException) -> BaseException:
-    """The error that the others were raised from: Brian2 wraps what it has to say in general words."""
+    """The first error in the chain of causes; Brian2 wraps it in less specific ones."""
     return root_cause(error.__cause__) if error.__cause__ else error
 
 
 if __name__ == "__main__":
     try:
-        main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), sys.argv[4])
+        main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), sys.argv[4], int(sys.argv[5]))
     except Exception as error:
         sys.exit(f"{type(root_cause(error)).__name__}: {root_cause(error)}")

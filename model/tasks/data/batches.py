@@ -1,6 +1,6 @@
-"""Batches of sequences of like length, as a pure function of lengths, batch size, seed and epoch.
+"""Batches of sequences of similar length, as a pure function of lengths, batch size, seed and epoch.
 
-Nothing is remembered between batches: a run resumes at batch k of epoch e from these two integers alone.
+Batches have no state: a run resumes at batch k of epoch e from these two integers alone.
 """
 
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from rmaat.base.errors import UsageError
 
 @dataclass(frozen=True, eq=False)
 class BatchPlan:
-    """Which sequences make which batch.
+    """The sequences of each batch, for training and evaluation.
 
-    Every epoch holds every sequence exactly once, in `batch_count` batches; where the batch size does not divide the
-    number of sequences, one batch is smaller. None is dropped, so one plan serves training and evaluation.
+    Every epoch has every sequence exactly once, in `batch_count` batches. One batch is smaller if the batch size does
+    not divide the number of sequences; no sequence is dropped.
 
     Attributes
     ----------
@@ -27,13 +27,13 @@ class BatchPlan:
     seed
         Seed of the order.
     window
-        Batches that are sorted by length together: more means less padding and less mixing; over a set of one window
-        or less only the order of the batches and of sequences of one length differs between epochs.
+        Number of batches that are sorted by length together. A larger window means less padding and less mixing. In a
+        dataset of one window, epochs differ only in the order of batches and of sequences of equal length.
 
     Raises
     ------
     UsageError
-        A size or the seed is out of range, or there is no sequence.
+        A size or the seed is out of range, or `lengths` is empty.
     """
 
     lengths: np.ndarray
@@ -46,18 +46,20 @@ class BatchPlan:
             if getattr(self, name) < lowest:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be at least {lowest}")
         if self.lengths.ndim != 1 or len(self.lengths) == 0:
-            raise UsageError(f"lengths have shape {self.lengths.shape}; one length a sequence is wanted")
+            raise UsageError(
+                f"lengths have shape {self.lengths.shape}; give one length per sequence, and at least one sequence"
+            )
 
     @property
     def batch_count(self) -> int:
-        """Batches in an epoch; every epoch has as many."""
+        """Number of batches in every epoch."""
         return -(-len(self.lengths) // self.batch_size)
 
     def epoch(self, epoch: int) -> list[np.ndarray]:
-        """The batches of `epoch` (0, 1, ...) in order, each the indices of its sequences, int64.
+        """The batches of `epoch` (0, 1, ...) in order: for each the indices of its sequences, int64, shape (sequence,).
 
-        The sequences are shuffled, sorted by length within windows of `window` batches and cut; then the batches are
-        shuffled. To resume at batch k, go on from element k.
+        Sequences are shuffled, sorted by length within windows of `window` batches, and cut into batches; then the
+        batches are shuffled. To resume at batch k, start with element k.
         """
         generator = np.random.default_rng((self.seed, epoch))
         order = generator.permutation(len(self.lengths))
@@ -65,18 +67,28 @@ class BatchPlan:
         batches: list[np.ndarray] = []
         for start in range(0, len(order), span):
             window = order[start : start + span]
-            # Stable, so that sequences of one length stay in shuffled order on every platform.
+            # A stable sort keeps sequences of equal length in shuffled order on every platform.
             window = window[np.argsort(self.lengths[window], kind="stable")]
             batches.extend(window[first : first + self.batch_size] for first in range(0, len(window), self.batch_size))
         return [batches[position] for position in generator.permutation(len(batches))]
 
 
 def collate(dataset: TokenDataset, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The sequences `indices` of `dataset` as one batch, all int64.
+    """Gather the sequences `indices`, shape (batch,), of `dataset` in one batch.
 
-    Returns tokens of shape (batch, token), as wide as the longest of them and padded with 0 at the end; their lengths
-    and their labels, both of shape (batch,). Raises `IndexError` for an index outside the dataset, `ValueError` for an
-    empty batch.
+    Returns
+    -------
+    tokens : ndarray
+        Shape (batch, token), int64, padded with 0 at the end.
+    lengths, labels : ndarray
+        Shape (batch,), int64.
+
+    Raises
+    ------
+    IndexError
+        An index is outside the dataset.
+    ValueError
+        `indices` is empty.
     """
     if len(indices) == 0:
         raise ValueError("a batch needs at least one sequence")

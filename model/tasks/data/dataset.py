@@ -1,15 +1,16 @@
-"""A classification task as token sequences in three splits; `model.tasks.data.store` keeps it in a folder.
+"""A classification task: labelled token sequences in three splits.
 
-Token 0 is padding in every task and never stands inside a sequence.
+Token 0 is padding in every task and never occurs inside a sequence. `model.tasks.data.store` writes a task to a folder.
 """
 
 import hashlib
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 
 from rmaat.base.errors import RmaatError
+from rmaat.base.records import OneOf
 
 PADDING = 0
 SPLITS = ("train", "validation", "test")
@@ -17,17 +18,23 @@ ARRAYS = ("tokens", "offsets", "labels")
 
 
 class TaskError(RmaatError):
-    """Task data that is missing, malformed or contradicts itself."""
+    """Task data that is missing, malformed or inconsistent."""
+
+
+class TaskParameters(OneOf):
+    """The settings of a task: the base of one class per task, whose `kind` is the task's name on the command line."""
+
+    default_kind: ClassVar[str] = "listops"
 
 
 @dataclass(frozen=True, eq=False)
 class TokenDataset:
-    """Labelled sequences, all in one array.
+    """Labelled sequences, concatenated in one array.
 
     Attributes
     ----------
     tokens
-        Shape (token,), uint8, or uint16 where a task has more than 256 ids; all sequences one after the other.
+        Shape (token,), uint8, or uint16 if a task has more than 256 ids; all sequences one after the other.
     offsets
         Shape (sequence + 1,), int64; sequence i is `tokens[offsets[i] : offsets[i + 1]]`.
     labels
@@ -36,7 +43,7 @@ class TokenDataset:
     Raises
     ------
     TaskError
-        The arrays are of another type or shape, or contradict one another.
+        An array has another type or shape, or the arrays contradict each other.
     """
 
     tokens: np.ndarray
@@ -52,12 +59,12 @@ class TokenDataset:
             place = int(np.flatnonzero(self.tokens == PADDING)[0])
             sequence = int(np.searchsorted(self.offsets, place, side="right")) - 1
             raise TaskError(
-                f"sequence {sequence} holds token {PADDING}, which is kept for padding; renumber its tokens"
+                f"sequence {sequence} holds token {PADDING}, which is reserved for padding; renumber its tokens"
             )
 
     @classmethod
     def from_sequences(cls, sequences: list[bytes], labels: list[int]) -> Self:
-        """The dataset of `sequences`, one byte a token, and their `labels`; raises `TaskError` as the class does."""
+        """Join `sequences`, one byte per token, and their `labels`; raises `TaskError` as the class does."""
         offsets = np.zeros(len(sequences) + 1, dtype=np.int64)
         np.cumsum([len(sequence) for sequence in sequences], out=offsets[1:])
         tokens = np.frombuffer(b"".join(sequences), dtype=np.uint8)
@@ -77,7 +84,7 @@ class TokenDataset:
         return self.tokens[self.offsets[:-1]]
 
     def sequence(self, index: int) -> np.ndarray:
-        """Sequence `index` as a view of shape (token,); raises `IndexError` outside 0..n-1."""
+        """View sequence `index`, shape (token,); raises `IndexError` outside 0..n-1."""
         # A negative index would join the wrong pair of offsets.
         if not 0 <= index < len(self):
             raise IndexError(f"sequence {index} of {len(self)}")
@@ -86,25 +93,25 @@ class TokenDataset:
 
 @dataclass(frozen=True, eq=False)
 class TaskData:
-    """One task: what it is, where its data come from, its three splits.
+    """One task: its name, the origin of its data, its vocabulary and its three splits.
 
     Attributes
     ----------
     name, origin
         For reports: "ListOps"; "official files", "regenerated, n = 100,000, ..." or "stand-in, ...".
     symbols
-        What each token id stands for, padding included, printable; their number is the size of the vocabulary.
+        The printable meaning of each token id, padding included; their number is the size of the vocabulary.
     classes
         Number of labels; labels are 0..classes-1.
     separator
-        The token that stands between the two documents of each sequence, or None where a sequence is one document.
+        The token between the two documents of each sequence, or None if a sequence is one document.
     levels
-        Names of the trivial levels (`model.tasks.baselines.LEVELS`) that an accuracy on this task is set against.
+        Names of the trivial levels (`model.tasks.baselines.LEVELS`) to compare an accuracy with.
 
     Raises
     ------
     TaskError
-        A split holds a token without a symbol or a label that is no class, or a symbol cannot be printed.
+        A token has no symbol, a label is not a class, or a symbol cannot be printed.
     """
 
     name: str
@@ -141,7 +148,7 @@ class TaskData:
         return max(int(dataset.lengths.max()) for dataset in self.splits.values())
 
     def sha256(self) -> str:
-        """Digest of all tokens, lengths and labels, split by split."""
+        """The SHA-256 digest of all tokens, offsets and labels, split by split."""
         digest = hashlib.sha256()
         for dataset in self.splits.values():
             for array in (dataset.tokens, dataset.offsets, dataset.labels.astype(np.int64)):
@@ -149,25 +156,39 @@ class TaskData:
         return digest.hexdigest()
 
 
+def held_out_rows(count: int, held_out: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw `held_out` of `count` rows to validate on; return these and the rows to learn from, both in rising order.
+
+    Raises
+    ------
+    TaskError
+        No row would be left to learn from.
+    """
+    if held_out >= count:
+        raise TaskError(f"validation_size is {held_out}, but there are {count} rows to learn from; lower it")
+    order = np.random.default_rng(seed).permutation(count)
+    return np.sort(order[:held_out]), np.sort(order[held_out:])
+
+
 def _check_kinds(tokens: np.ndarray, offsets: np.ndarray, labels: np.ndarray) -> None:
-    """Refuse what is not a row of the right type."""
+    """Refuse arrays of another type or number of dimensions."""
     if tokens.ndim != 1 or tokens.dtype not in (np.uint8, np.uint16):
-        raise TaskError(f"tokens are {_form(tokens)}; they must be a row of uint8 or uint16")
+        raise TaskError(f"tokens are {_form(tokens)}; they must be one-dimensional, of uint8 or uint16")
     if offsets.ndim != 1 or offsets.dtype != np.int64:
-        raise TaskError(f"offsets are {_form(offsets)}; they must be a row of int64")
+        raise TaskError(f"offsets are {_form(offsets)}; they must be one-dimensional, of int64")
     if labels.ndim != 1 or labels.dtype not in (np.int64, np.uint8):
-        raise TaskError(f"labels are {_form(labels)}; they must be a row of int64 or uint8")
+        raise TaskError(f"labels are {_form(labels)}; they must be one-dimensional, of int64 or uint8")
 
 
 def _check_offsets(tokens: np.ndarray, offsets: np.ndarray, labels: np.ndarray) -> None:
-    """Refuse offsets that do not cut the tokens into one sequence a label."""
+    """Refuse offsets that do not cut the tokens into one sequence per label."""
     if len(labels) == 0:
         raise TaskError("the dataset has no sequence; it needs at least one")
     if len(offsets) != len(labels) + 1:
         raise TaskError(f"{len(offsets)} offsets for {len(labels)} labels; there must be {len(labels) + 1}")
     if offsets[0] != 0 or offsets[-1] != len(tokens):
         raise TaskError(f"offsets run from {offsets[0]} to {offsets[-1]}; they must run from 0 to {len(tokens)}")
-    # Compared, not subtracted: a difference of hostile offsets can overflow and look positive.
+    # Compare instead of subtracting: the difference of hostile offsets can overflow and look positive.
     rising = offsets[:-1] < offsets[1:]
     if not rising.all():
         raise TaskError(f"sequence {int(np.argmin(rising))} is empty or ends before it starts; offsets must rise")
@@ -177,7 +198,7 @@ def _check_range(what: str, values: np.ndarray, limit: int) -> None:
     """Refuse `values` outside 0..limit-1."""
     for value in (int(values.min()), int(values.max())):
         if not 0 <= value < limit:
-            raise TaskError(f"{what} {value}; it must lie between 0 and {limit - 1}")
+            raise TaskError(f"{what} {value}; it must be between 0 and {limit - 1}")
 
 
 def _form(array: np.ndarray) -> str:

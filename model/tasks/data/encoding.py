@@ -2,8 +2,8 @@
 
     byte b -> b + 1        two documents -> first, SEPARATOR, second        grey value g -> g + 1
 
-LRA gives bytes the same ids. It feeds grey values as they are, so that its models take black for padding and never see
-it; here black is a token like any other.
+LRA gives bytes the same ids. It does not shift grey values, so its models take black for padding and never see it; here
+black is a token like any other.
 """
 
 import numpy as np
@@ -11,9 +11,9 @@ import numpy as np
 from model.tasks.data.dataset import TaskError, TokenDataset
 
 SEPARATOR = 255
-"""The id of byte 254, which no UTF-8 text holds: ids of text fit in one byte, separator included."""
+"""The id of byte 254, which does not occur in UTF-8. Ids of text, separator included, thus fit in one byte."""
 BYTE_SYMBOLS = ("", *(chr(byte) if 32 <= byte < 127 else f"<{byte:02x}>" for byte in range(256)))
-"""LRA's 257 ids of bytes."""
+"""The meaning of LRA's 257 ids of bytes."""
 PAIR_SYMBOLS = (*BYTE_SYMBOLS[:SEPARATOR], "<separator>")
 PIXEL_SYMBOLS = ("", *map(str, range(256)))
 PIXEL_SHIFT = 1
@@ -22,7 +22,7 @@ _SHIFT = bytes((byte + 1) % 256 for byte in range(256))
 
 
 def from_bytes(text: bytes, longest: int) -> bytes:
-    """The ids of the first `longest` bytes of `text`, one a byte; what is no UTF-8 is read as U+FFFD.
+    """The ids of the first `longest` bytes of `text`, one byte per id; invalid UTF-8 is read as U+FFFD.
 
     Raises
     ------
@@ -39,25 +39,34 @@ def from_bytes(text: bytes, longest: int) -> bytes:
 
 
 def to_bytes(tokens: np.ndarray) -> bytes:
-    """The bytes that the ids stand for."""
+    """Undo `from_bytes`: the bytes of the ids `tokens`, shape (token,)."""
     return (tokens - 1).astype(np.uint8).tobytes()
 
 
 def join_pair(first: bytes, second: bytes) -> bytes:
-    """Two documents, given as ids, as one sequence."""
+    """Join two documents, given as ids, to one sequence."""
     return first + bytes([SEPARATOR]) + second
 
 
 def split_pair(tokens: np.ndarray, separator: int = SEPARATOR) -> tuple[np.ndarray, np.ndarray]:
-    """The two documents of a sequence, without the separator; raises `TaskError` where it has none."""
+    """Undo `join_pair`: the two documents of a sequence of shape (token,), without the separator.
+
+    Raises
+    ------
+    TaskError
+        The sequence does not have exactly one separator.
+    """
     (places,) = np.nonzero(tokens == separator)
     if len(places) != 1:
-        raise TaskError(f"{len(places)} separators in a pair of documents; one is wanted")
+        raise TaskError(f"{len(places)} separators in a pair of documents; expected one")
     return tokens[: places[0]], tokens[places[0] + 1 :]
 
 
 def from_images(images: np.ndarray, labels: np.ndarray) -> TokenDataset:
-    """Grey images, uint8 of shape (image, row, column), row by row as token ids."""
+    """The token ids, pixel by pixel and row by row, of grey images, uint8 of shape (image, row, column).
+
+    `labels` have shape (image,).
+    """
     tokens = images.reshape(-1).astype(np.uint16) + PIXEL_SHIFT
     offsets = np.arange(len(images) + 1, dtype=np.int64) * (images.shape[1] * images.shape[2])
     return TokenDataset(tokens, offsets, np.asarray(labels, dtype=np.uint8))

@@ -1,9 +1,8 @@
-"""Data sets of the Hugging Face hub: by name, from their parquet files, or as `save_to_disk` leaves them.
+"""Read data sets of the Hugging Face hub by name, from their parquet files, or from a folder of `save_to_disk`.
 
     hf:stanfordnlp/imdb        a folder with train-*.parquet and test-*.parquet        a folder with dataset_dict.json
 
-Needs the extra `hub`. Parquet and Arrow files alone are read, whatever else a repository holds, so that nothing in it
-is run or unpickled.
+Needs the extra `hub`. Only parquet and Arrow files are read, so nothing in a repository is run or unpickled.
 """
 
 from collections.abc import Iterator
@@ -11,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from model.tasks.data.dataset import TaskError
-from model.tasks.data.extras import require
 from rmaat.base.errors import UsageError
+from rmaat.base.extras import require
 from rmaat.base.progress import Progress, ignore_progress
 
 PREFIX = "hf:"
 SPLITS = ("train", "test")
 FORMS = "parquet files or a folder of save_to_disk (extra hub)"
+"""for texts that list what `--source` may be"""
 
 _FIRST_SAFE = 4
 """The first version of `datasets` that cannot run a repository's own script."""
@@ -25,31 +25,29 @@ _SAVED = "dataset_dict.json"
 
 
 def is_hub(source: Path) -> bool:
-    """Whether `source` is a name on the hub, or a folder in one of its forms."""
+    """Whether `source` is a name on the hub, or a folder in one of its formats."""
     return _name(source) is not None or (source / _SAVED).exists() or _has_parquet(source)
 
 
 def origin(source: Path) -> str:
-    """Where a task's data come from, for reports."""
-    if is_hub(source):
-        return "Hugging Face files"
-    return "official data, repacked as .xz" if any(source.glob("train*.xz")) else "official files"
+    """The origin of data from `source`, for reports."""
+    return "Hugging Face files" if is_hub(source) else "official files"
 
 
 def full_name(source: Path) -> str:
-    """What names `source` from any folder: its name on the hub, or its absolute path."""
+    """A name for `source` that is valid from any folder: its name on the hub, or its absolute path."""
     return str(source) if _name(source) is not None else str(source.resolve())
 
 
 def read_texts(source: Path, progress: Progress = ignore_progress) -> dict[str, list[tuple[bytes, int]]]:
-    """The columns `text`, in UTF-8, and `label` of both splits, in the order of the files.
+    """Read the columns `text`, in UTF-8, and `label` of both splits, in the order of the files.
 
     Raises
     ------
     TaskError
-        The data cannot be had, or have not these splits and columns; a text or label is missing.
+        The data cannot be read, a split or column is missing, or a row has no text or label.
     UsageError
-        The library is missing, or too old to be safe.
+        The library `datasets` is missing, or too old to be safe.
     """
     datasets = _library()
     splits = _read(source, "text", datasets.Value("string"), progress)
@@ -57,36 +55,38 @@ def read_texts(source: Path, progress: Progress = ignore_progress) -> dict[str, 
 
 
 def read_images(source: Path, progress: Progress = ignore_progress) -> dict[str, list[tuple[bytes, int]]]:
-    """The columns `img`, as the bytes of a picture's file, and `label` of both splits; raises as `read_texts`."""
+    """Read the columns `img`, as the bytes of a picture file, and `label` of both splits; raises as `read_texts`."""
     datasets = _library()
     splits = _read(source, "img", datasets.Image(decode=False), progress)
     found = {split: [(value["bytes"], label) for value, label in rows] for split, rows in splits.items()}
     for split, rows in found.items():
         if any(content is None for content, _ in rows):
-            # A path alone could name any file of this machine.
-            raise TaskError(f"{source} names pictures of its {split} split in place of holding them; get them whole")
+            # Do not follow paths: they could name any file of this machine.
+            raise TaskError(
+                f"{source} has paths of pictures in its {split} split, not the pictures; download the pictures too"
+            )
     return found
 
 
 def _library() -> Any:
-    datasets: Any = require("datasets", "datasets", "reading the form of the Hugging Face hub", "hub")
+    datasets: Any = require("datasets", "datasets", "reading files of the Hugging Face hub", "hub")
     if int(datasets.__version__.split(".")[0]) < _FIRST_SAFE:
         raise UsageError(
-            f"datasets {datasets.__version__} can run programs that a repository holds; "
+            f"datasets {datasets.__version__} can run programs of a repository; "
             f"install {_FIRST_SAFE}.0 or newer with: pip install 'rmaat-toolkit[hub]'"
         )
     return datasets
 
 
 def _read(source: Path, column: str, kind: Any, progress: Progress) -> dict[str, list[tuple[Any, int]]]:
-    """`column`, taken as `kind`, and `label` of both splits."""
+    """The values of `column`, cast to `kind`, and of `label`, of both splits."""
     found: dict[str, list[tuple[Any, int]]] = {}
     try:
         splits = _open(source)
         for split in SPLITS:
             found[split] = list(_rows(splits[split], column, kind))
             progress(len(found) / len(SPLITS))
-    # What the library, its file systems and the network can raise has no end.
+    # The library, its file systems and the network can raise any exception.
     except Exception as error:
         what = " ".join(str(error).split()) or type(error).__name__
         raise TaskError(
@@ -94,27 +94,27 @@ def _read(source: Path, column: str, kind: Any, progress: Progress) -> dict[str,
         ) from error
     for split, rows in found.items():
         if any(value is None or label is None for value, label in rows):
-            raise TaskError(f"a row of the {split} split of {source} has no {column} or no label; get it anew")
+            raise TaskError(f"a row of the {split} split of {source} has no {column} or no label; download it again")
     return found
 
 
 def _open(source: Path) -> Any:
-    """The splits of `source`, by name; rows are read as they are asked for."""
+    """The splits of `source`, by name; rows are read when they are used."""
     datasets = _library()
     if (source / _SAVED).exists():
         saved = datasets.load_from_disk(str(source))
-        # As a stream, because what is made of a data set as a whole is written beside it.
+        # As a stream: operations on a whole data set would write cache files beside it.
         return {split: saved[split].to_iterable_dataset() for split in SPLITS}
     name = _name(source)
     root = source.resolve().as_posix() if name is None else f"hf://datasets/{name}"
     files = {split: f"{root}/**/{split}-*.parquet" for split in SPLITS}
-    # The reader is named, not guessed from what the repository holds.
+    # Name the reader: `datasets` would otherwise choose one by the repository's files.
     return datasets.load_dataset("parquet", data_files=files, streaming=True)
 
 
 def _rows(dataset: Any, column: str, kind: Any) -> Iterator[tuple[Any, int]]:
     datasets = _library()
-    # What other columns hold is not even decoded.
+    # Other columns are not decoded.
     features = datasets.Features({column: kind, "label": datasets.Value("int64")})
     for row in dataset.select_columns([column, "label"]).cast(features):
         yield row[column], row["label"]

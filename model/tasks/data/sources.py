@@ -1,4 +1,4 @@
-"""Files of users, as bytes: a folder, or an archive of one, read without unpacking it to the disk."""
+"""Read the users' files from a folder or a tar archive, which need not be unpacked."""
 
 import tarfile
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from rmaat.base.progress import Progress, ignore_progress
 
 
 def read_file(path: Path) -> bytes:
-    """All of `path`; raises `TaskError` where it cannot be read."""
+    """The bytes of the file `path`; raises `TaskError` if it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -17,12 +17,14 @@ def read_file(path: Path) -> bytes:
 
 
 def read_members(source: Path, wanted: Callable[[str], bool], progress: Progress = ignore_progress) -> dict[str, bytes]:
-    """The files of the folder or tar archive `source` whose path in it, with slashes, is `wanted`.
+    """The files of the folder or tar archive `source`, by their path in it, sorted.
+
+    `wanted` takes a path with slashes and says whether to read that file.
 
     Raises
     ------
     TaskError
-        The source cannot be read, or is an archive that is damaged or cut short.
+        The source cannot be read, or the archive is damaged or incomplete.
     """
     if source.is_dir():
         names = {path.relative_to(source).as_posix(): path for path in source.rglob("*") if path.is_file()}
@@ -38,5 +40,5 @@ def read_members(source: Path, wanted: Callable[[str], bool], progress: Progress
     except OSError as error:
         raise TaskError(f"cannot read {source}: {error.strerror or error}") from error
     except (tarfile.TarError, EOFError, ValueError) as error:
-        raise TaskError(f"{source} is no tar archive, or one cut short ({error}); get it anew") from error
+        raise TaskError(f"{source} is not a tar archive, or incomplete ({error}); download it again") from error
     return dict(sorted(found.items()))

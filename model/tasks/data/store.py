@@ -1,7 +1,7 @@
-"""A task in a folder: one `.npy` file an array, mapped into memory when read, and a manifest that vouches for them.
+"""Prepared data: a task in a folder, one `.npy` file per array and a manifest with their digests.
 
 manifest.json    name, origin, settings, symbols, classes, separator, levels; counts of each split, SHA-256 of each file
-train_tokens.npy, train_offsets.npy, train_labels.npy, and so for validation and test
+train_tokens.npy, train_offsets.npy, train_labels.npy, and the same for validation and test
 """
 
 import hashlib
@@ -20,9 +20,15 @@ MANIFEST = "manifest.json"
 
 
 def write_task(task: TaskData, path: Path, settings: Mapping[str, Any]) -> None:
-    """Write `task` as the folder `path`, which must be free, whole or not at all; equal data give equal files.
+    """Write `task` as the folder `path`; equal data give equal files.
 
-    `settings` say what it was made with. Raises `FileError`.
+    The manifest records `settings`, the parameters that the data were made with. The folder appears complete or not at
+    all.
+
+    Raises
+    ------
+    FileError
+        The folder exists already, or cannot be written.
     """
     with atomic_folder(path) as folder:
         manifest = {
@@ -40,14 +46,14 @@ def write_task(task: TaskData, path: Path, settings: Mapping[str, Any]) -> None:
 
 
 def read_task(path: Path) -> TaskData:
-    """Read what `write_task` wrote, its arrays mapped into memory; nothing in the folder is ever executed.
+    """Read a folder that `write_task` wrote, with its arrays mapped into memory.
 
-    Every file is read through once, to compare its SHA-256 with the manifest's.
+    Every file is read once to compare its SHA-256 with the manifest. Nothing in the folder is executed.
 
     Raises
     ------
     TaskError
-        The folder or a file in it is missing, damaged or contradicts itself; it is named.
+        The folder or a file in it is missing, damaged or inconsistent; the message names it.
     """
     try:
         values = read_manifest(path)
@@ -62,11 +68,11 @@ def read_task(path: Path) -> TaskData:
             levels=tuple(map(str, _value(values, "levels", list))),
         )
     except TaskError as error:
-        raise TaskError(f"{path}: {error}; delete the folder and make it anew") from error
+        raise TaskError(f"{path}: {error}; delete the folder and prepare it again") from error
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """What the task in the folder `path` says of itself; raises `TaskError` where that is not understood."""
+    """The manifest of the task in the folder `path`; raises `TaskError` if it is missing or damaged."""
     try:
         values = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
     except OSError as error:
@@ -74,7 +80,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise TaskError(f"{MANIFEST} is damaged ({error})") from error
     if not isinstance(values, dict) or values.get("version") != FILE_VERSION:
-        raise TaskError(f"{MANIFEST} is not of version {FILE_VERSION}, which this program reads")
+        raise TaskError(f"{MANIFEST} does not have version {FILE_VERSION}, the one that this program reads")
     return values
 
 
@@ -85,8 +91,8 @@ def _write_split(folder: Path, split: str, dataset: TokenDataset) -> dict[str, A
 
 
 def _write_array(path: Path, array: np.ndarray) -> str:
-    """The SHA-256 of the file, which has NumPy's own form."""
-    # NumPy would hide the system's reason for a failure (a full disk), so only its header is used.
+    """Write `array` in NumPy's format; return the SHA-256 of the file."""
+    # `np.save` hides the system's reason for a failure, such as a full disk. So only its header is used.
     with path.open("wb") as stream:
         np.lib.format.write_array_header_1_0(stream, np.lib.format.header_data_from_array_1_0(array))
         stream.write(np.ascontiguousarray(array).data)
@@ -101,13 +107,13 @@ def _read_split(path: Path, split: str, splits: Mapping[str, Any]) -> TokenDatas
 def _read_array(path: Path, sha256: str) -> np.ndarray:
     try:
         if _sha256(path) != sha256:
-            raise TaskError(f"{path.name} has another SHA-256 than the manifest says")
-        # As a plain array: a slice of it shall not carry the map's bookkeeping.
+            raise TaskError(f"{path.name} does not have the SHA-256 of the manifest")
+        # A plain array: every slice of a `memmap` would carry its bookkeeping.
         return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
     except OSError as error:
         raise TaskError(f"{path.name} cannot be read ({error.strerror or error})") from error
     except (ValueError, EOFError) as error:
-        raise TaskError(f"{path.name} is no array") from error
+        raise TaskError(f"{path.name} is not an array") from error
 
 
 def _sha256(path: Path) -> str:

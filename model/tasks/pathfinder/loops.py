@@ -1,7 +1,9 @@
-"""The compiled part of the Pathfinder generator: paddles grown into snakes over a map of what is taken.
+"""The compiled part of the Pathfinder generator: paddles that grow into snakes on a map of taken places.
 
 Places are (row, column); angles run from the column axis to the row axis. The map holds 0 (free) to 255 (taken). A
-stamp is the picture of one paddle around its start, found by where its far end lies on the finer grid.
+stamp is the picture of one paddle around its start, indexed by the place of its far end on the finer grid.
+
+Keep all compiled functions in this file: Numba's cache does not notice when a called function in another file changes.
 """
 
 import math
@@ -56,7 +58,7 @@ def imprint(taken, paddle, footprints):
 
 @njit(nogil=True, cache=True)
 def collides(taken, paddle, footprints):
-    """Whether a paddle would lie on what is taken."""
+    """Whether a paddle would overlap taken places."""
     footprint = footprints[paddle[2], paddle[3]]
     half = footprint.shape[0] // 2
     for i in range(footprint.shape[0]):
@@ -69,7 +71,7 @@ def collides(taken, paddle, footprints):
 
 @njit(nogil=True, cache=True)
 def draw(layer, paddle, strokes, contrast):
-    """Draw a paddle where it is brighter than what is there."""
+    """Draw a paddle on the pixels that it makes brighter."""
     stroke = strokes[paddle[2], paddle[3]]
     half = stroke.shape[0] // 2
     for i in range(stroke.shape[0]):
@@ -274,7 +276,7 @@ def target_snakes(rng, size, padding, distance, paddles, footprints, shape, snak
 
 @njit(nogil=True, cache=True)
 def distractor_snakes(rng, taken, count, attempts, paddles, footprints, shape, layer, strokes, contrast):
-    """Grow and draw up to `count` snakes wherever there is room."""
+    """Grow and draw up to `count` snakes on free places."""
     size = taken.shape[0]
     starts, snake = np.empty((size * size, 2), np.int64), np.empty((paddles, 4), np.int64)
     places, angles, weights = np.empty((4096, 2), np.int64), np.empty(4096), np.empty(4096)

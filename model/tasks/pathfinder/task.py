@@ -1,6 +1,6 @@
-"""Pathfinder: do two discs lie on one dashed curve, among other dashed curves? Generated, or read from LRA's files.
+"""Pathfinder: are two discs on one dashed curve, among other dashed curves? Generated, or read from LRA's files.
 
-Two long snakes of paddles grow over one map of taken places, then shorter distractors wherever there is room. One disc
+Two long snakes of paddles grow over one map of taken places, then shorter distractors on free places. One disc
 marks an end of one long snake; the other the far end of the same snake (label 1) or of the other (label 0). Both labels
 hold the same things, so that only the link between the discs differs.
 
@@ -20,10 +20,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from model.tasks.data.dataset import SPLITS, TaskData, TaskError, TokenDataset
+from model.tasks.data.dataset import SPLITS, TaskData, TaskError, TaskParameters, TokenDataset
 from model.tasks.data.encoding import PIXEL_SYMBOLS, from_images
-from model.tasks.data.extras import require
-from model.tasks.data.settings import TaskParameters
+from rmaat.base.extras import require
 from rmaat.base.progress import Progress, ignore_progress
 from rmaat.base.records import Source, parameter
 
@@ -42,7 +41,7 @@ _CHUNK = 64
 
 @dataclass(frozen=True)
 class Difficulty:
-    """How long the snakes are, and the folder that LRA keeps such images in."""
+    """The length of the snakes, and the folder of such images in LRA's files."""
 
     paddles: int
     folder: str
@@ -83,7 +82,7 @@ GEOMETRIES = {
 
 @dataclass(frozen=True)
 class PathfinderParameters(TaskParameters):
-    """Which images, and how many; the defaults are LRA's Pathfinder-32."""
+    """The images and their number; the defaults are LRA's Pathfinder-32."""
 
     kind: ClassVar[str] = "pathfinder"
 
@@ -100,10 +99,10 @@ class PathfinderParameters(TaskParameters):
 
 
 def generate(parameters: PathfinderParameters, progress: Progress = ignore_progress) -> TaskData:
-    """The task that `parameters` describe, drawn on all cores; `progress` is told the fraction done.
+    """Generate the task that `parameters` describe, on all CPU cores.
 
     Image i depends on the seed, the resolution and the difficulty alone. The first images are the test split, the next
-    the validation split, so that another number of training images leaves both as they are.
+    the validation split, so another number of training images does not change them.
 
     Raises
     ------
@@ -134,7 +133,7 @@ def draw_images(
             images[index], labels[index] = _draw_image(loops, parameters, index)
         return stop
 
-    # Threads do: the compiled loops run without Python's lock.
+    # Threads suffice: the compiled loops release Python's lock.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
             for stop in pool.map(draw_chunk, range(0, count, _CHUNK)):
@@ -226,7 +225,7 @@ def _reduced(fine: np.ndarray, side: int) -> np.ndarray:
 
 
 def _stretched(layer: np.ndarray) -> np.ndarray:
-    """From the darkest to the brightest as 0 to 255."""
+    """Scale the darkest to 0 and the brightest to 255."""
     low, high = layer.min(), layer.max()
     return ((layer - low) * (255 / (high - low)) + 0.5).astype(np.uint8)
 
@@ -239,12 +238,12 @@ def read_official(parameters: PathfinderParameters, folder: Path, progress: Prog
     """The task from LRA's `pathfinder32` (64, 128) folder, of the difficulty and resolution that `parameters` name.
 
     All images are put in an order drawn from the seed and cut into 80 %, 10 % and 10 %: LRA's own order is that of a
-    library and cannot be had without it. Empty image files are passed over, as LRA does.
+    library and cannot be had without it. Empty image files are skipped, as in LRA.
 
     Raises
     ------
     TaskError
-        A folder or file is missing or not of the official form; it is named.
+        A folder or file is missing or malformed; the message names it.
     """
     place = folder / DIFFICULTIES[parameters.difficulty].folder
     rows = [row for path in _metadata(place) for row in _rows(place, path)]
@@ -289,7 +288,7 @@ def _rows(place: Path, path: Path) -> Iterator[tuple[Path, int]]:
 
 
 def _read_image(path: Path, size: int) -> np.ndarray | None:
-    """The grey values, or None where the file is empty."""
+    """The grey values, or None if the file is empty."""
     from PIL import Image, UnidentifiedImageError
 
     try:

@@ -7,7 +7,7 @@ from astro_sim.errors import SimulationError
 DECAY = System({"loss": "rate * amount"}, {"amount": "-loss", "counted": "loss"})
 
 
-def test_kicks_add_at_their_times_and_are_stored_after_them():
+def test_kicks_act_at_their_times_and_appear_after_them():
     times = np.array([0.0, 0.5, 1.0, 2.0])
     found = solve(DECAY, {"rate": 0.7}, {"amount": 2.0}, times, {1.0: {"amount": 3.0}, 0.25: {"counted": 1.0}})
     at_one = 2 * np.exp(-0.7)
@@ -16,7 +16,7 @@ def test_kicks_add_at_their_times_and_are_stored_after_them():
     assert found["counted"][-1] == pytest.approx(2 + 3 + 1 - expected[-1], rel=1e-7)
 
 
-def test_a_kick_before_the_first_stored_time_or_at_the_end_leaves_the_rest_alone():
+def test_a_kick_before_the_first_time_or_at_the_end_has_no_effect():
     kicks = {-1.0: {"amount": 9.0}, 1.0: {"amount": 9.0}}
     found = solve(DECAY, {"rate": 0.7}, {"amount": 2.0}, np.array([0.0, 1.0]), kicks)
     assert found["amount"][-1] == pytest.approx(2 * np.exp(-0.7), rel=1e-7)

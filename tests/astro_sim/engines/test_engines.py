@@ -20,7 +20,7 @@ def one_variable_job(rate: str) -> Job:
     )
 
 
-def test_an_unknown_engine_is_refused_with_near_names():
+def test_the_error_for_an_unknown_engine_lists_similar_names():
     with pytest.raises(UsageError, match="unknown engine 'brain2'; perhaps you meant brian2"):
         simulate(engine="brain2")
 
@@ -31,13 +31,13 @@ def test_a_model_without_neuronal_variables_runs():
 
 
 def test_a_solution_that_escapes_to_infinity_names_time_variable_and_place():
-    # Every element escapes at the same time, so that rounding chooses which is named.
+    # All elements escape at the same time, so rounding decides which one the message names.
     job = one_variable_job("(1 + growth**2) / synapse_time_constant")
     with pytest.raises(SimulationError, match=r"growth at post \d, pre \d growing beyond 1e\+09 at 1\.5708 s"):
         integrate(job, "scipy", lambda _: None)
 
 
-def test_the_explicit_solver_of_high_order_agrees_with_lsoda_as_closely_as_both_are_asked_to():
+def test_dop853_agrees_with_lsoda_within_their_tolerances():
     short = SimulationParameters().override({"run_duration": 100.0})
 
     def states(method: str, tolerance: float) -> np.ndarray:
@@ -49,7 +49,7 @@ def test_the_explicit_solver_of_high_order_agrees_with_lsoda_as_closely_as_both_
     reference = states("dop853", 1e-13)
     for tolerance in (1e-5, 1e-7, 1e-9):
         assert np.abs(states("lsoda", tolerance) - reference).max() < 30 * tolerance
-    # Its steps are so long that the interpolation between their ends, of order 7, adds to the error.
+    # DOP853 takes long steps, so that interpolation between their ends (order 7) adds to the error.
     for tolerance in (1e-5, 1e-7, 1e-9):
         assert np.abs(states("dop853", tolerance) - reference).max() < 1000 * tolerance
 
@@ -63,7 +63,7 @@ def test_a_run_that_stores_more_than_memory_holds_is_refused_before_it_starts(en
         simulate(SimulationParameters().override(large | radius), engine)
 
 
-def test_a_value_that_is_not_finite_is_named_whatever_the_engine(monkeypatch: pytest.MonkeyPatch):
+def test_a_value_that_is_not_finite_is_an_error_of_any_engine(monkeypatch: pytest.MonkeyPatch):
     job = one_variable_job("growth")
     values = np.zeros((11, 3, 2))
     values[4, 2, 1] = np.nan
@@ -73,7 +73,7 @@ def test_a_value_that_is_not_finite_is_named_whatever_the_engine(monkeypatch: py
         integrate(job, "broken", lambda _: None)
 
 
-def test_edges_between_stored_times_are_kept_exactly():
+def test_edges_between_stored_times_act_at_their_exact_times():
     drives = [np.array([1.0]), np.array([-3.0]), np.array([0.0])]
     edges = [0.0, 0.7, 1.9, 3.0]
     intervals = tuple(

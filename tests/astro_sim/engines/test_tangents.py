@@ -1,4 +1,4 @@
-"""Derivatives of a run against differences of independent runs, and against closed forms."""
+"""Derivatives of a run against differences of separate runs and against closed forms."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ CASES = {
 
 
 def difference(parameters: SimulationParameters, name: str, labels: list[str]) -> dict[str, np.ndarray]:
-    """Richardson's extrapolation of central differences of four single runs at tight tolerance."""
+    """Richardson extrapolation of central differences, from four runs."""
     value, quantity = smooth_parameters(parameters)[name]
     unit = unit_of(value, quantity)
 
@@ -53,7 +53,7 @@ def difference(parameters: SimulationParameters, name: str, labels: list[str]) -
 
 @pytest.mark.filterwarnings("ignore:cycle_duration is", "ignore:the long-term process grew")
 @pytest.mark.parametrize("case", CASES)
-def test_derivatives_are_those_of_separate_runs_to_a_millionth(case):
+def test_derivatives_equal_differences_of_separate_runs_to_a_millionth(case):
     parameters, names = CASES[case]
     found = measure_sensitivities(parameters, names, TIMES)
     tight = parameters.override({"relative_tolerance": 1e-12})
@@ -63,7 +63,7 @@ def test_derivatives_are_those_of_separate_runs_to_a_millionth(case):
             assert error <= 1e-6 * np.abs(expected).max(), (name, label)
 
 
-def test_values_are_those_of_a_plain_run():
+def test_values_equal_those_of_a_plain_run():
     found = measure_sensitivities(SHORT, ["short_term_gain"], TIMES)
     traces = simulate(SHORT).sel(time=TIMES)
     for label, values in found.values.items():
@@ -78,12 +78,12 @@ def test_a_neuron_without_input_has_the_derivatives_of_its_exponential():
     np.testing.assert_allclose(found.slopes["presynaptic_activity"][0, 0], expected, rtol=1e-6)
 
 
-def test_what_an_equation_does_not_use_changes_nothing():
+def test_a_parameter_that_no_equation_uses_has_derivative_0():
     found = measure_sensitivities(SHORT, ["hill_exponent"], TIMES)
     assert not np.any(found.slopes["long_term_process"])
 
 
-def test_at_a_bound_the_derivative_looks_inward():
+def test_at_a_bound_the_derivative_is_one_sided():
     uncoupled = SHORT.override({"coupling_strength": 0.0})
     found = measure_sensitivities(uncoupled, ["coupling_strength"], TIMES).slopes["long_term_process"][..., 0]
     near = SHORT.override({"coupling_strength": 1e-5})
@@ -93,6 +93,6 @@ def test_at_a_bound_the_derivative_looks_inward():
 
 
 @pytest.mark.parametrize("name", ["cycle_duration", "layout", "coupling_spectral_radius", "presynaptic_neurons"])
-def test_what_does_not_vary_smoothly_is_refused(name):
+def test_a_parameter_without_a_derivative_is_refused(name):
     with pytest.raises(ParameterError, match=f"unknown parameter to differentiate by, '{name}'"):
         measure_sensitivities(SHORT, [name], TIMES)

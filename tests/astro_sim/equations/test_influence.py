@@ -22,7 +22,7 @@ def coupling_of(layout: str) -> Coupling:
 
 @pytest.fixture(params=["dense", "krylov"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ways to solve for a steady state, whatever the size of the network."""
+    """Use each solver for steady states, independent of the size of the network."""
     monkeypatch.setattr(influence_module, "LARGEST_DENSE", 256 if request.param == "dense" else 0)
 
 
@@ -37,7 +37,7 @@ def test_influence_is_the_inverse_of_decay_minus_loop_gain_minus_coupling(layout
     np.testing.assert_allclose(influence.reshape(8, 8), expected, rtol=1e-6)
 
 
-def test_influence_is_what_a_long_run_under_a_push_shows():
+def test_influence_equals_the_response_in_a_long_run_under_a_push():
     coupling, push = coupling_of("random"), np.zeros((2, 4))
     push[1, 2] = 1e-3
     names = RateModelParameters(long_term_time_constant=2.0).to_dict() | {"short_term_bias": push}
@@ -51,16 +51,16 @@ def test_influence_is_what_a_long_run_under_a_push_shows():
 
 
 @pytest.mark.usefixtures("way")
-def test_influence_is_measured_around_the_rest_that_biases_shift():
+def test_influence_is_measured_around_the_rest_that_biases_set():
     quiet, biased = (
         measure_influence(RATE_MODEL, RateModelParameters(short_term_bias=bias), coupling_of("line"), SOURCES)
         for bias in (0.0, 0.5)
     )
-    # tanh saturates away from 0, so that every effect weakens.
+    # tanh saturates away from 0, so every effect is weaker.
     assert (biased < quiet).all()
 
 
-def test_both_ways_agree_around_a_rest_that_biases_shift(monkeypatch: pytest.MonkeyPatch):
+def test_both_solvers_agree_around_a_rest_that_biases_set(monkeypatch: pytest.MonkeyPatch):
     parameters, coupling = RateModelParameters(short_term_bias=0.3, synapse_bias=-0.2), coupling_of("random")
     dense = measure_influence(RATE_MODEL, parameters, coupling, SOURCES)
     monkeypatch.setattr(influence_module, "LARGEST_DENSE", 0)
@@ -81,7 +81,7 @@ def test_influence_in_a_large_network_solves_the_linearised_equations_and_falls_
     pulse[20, 20] = 1
     # Around rest, (γ^s - κ_s / β - T) influence = pulse, and here γ^s - κ_s / β = 0.5.
     np.testing.assert_allclose(0.5 * influence - coupling.apply(influence), pulse, atol=1e-7)
-    # The published length is of a fit to the strengths at distances from 2 to 8, for this ρ / 0.5 = 0.4: 1.30.
+    # Published for ρ / 0.5 = 0.4: a length of 1.30, fitted to the strengths at distances from 2 to 8.
     distance = build_geometry(network).distance_from((20, 20))
     near = (distance >= 2) & (distance <= 8)
     slope, _ = np.polyfit(distance[near], np.log(influence[near]), 1)
@@ -94,3 +94,21 @@ def test_a_network_without_a_steady_state_near_rest_is_an_error():
     model = Model((growing,), "short_term_process", "short_term_process")
     with pytest.raises(SimulationError, match="no steady state near rest"):
         measure_influence(model, RateModelParameters(), coupling_of("line"), SOURCES)
+
+
+def test_the_jacobian_of_many_points_equals_that_of_each_point():
+    matrices = np.random.default_rng(0).normal(size=(3, 4, 4))
+
+    def rate(state: np.ndarray) -> np.ndarray:
+        return np.stack([matrix @ np.sin(own) for matrix, own in zip(matrices, state.T, strict=True)], axis=-1)
+
+    state = np.random.default_rng(1).normal(size=(4, 3))
+    found = influence_module.jacobian(rate, state)
+    np.testing.assert_allclose(found, matrices * np.cos(state.T)[:, None, :], atol=1e-9)
+    for matrix, own, slopes in zip(matrices, state.T, found, strict=True):
+        np.testing.assert_allclose(influence_module.jacobian(lambda y, m=matrix: m @ np.sin(y), own), slopes, atol=1e-9)
+
+
+def test_the_response_balances_the_force_to_first_order():
+    slopes, force = np.array([[-2.0, 0.5], [0.0, -1.0]]), np.array([[1.0], [3.0]])
+    np.testing.assert_allclose(slopes @ influence_module.response(slopes, force) + force, 0, atol=1e-15)

@@ -1,4 +1,4 @@
-"""The forms of the rate model: what each term is, and where the geometric law of increments holds and fails."""
+"""The terms of each form of the rate model, and the forms for which the law of increments is geometric."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def departure(found: np.ndarray) -> tuple[float, float]:
 
 
 def hand_written(m: dict[str, float], state: dict[str, np.ndarray], coupling: np.ndarray) -> dict[str, np.ndarray]:
-    """The equations of the biological form with soft bound and feedback, undriven, without the engine's strings."""
+    """The equations of the biological form with soft bound and feedback, without drive, written as NumPy."""
     x, z, s, p, q = (state[name] for name in state)
     respond = lambda activity: np.tanh(np.maximum(activity, 0))  # noqa: E731
     drive = np.maximum(s, 0) ** 3 / (0.7**3 + np.maximum(s, 0) ** 3)
@@ -54,7 +54,7 @@ def hand_written(m: dict[str, float], state: dict[str, np.ndarray], coupling: np
     }
 
 
-def test_the_strings_of_the_forms_are_the_equations_of_their_source():
+def test_the_strings_of_the_forms_equal_the_published_equations():
     generator = np.random.default_rng(5)
     network = VARIED.network.changed({"presynaptic_neurons": 4})
     network = network.changed({"coupling_scale": 0.7})
@@ -89,11 +89,11 @@ RESTARTING = {"restart_fast_variables": True, "run_duration": 240.0, "relative_t
 def test_with_restarts_increments_are_geometric_in_every_form_that_grows_linearly(form: dict):
     found = increments(simulate(VARIED.override({**RateModelForm().to_dict(), **form, **RESTARTING})))
     law = np.exp(-0.1 * np.arange(4))[:, None, None]
-    # The solver's error per step, relative to the first increment, over some thousand steps.
+    # The error of about a thousand steps of the solver, relative to the first increment.
     np.testing.assert_allclose(found / found[0], np.broadcast_to(law, found.shape), rtol=1e-6)
 
 
-def test_under_a_soft_bound_each_synapse_has_a_geometric_law_with_a_rate_of_its_own():
+def test_with_a_soft_bound_each_synapse_has_a_geometric_law_with_its_own_rate():
     parameters = VARIED.override({"long_term_growth": "soft_bound", "recording_interval": 0.1, **RESTARTING})
     traces = simulate(parameters)
     s = traces.synaptic_facilitation.sel(time=slice(0, 60)).values
@@ -101,7 +101,7 @@ def test_under_a_soft_bound_each_synapse_has_a_geometric_law_with_a_rate_of_its_
     rate = (60 + trapezoid(drive, dx=0.1, axis=0)) / 600
     found = increments(traces)
     law = np.exp(-rate * np.arange(4)[:, None, None])
-    # The trapezoids err by the kinks at both edges of the stimulus, some 1e-3 of the integral.
+    # The trapezoidal rule errs at the kinks at both edges of the stimulus, by about 1e-3 of the integral.
     np.testing.assert_allclose(found / found[0], law, rtol=1e-3)
     assert np.ptp(rate) > 0.005
 
@@ -118,11 +118,11 @@ def test_under_a_soft_bound_each_synapse_has_a_geometric_law_with_a_rate_of_its_
 def test_increments_depart_from_the_law_by_as_much_as_published(change: dict, deviation: float, spread: float):
     found = increments(simulate(VARIED.override(change)))
     assert (np.diff(found.mean((1, 2))) < 0).all()
-    # Published with two digits, or one.
+    # Published with two digits or one digit.
     assert departure(found) == (pytest.approx(deviation, rel=0.05), pytest.approx(spread, rel=0.07))
 
 
-def test_strong_feedback_latches_and_is_warned_of_with_numbers():
+def test_strong_feedback_latches_and_the_warning_gives_the_increments():
     with pytest.warns(
         UserWarning, match=r"grew by 0\.\d+ in cycle (\d+) after 0\.\d+ in cycle \d+, .* do not decrease"
     ):
@@ -141,7 +141,7 @@ def test_a_soft_bound_without_decay_saturates_at_1_as_published():
     assert found.sum(0).max() < 1
 
 
-def test_without_coupling_only_driven_synapses_answer():
+def test_without_coupling_only_driven_synapses_respond():
     one_row = {"presynaptic_pattern": "1,0,0", "postsynaptic_pattern": "1,0,0", "run_duration": 50.0}
     alone, coupled = (
         simulate(DEFAULT.override({**one_row, "coupling_strength": strength})).short_term_process.values
@@ -154,7 +154,7 @@ def test_without_coupling_only_driven_synapses_answer():
     assert (coupled[-1, others] > 1e-4).all()
 
 
-def test_without_coupling_equal_drive_leaves_no_spread_whatever_the_layout():
+def test_without_coupling_equal_drive_leaves_no_spread_in_any_layout():
     uniform = {"drive_weakest": 1.0, "layout": "random", "run_duration": 50.0}
     alone, coupled = (
         simulate(DEFAULT.override({**uniform, "coupling_strength": strength})).short_term_process.std(("post", "pre"))
@@ -165,7 +165,7 @@ def test_without_coupling_equal_drive_leaves_no_spread_whatever_the_layout():
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6])
-def test_influence_along_a_line_falls_over_the_length_of_theory(share: float):
+def test_influence_along_a_line_falls_with_the_theoretical_length(share: float):
     """Over l / sqrt(1 - rho / gamma), from 1 / (gamma - T(k)) with the spectrum T(k) = rho / (1 + l^2 k^2)."""
     length, synapses = 3.0, 81
     network = DEFAULT.network.changed({"presynaptic_neurons": 1, "postsynaptic_neurons": synapses})
@@ -178,5 +178,5 @@ def test_influence_along_a_line_falls_over_the_length_of_theory(share: float):
     distance = geometry.distance_from(middle).ravel()
     near = (distance > length) & (distance < 3 * length)
     found = -1 / np.polyfit(distance[near], np.log(influence[near]), 1)[0]
-    # Theory is of an endless line of synapses without gaps; here are gaps of l / 6, ends and no coupling to itself.
+    # Theory assumes an endless line without gaps. This line has gaps of l / 6, two ends and no self-coupling.
     assert found == pytest.approx(length / np.sqrt(1 - share), rel=0.08)

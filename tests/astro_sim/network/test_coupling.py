@@ -76,7 +76,7 @@ def test_every_kind_agrees_with_the_dense_one(layout: str, measure: str, shape, 
 
 
 @EVERY_KIND
-def test_a_large_network_gets_the_kind_that_suits_its_layout(layout: str, measure: str):
+def test_a_large_network_gets_the_fastest_kind_for_its_layout(layout: str, measure: str):
     small, large = network(layout, measure, 16, 16), network(layout, measure, 17, 16)
     assert type(build_coupling(build_geometry(small), small)) is DenseCoupling
     assert type(build_coupling(build_geometry(large), large)) is KINDS[layout, measure]
@@ -95,7 +95,7 @@ def test_coupling_is_symmetric_and_no_synapse_couples_to_itself(layout: str, mea
         np.testing.assert_array_equal(tensor[:, :, *source], coupling.between(source))
 
 
-def test_nothing_wraps_round_the_rim_of_a_grid():
+def test_no_signal_wraps_round_the_rim_of_a_grid():
     large = network("grid", "euclidean", 40, 30, coupling_scale=3.0)
     coupling = build_coupling(build_geometry(large), large)
     corner = np.zeros((40, 30))
@@ -104,7 +104,7 @@ def test_nothing_wraps_round_the_rim_of_a_grid():
     assert abs(coupling.apply(corner)[-1, 0]) < 1e-17
 
 
-def test_padding_less_than_the_grid_is_as_good_as_the_whole():
+def test_padding_to_the_reach_of_the_kernel_is_as_exact_as_full_padding():
     wide = network("grid", "euclidean", 150, 120, coupling_scale=2.0)
     coupling = build_coupling(build_geometry(wide), wide)
     signal = np.random.default_rng(0).normal(size=(150, 120))
@@ -114,7 +114,7 @@ def test_padding_less_than_the_grid_is_as_good_as_the_whole():
         assert found[place] == pytest.approx((strengths * signal).sum(), abs=1e-13 * (strengths * abs(signal)).sum())
 
 
-def test_a_grid_with_oblique_steps_is_a_convolution_too():
+def test_a_grid_with_oblique_steps_is_also_a_convolution():
     post, pre = np.indices((18, 17))[..., None]
     geometry = Geometry(np.array([3.0, -1.0]) + post * [0.5, 1.1] + pre * [1.0, 0.2])
     coupling = build_coupling(geometry, network("grid", "euclidean", 18, 17))
@@ -142,7 +142,7 @@ def test_without_coupling_the_spectral_radius_is_0(layout: str, measure: str, si
 
 @pytest.mark.parametrize("shape", [(3, 3), (20, 20)])
 @EVERY_KIND
-def test_a_coupling_given_by_its_spectral_radius_has_it(layout: str, measure: str, shape: tuple[int, int]):
+def test_a_coupling_given_by_its_spectral_radius_has_this_radius(layout: str, measure: str, shape: tuple[int, int]):
     parameters = network(
         layout, measure, *shape, coupling_given_by="spectral_radius", coupling_spectral_radius=0.4, coupling_scale=2.0
     )
@@ -151,8 +151,8 @@ def test_a_coupling_given_by_its_spectral_radius_has_it(layout: str, measure: st
 
 
 @pytest.mark.parametrize(("shape", "scale"), [((1, 1), 1.0), ((2, 1), 1e6)])
-def test_a_spectral_radius_that_no_strength_gives_is_refused(shape: tuple[int, int], scale: float):
-    # Past the bounds of coupling_scale, to reach strengths too small for a float.
+def test_a_spectral_radius_without_any_coupled_synapses_is_refused(shape: tuple[int, int], scale: float):
+    # Bypass the bounds of coupling_scale, to get strengths too small for a float.
     parameters = network("grid", "euclidean", *shape, coupling_given_by="spectral_radius")
     object.__setattr__(parameters, "coupling_scale", scale)
     with pytest.raises(ParameterError, match=r"no strength gives the coupling a spectral radius.*take more neurons"):
@@ -166,17 +166,17 @@ def test_a_network_too_large_for_a_dense_tensor_is_refused():
         coupling.dense()
 
 
-def test_places_without_order_are_refused_where_the_network_is_large():
+def test_a_large_network_with_irregular_positions_is_refused():
     positions = np.random.default_rng(0).normal(size=(17, 17, 2))
     with pytest.raises(ParameterError, match="289 synapses, more than the 256"):
         build_coupling(Geometry(positions), network("grid", "euclidean", 17, 17))
 
 
-def test_every_synapse_of_a_small_network_and_the_centre_of_a_large_one_are_stored():
+def test_the_sources_are_all_synapses_of_a_small_network_and_the_centre_of_a_large_one():
     assert sources_to_store((2, 2)) == [(0, 0), (0, 1), (1, 0), (1, 1)]
     assert len(sources_to_store((16, 16))) == 256
     assert sources_to_store((17, 21)) == [(8, 10)]
 
 
-def test_the_interface_of_an_operator_is_its_sum_and_its_strengths():
+def test_a_coupling_must_define_apply_and_between():
     assert Coupling.__abstractmethods__ == {"apply", "between"}

@@ -9,7 +9,7 @@ def network(layout: str = "line", seed: int = 0) -> NetworkParameters:
     return NetworkParameters(presynaptic_neurons=4, postsynaptic_neurons=3, layout=layout, seed=seed)
 
 
-def test_a_synapse_lies_midway_between_its_neurons():
+def test_a_synapse_is_midway_between_its_neurons():
     position = build_geometry(network()).position
     for post in range(3):
         for pre in range(4):
@@ -17,7 +17,7 @@ def test_a_synapse_lies_midway_between_its_neurons():
 
 
 @pytest.mark.parametrize("layout", ["line", "random", "grid"])
-def test_distances_are_those_between_positions(layout: str):
+def test_distances_are_measured_between_positions(layout: str):
     geometry = build_geometry(network(layout))
     for ij in np.ndindex(3, 4):
         for kl in np.ndindex(3, 4):
@@ -31,19 +31,19 @@ def test_the_equal_layout_has_one_distance_between_different_synapses():
     np.testing.assert_array_equal(distance, 1 - np.eye(12))
 
 
-def test_the_grid_has_its_synapses_at_grid_points():
+def test_the_grid_places_synapses_at_grid_points():
     geometry = build_geometry(network("grid"))
     assert geometry.shape == (3, 4)
     assert geometry.position[2, 1].tolist() == [1, 2]
     assert geometry.distance_from((0, 0))[2, 1] == pytest.approx(5**0.5)
 
 
-def test_city_blocks_are_steps_along_both_axes():
+def test_city_block_distance_sums_the_steps_along_both_axes():
     parameters = NetworkParameters(presynaptic_neurons=4, layout="grid", distance_measure="city_block")
     assert build_geometry(parameters).distance_from((0, 3))[2, 1] == 4
 
 
-def test_the_random_layout_depends_on_the_seed_alone():
+def test_the_random_layout_depends_on_the_seed_only():
     first, again, other = (build_geometry(network("random", seed)).position for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert not np.allclose(first, other)

@@ -1,4 +1,4 @@
-"""Places of synapses from files: where they come to lie, and how a malformed file is refused."""
+"""Positions of synapses from files, and the errors for malformed files."""
 
 from pathlib import Path
 
@@ -35,13 +35,13 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "places.txt"
 
 
-def test_points_lie_evenly_by_path_length_along_dendrites_only(file: Path):
+def test_points_are_evenly_spaced_by_path_length_along_dendrites_only(file: Path):
     file.write_text(CELL)
     expected = [(10, 0, 0), (20, 0, 0), (30, 0, 0), (35, 5, 0), (35, 15, 0), (35, 0, 5)]
     np.testing.assert_allclose(points_along_dendrites(file, 6), expected, atol=1e-12)
 
 
-def test_a_morphology_gives_distances_through_space_in_the_asked_unit(file: Path):
+def test_a_morphology_gives_distances_in_space_in_the_given_unit(file: Path):
     file.write_text(CELL)
     geometry = build_geometry(network(file, "swc", layout_unit=5.0))
     assert geometry.position.shape == (2, 3, 3)
@@ -51,7 +51,7 @@ def test_a_morphology_gives_distances_through_space_in_the_asked_unit(file: Path
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
-def test_a_table_gives_the_places_post_by_post(file: Path, ending: str):
+def test_a_table_lists_all_positions_of_post_0_first(file: Path, ending: str):
     lines = ["x,y,z", *(f"{synapse},{2 * synapse},{synapse**2}" for synapse in range(6))]
     file.write_bytes(ending.join(lines).encode())
     geometry = build_geometry(network(file, "csv"))
@@ -59,7 +59,7 @@ def test_a_table_gives_the_places_post_by_post(file: Path, ending: str):
     assert geometry.distance_from((0, 0))[1, 0] == pytest.approx(np.sqrt(3**2 + 6**2 + 9**2))
 
 
-def test_a_grid_has_the_synapse_of_post_i_and_pre_j_at_j_i():
+def test_a_grid_places_the_synapse_of_post_i_and_pre_j_at_j_i():
     geometry = build_geometry(NetworkParameters(presynaptic_neurons=4, layout="grid"))
     np.testing.assert_array_equal(geometry.position[2, 3], [3, 2])
     assert geometry.distance_from((0, 0))[2, 3] == pytest.approx(np.sqrt(13))
@@ -81,7 +81,7 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize(("layout", "text", "sentence"), MALFORMED, ids=[case[2] for case in MALFORMED])
-def test_a_malformed_file_is_refused_with_its_line(file: Path, layout: str, text: str, sentence: str):
+def test_a_malformed_file_is_refused_and_the_error_names_the_line(file: Path, layout: str, text: str, sentence: str):
     file.write_text(text)
     with pytest.raises(SimulationError) as caught:
         build_geometry(network(file, layout))
@@ -89,7 +89,7 @@ def test_a_malformed_file_is_refused_with_its_line(file: Path, layout: str, text
     assert sentence in str(caught.value)
 
 
-def test_places_for_another_number_of_synapses_are_refused(file: Path):
+def test_a_table_for_another_number_of_synapses_is_refused(file: Path):
     file.write_text("x,y\n0,0\n1,1\n")
     with pytest.raises(ParameterError, match=r"places 2 synapses, but 3 x 2 neurons have 6; give each synapse one"):
         build_geometry(network(file, "csv"))
@@ -102,6 +102,6 @@ def test_places_for_another_number_of_synapses_are_refused(file: Path):
         ({"layout": "line", "layout_file": "a.csv"}, "layout line reads no file, but layout_file is a.csv"),
     ],
 )
-def test_a_layout_and_a_file_that_do_not_go_together_are_refused(values: dict, sentence: str):
+def test_a_layout_without_its_file_or_with_a_needless_one_is_refused(values: dict, sentence: str):
     with pytest.raises(ParameterError, match=sentence):
         build_geometry(NetworkParameters(**values))

@@ -19,18 +19,18 @@ def test_a_scan_is_the_product_with_the_matrix_of_exponentials(gaps, scale, othe
     values = np.random.default_rng(0).normal(size=(places.size, *others))
     expected, largest = (np.tensordot(matrix, weights, 1) for weights in (values, np.abs(values)))
     difference = np.abs(ExponentialScan(places, scale)(values) - expected)
-    # Between blocks a factor near the smallest float, 5e-324, may have lost digits before growth exp(span) lifts it.
+    # A factor between blocks may be near the smallest float, 5e-324, and so have few digits; growth then scales it up.
     floor = 10 * np.exp(LONGEST_SPAN) * 5e-324 * np.abs(values).sum()
     assert (difference <= 1e-12 * largest + floor).all()
 
 
 @pytest.mark.parametrize("scale", [0.01, 1.0, 100.0])
-def test_a_long_line_neither_overflows_nor_loses_what_is_near(scale: float):
+def test_a_long_line_neither_overflows_nor_loses_near_synapses(scale: float):
     found = ExponentialScan(np.arange(10_000.0), scale)(np.ones(10_000))
     assert found[5000] == pytest.approx(2 * np.exp(-scale) / -np.expm1(-scale), rel=1e-12)
 
 
-def test_values_are_not_changed():
+def test_a_scan_does_not_change_its_input():
     values = np.ones((4, 2))
     ExponentialScan(np.arange(4.0), 1.0)(values)
     np.testing.assert_array_equal(values, 1)

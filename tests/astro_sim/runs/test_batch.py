@@ -3,14 +3,14 @@ import pytest
 
 from astro_sim import SimulationError, SimulationParameters, simulate, simulate_batch
 from astro_sim.engines.batch_engine import BatchCoupling
-from astro_sim.engines.scipy_engine import METHODS
+from astro_sim.engines.stepping import METHODS
 from astro_sim.network.coupling import build_coupling
 from astro_sim.network.geometry import build_geometry
 from rmaat.base.records import ParameterError
 
 BASE = SimulationParameters().override({"run_duration": 150.0, "recording_interval": 1.0})
 TOLERANCE = 1e-6
-"""Stated in docs/sweeps.md, as a share of the largest value of each variable."""
+"""The tolerance in docs/sweeps.md, as a share of the largest value of each variable."""
 
 VARIED = (
     {"coupling_strength": 0.02, "short_term_time_constant": 1.5},
@@ -25,7 +25,7 @@ def points(*changes):
 
 
 def assert_same(batched, single, tolerance=TOLERANCE):
-    """All that a batch stores is what a run alone finds, as a share of the largest value."""
+    """Compare all values of a batch with those of a single run, relative to the largest value."""
     assert set(batched.time.values) <= set(single.time.values)
     alone = single.sel(time=batched.time.values)
     for name in alone.data_vars:
@@ -33,7 +33,7 @@ def assert_same(batched, single, tolerance=TOLERANCE):
         np.testing.assert_allclose(batched[name].values / size, alone[name].values / size, rtol=0, atol=tolerance)
 
 
-def test_points_with_other_constants_durations_and_biases_are_solved_together_as_alone():
+def test_points_with_different_constants_and_durations_give_the_results_of_single_runs():
     parameters = points(*VARIED)
     for own, batched in zip(parameters, simulate_batch(parameters), strict=True):
         assert_same(batched, simulate(own))
@@ -53,10 +53,9 @@ def test_sizes_forms_and_restarts_may_differ_and_the_order_is_kept():
         assert_same(batched, simulate(own))
 
 
-def test_the_explicit_solver_solves_a_batch_as_it_does_single_runs(monkeypatch):
-    only = {"dop853": METHODS["dop853"]}
-    monkeypatch.setattr("astro_sim.engines.scipy_engine.METHODS", only)
-    # Finer than by default, because a run alone adds the error of interpolation over its long steps.
+def test_dop853_gives_the_same_results_for_a_batch_and_single_runs(monkeypatch):
+    monkeypatch.delitem(METHODS, "lsoda")
+    # Finer than the default, because single runs have an interpolation error over their long steps.
     explicit = {"method": "dop853", "relative_tolerance": 1e-10, "absolute_tolerance": 1e-14}
     parameters = points(*(change | explicit for change in VARIED))
     for own, batched in zip(parameters, simulate_batch(parameters), strict=True):
@@ -64,7 +63,7 @@ def test_the_explicit_solver_solves_a_batch_as_it_does_single_runs(monkeypatch):
         assert "DOP853, one step for all points of a batch" in batched.attrs["solver"]
 
 
-def test_what_else_is_in_the_batch_changes_nothing_beyond_the_tolerance():
+def test_the_other_points_of_a_batch_change_nothing_beyond_the_tolerance():
     own = points(VARIED[0])
     (alone,) = simulate_batch(own)
     assert_same(simulate_batch([*own, *points(*VARIED[1:])])[0], alone)
@@ -75,12 +74,12 @@ def test_the_same_batch_gives_the_same_bits():
     assert all(one.identical(other) for one, other in zip(first, second, strict=True))
 
 
-def test_the_first_cycle_is_stored_while_driven_and_then_the_ends_of_cycles():
+def test_the_driven_part_of_the_first_cycle_and_all_ends_of_cycles_are_stored():
     (batched,) = simulate_batch([BASE])
     np.testing.assert_array_equal(batched.time, [*range(26), 50, 100, 150])
 
 
-def test_a_large_network_is_left_to_simulate(monkeypatch):
+def test_a_large_network_is_passed_to_simulate(monkeypatch):
     monkeypatch.setattr("astro_sim.runs.batch.LARGEST_TOGETHER", 8)
     (outcome,) = simulate_batch([BASE])
     assert outcome.identical(simulate(BASE))
@@ -92,7 +91,7 @@ def test_an_unstable_network_is_refused_and_the_others_are_solved():
     assert isinstance(outcomes[1], ParameterError)
 
 
-def test_a_point_that_breaks_its_batch_is_found_and_stands_alone(monkeypatch):
+def test_a_failing_point_is_found_and_the_others_are_solved(monkeypatch):
     from astro_sim.engines.batch_engine import integrate_batch
 
     def breaks(jobs, times):
@@ -106,7 +105,7 @@ def test_a_point_that_breaks_its_batch_is_found_and_stands_alone(monkeypatch):
     assert [isinstance(outcome, SimulationError) for outcome in outcomes] == [False, False, False, True, False]
 
 
-def test_the_coupling_of_a_batch_acts_at_each_point_as_its_own():
+def test_the_coupling_of_a_batch_equals_the_coupling_of_each_point():
     networks = [own.network for own in points(VARIED[0], {}, VARIED[3])]
     couplings = [build_coupling(build_geometry(network), network) for network in networks]
     batch = BatchCoupling(couplings)
@@ -117,5 +116,5 @@ def test_the_coupling_of_a_batch_acts_at_each_point_as_its_own():
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_a_batch_may_be_small(count):
+def test_a_batch_may_be_empty_or_have_one_point(count):
     assert len(simulate_batch([BASE] * count)) == count

@@ -59,7 +59,7 @@ def test_increments_of_the_default_run_are_geometric_at_every_synapse(default_tr
     decays=st.tuples(st.floats(0.8, 2), st.floats(0.5, 2), st.floats(0.5, 2)),
     drive=st.floats(0.2, 3),
 )
-def test_increments_are_geometric_whatever_geometry_and_parameters(neurons, seed, gain, decays, drive):
+def test_increments_are_geometric_for_any_geometry_and_parameters(neurons, seed, gain, decays, drive):
     parameters = DEFAULT.override(
         {
             "presynaptic_neurons": neurons[0],
@@ -100,14 +100,14 @@ def test_equal_distances_and_drive_leave_no_difference_between_synapses():
     assert spread["random"] > 1e-2
 
 
-def test_synapses_near_the_centre_answer_more_than_those_at_the_rim():
+def test_synapses_near_the_centre_respond_more_than_those_at_the_rim():
     process = simulate(DEFAULT.override({"drive_weakest": 1.0, "run_duration": 50.0})).short_term_process.sel(time=24)
     assert process.values.argmax() == 4
     assert process.values[0, 0] == pytest.approx(process.values[2, 2], rel=1e-9)
 
 
 def explicit_loops(parameters: SimulationParameters, traces: xr.Dataset) -> dict[str, np.ndarray]:
-    """The equations as sums over indices, in the order of the file's times, by a method of order 8."""
+    """The states at the times of `traces`, from the equations written as loops and a method of order 8."""
     m, protocol = parameters.model, parameters.protocol
     pre, post = traces.sizes["pre"], traces.sizes["post"]
     synapses, coupling = pre * post, traces.coupling.values.reshape(post, pre, post, pre)
@@ -155,7 +155,7 @@ def explicit_loops(parameters: SimulationParameters, traces: xr.Dataset) -> dict
 
     state = np.zeros(pre + post + 3 * synapses)
     rows, times = [state], traces.time.values
-    # Longer steps are stable, but between their ends the method interpolates a fast decay badly.
+    # Longer steps are stable, but the interpolation between their ends is inaccurate for a fast decay.
     reach = m.neuron_time_constant
     for cycle in range(protocol.cycles):
         if protocol.restart_fast_variables:
@@ -202,17 +202,27 @@ def test_no_short_stimulus_is_stepped_over():
     assert_equals_explicit_loops(pulses | small | {"restart_fast_variables": False}, 1e-6)
 
 
-def test_what_is_stored_at_a_cycles_end_is_the_value_before_the_restart(default_traces: xr.Dataset):
+def test_the_value_stored_at_the_end_of_a_cycle_is_the_one_before_the_restart(default_traces: xr.Dataset):
     at, before, after = mean_over_synapses(default_traces, "short_term_process", 50, 49.5, 50.5)
     assert 0.9 * before < at < before
     assert after < 0.01
 
 
+def test_growing_increments_raise_a_warning_with_their_numbers():
+    rising = DEFAULT.override({"drive_variation": 1.0, "stimulus_seed": 2})
+    with pytest.warns(UserWarning, match="the long-term process grew by") as caught:
+        traces = simulate(rising)
+    grown = increments(traces).mean((1, 2))
+    cycle = int(np.argmax(np.diff(grown) > 0)) + 2
+    sentence = f"grew by {grown[cycle - 1]:.4g} in cycle {cycle} after {grown[cycle - 2]:.4g} in cycle {cycle - 1}"
+    assert sentence in str(caught[0].message)
+
+
 def test_progress_rises_to_one():
-    told: list[float] = []
-    simulate(DEFAULT.override({"run_duration": 50.0}), progress=told.append)
-    assert told == sorted(told)
-    assert told[-1] == 1
+    reported: list[float] = []
+    simulate(DEFAULT.override({"run_duration": 50.0}), progress=reported.append)
+    assert reported == sorted(reported)
+    assert reported[-1] == 1
 
 
 def test_importing_the_simulator_imports_no_heavy_package():

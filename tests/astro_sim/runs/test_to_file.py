@@ -1,4 +1,4 @@
-"""Runs that are written as they go are those of the plain way, wherever they were stopped."""
+"""Streamed runs against runs in memory, with interrupts at any time."""
 
 import itertools
 import os
@@ -61,7 +61,7 @@ def interrupt(path: Path, fraction: float, parameters: SimulationParameters = SH
 
 @pytest.mark.parametrize("method", ["lsoda", "dop853"])
 @pytest.mark.parametrize("layout", [{}, {"layout": "random", "presynaptic_neurons": 20, "postsynaptic_neurons": 15}])
-def test_the_file_written_as_the_run_goes_is_that_of_the_run_in_memory(path: Path, method: str, layout: dict):
+def test_the_streamed_file_equals_that_of_the_run_in_memory(path: Path, method: str, layout: dict):
     parameters = SHORT.override({"method": method, "coupling_strength": 0.01} | layout)
     simulate_to_file(parameters, path)
     in_memory = simulate(parameters)
@@ -72,11 +72,11 @@ def test_the_file_written_as_the_run_goes_is_that_of_the_run_in_memory(path: Pat
 
 @pytest.mark.usefixtures("_a_checkpoint_at_every_edge")
 @pytest.mark.parametrize("fraction", [0.25, 1 / 3, 0.5, 0.7, 0.99])
-def test_an_interrupted_run_goes_on_to_the_same_bits(path: Path, plain: xr.Dataset, fraction: float):
+def test_an_interrupted_run_continues_to_the_same_bits(path: Path, plain: xr.Dataset, fraction: float):
     interrupt(path, fraction)
-    told: list[float] = []
-    simulate_to_file(SHORT, path, progress=told.append)
-    assert fraction - 0.25 < told[0] <= fraction
+    reported: list[float] = []
+    simulate_to_file(SHORT, path, progress=reported.append)
+    assert fraction - 0.25 < reported[0] <= fraction
     xr.testing.assert_identical(read_traces(path), plain)
     assert not unfinished(path).exists()
 
@@ -89,7 +89,7 @@ def test_a_run_may_be_interrupted_again_and_again(path: Path, plain: xr.Dataset)
     xr.testing.assert_identical(read_traces(path), plain)
 
 
-def test_a_killed_run_goes_on_to_the_same_bits(path: Path, plain: xr.Dataset):
+def test_a_killed_run_continues_to_the_same_bits(path: Path, plain: xr.Dataset):
     code = (
         "import sys; from pathlib import Path\n"
         "from astro_sim import SimulationParameters, simulate_to_file\n"
@@ -125,7 +125,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(path: Path, plain: xr.Dataset):
         ({"run_duration": 200.0}, r"with another run_duration \(150.0, not 200.0\)"),
     ],
 )
-def test_a_checkpoint_of_other_parameters_is_refused_and_kept(
+def test_a_checkpoint_from_other_parameters_is_refused_and_kept(
     path: Path, plain: xr.Dataset, change: dict, sentence: str
 ):
     interrupt(path, 0.5)
@@ -136,7 +136,7 @@ def test_a_checkpoint_of_other_parameters_is_refused_and_kept(
 
 
 @pytest.mark.usefixtures("_a_checkpoint_at_every_edge")
-def test_a_checkpoint_of_other_versions_or_equations_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_checkpoint_from_other_versions_or_equations_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch):
     interrupt(path, 0.5)
     other = SHORT.form.model(4)
     other = type(other)(other.variables, other.synaptic_input, "0 * short_term_process")
@@ -147,14 +147,14 @@ def test_a_checkpoint_of_other_versions_or_equations_is_refused(path: Path, monk
         simulate_to_file(SHORT, path)
 
 
-def test_an_interrupt_before_any_checkpoint_leaves_nothing(path: Path):
+def test_an_interrupt_before_any_checkpoint_leaves_no_file(path: Path):
     with pytest.raises(KeyboardInterrupt):
         simulate_to_file(SHORT, path, progress=stopping_after(0.5))
     assert not os.listdir(path.parent)
 
 
 @pytest.mark.usefixtures("_a_checkpoint_at_every_edge")
-def test_a_run_that_fails_leaves_nothing(path: Path):
+def test_a_failed_run_leaves_no_file(path: Path):
     with pytest.raises(SimulationError):
         simulate_to_file(SHORT, path, progress=stopping_after(0.5, SimulationError))
     assert not os.listdir(path.parent)
@@ -192,16 +192,14 @@ def test_memory_does_not_grow_with_the_run(path: Path, monkeypatch: pytest.Monke
     assert long - short < 300_000
 
 
-def test_progress_moves_within_the_cycles(path: Path):
-    told: list[float] = []
-    simulate_to_file(SHORT, path, progress=told.append)
-    assert told[0] == 0
-    assert told[-1] == 1
-    assert max(after - before for before, after in itertools.pairwise(told)) < 0.05
+def test_progress_advances_within_the_cycles(path: Path):
+    reported: list[float] = []
+    simulate_to_file(SHORT, path, progress=reported.append)
+    assert reported[0] == 0
+    assert reported[-1] == 1
+    assert max(after - before for before, after in itertools.pairwise(reported)) < 0.05
 
 
-def test_a_state_between_stored_times_does_not_depend_on_how_many_are_read_at_once(
-    plain: xr.Dataset, monkeypatch: pytest.MonkeyPatch
-):
+def test_states_do_not_depend_on_how_many_are_interpolated_together(plain: xr.Dataset, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(scipy_engine, "ROWS_AT_ONCE", 2)
     xr.testing.assert_allclose(simulate(SHORT), plain, rtol=1e-12, atol=1e-15)

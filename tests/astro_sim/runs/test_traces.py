@@ -7,7 +7,8 @@ import pytest
 import xarray as xr
 
 from astro_sim import SimulationError, SimulationParameters, content_digest, read_traces, simulate, write_traces
-from astro_sim.runs.traces import DIMS, VARIED, stack_trials
+from astro_sim.runs.schema import DIMS, VARIED
+from astro_sim.runs.traces import stack_trials
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def test_ordinary_tools_find_axes_units_and_names_in_the_file(default_traces: xr
             assert file[name].long_name
 
 
-def test_the_file_tells_every_parameter_with_unit_bounds_and_source(default_traces: xr.Dataset):
+def test_the_file_holds_every_parameter_with_unit_bounds_and_source(default_traces: xr.Dataset):
     attributes = default_traces.attrs
     parameters = SimulationParameters.from_dict(json.loads(attributes["parameters"]))
     assert parameters == SimulationParameters()
@@ -43,7 +44,7 @@ def test_the_file_tells_every_parameter_with_unit_bounds_and_source(default_trac
     assert {"python", "numpy", "scipy", "xarray", "rmaat-toolkit"} <= set(json.loads(attributes["versions"]))
 
 
-def test_equal_input_gives_equal_content_and_other_input_another(default_traces: xr.Dataset):
+def test_the_digest_is_equal_for_equal_input_only(default_traces: xr.Dataset):
     assert content_digest(simulate()) == content_digest(default_traces)
     other = default_traces.copy(deep=True)
     other.coupling[0, 0, 1] += 1e-16
@@ -52,7 +53,7 @@ def test_equal_input_gives_equal_content_and_other_input_another(default_traces:
     assert content_digest(renamed) != content_digest(default_traces)
 
 
-def test_every_source_says_which_synapse_it_is(default_traces: xr.Dataset):
+def test_every_source_has_the_index_of_its_synapse(default_traces: xr.Dataset):
     for source in range(9):
         pair = default_traces.isel(source=source)
         at = {"post": int(pair.source_post), "pre": int(pair.source_pre)}
@@ -67,7 +68,7 @@ def with_value(dataset: xr.Dataset, name: str, index: tuple[int, ...], value: fl
     return dataset.assign({name: (dataset[name].dims, values)})
 
 
-def test_trials_have_an_axis_of_their_own_in_what_noise_changes_and_a_file_keeps_them(default_traces, tmp_path):
+def test_variables_that_noise_changes_have_an_axis_of_trials_also_in_a_file(default_traces, tmp_path):
     doubled = default_traces.assign(long_term_process=2 * default_traces["long_term_process"])
     trials = stack_trials([default_traces, doubled], VARIED, [5, 9])
     assert trials["long_term_process"].dims == ("trial", "time", "post", "pre")
@@ -92,7 +93,7 @@ def test_trials_have_an_axis_of_their_own_in_what_noise_changes_and_a_file_keeps
         ),
     ],
 )
-def test_spoilt_trials_are_told(default_traces, tmp_path, spoil, sentence):
+def test_a_defect_in_one_trial_is_reported_with_its_trial(default_traces, tmp_path, spoil, sentence):
     write_traces(spoil(stack_trials([default_traces] * 2, VARIED, [1, 2])), tmp_path / "trials.nc")
     with pytest.raises(SimulationError, match=sentence):
         read_traces(tmp_path / "trials.nc")
@@ -124,7 +125,7 @@ def test_spoilt_trials_are_told(default_traces, tmp_path, spoil, sentence):
         (lambda d: d.assign_coords(time=d.time.values[::-1]), r"times that do not increase \(299.5 s follows 300 s\)"),
     ],
 )
-def test_a_file_that_is_not_as_it_should_be_is_refused_in_a_sentence(
+def test_an_invalid_file_is_refused_with_its_first_problem(
     default_traces: xr.Dataset, path: Path, spoil, sentence: str
 ):
     spoil(default_traces).to_netcdf(path, engine="netcdf4")
@@ -148,12 +149,12 @@ def test_a_traces_file_cut_in_half_is_refused(default_traces: xr.Dataset, path: 
         read_traces(path)
 
 
-def test_a_missing_file_is_said_to_be_missing(path: Path):
-    with pytest.raises(SimulationError, match="is not there"):
+def test_the_error_for_a_missing_file_says_that_it_does_not_exist(path: Path):
+    with pytest.raises(SimulationError, match="does not exist"):
         read_traces(path)
 
 
-def test_a_file_once_read_is_closed_and_can_be_replaced(default_traces: xr.Dataset, path: Path):
+def test_a_file_is_closed_after_reading_and_can_be_replaced(default_traces: xr.Dataset, path: Path):
     write_traces(default_traces, path)
     read_traces(path)
     write_traces(default_traces, path)

@@ -1,4 +1,4 @@
-"""Cycles and theta bursts: when they drive, how strongly, and what they refuse."""
+"""Times and strength of the drive in cycles and theta bursts, and the errors for contradictions."""
 
 import numpy as np
 import pytest
@@ -12,10 +12,10 @@ NETWORK = NetworkParameters(postsynaptic_neurons=2)
 
 
 def driven(protocol: ProtocolParameters) -> list[Interval]:
-    return [interval for interval in build_intervals(protocol, NETWORK) if interval.presynaptic_drive.any()]
+    return [interval for interval in build_intervals(protocol, *NETWORK.sizes) if interval.presynaptic_drive.any()]
 
 
-def test_a_pattern_drives_each_neuron_as_it_says():
+def test_a_pattern_sets_the_drive_of_each_neuron():
     protocol = StpCycles(presynaptic_pattern=(2.0, 1.2, 0.6), postsynaptic_pattern=(-1.0, 0.5))
     first = driven(protocol)[0]
     np.testing.assert_array_equal(first.presynaptic_drive, [2.0, 1.2, 0.6])
@@ -25,33 +25,33 @@ def test_a_pattern_drives_each_neuron_as_it_says():
 @pytest.mark.parametrize(("side", "neurons"), [("presynaptic", 3), ("postsynaptic", 2)])
 def test_a_pattern_for_another_number_of_neurons_is_refused(side: str, neurons: int):
     with pytest.raises(ParameterError, match=f"{side}_pattern has 4 values for {neurons} neurons; give one for each"):
-        build_intervals(StpCycles(**{f"{side}_pattern": (1.0,) * 4}), NETWORK)
+        build_intervals(StpCycles(**{f"{side}_pattern": (1.0,) * 4}), *NETWORK.sizes)
 
 
-def test_jitter_delays_each_stimulus_differently_and_leaves_its_length():
+def test_jitter_delays_each_stimulus_differently_and_keeps_its_length():
     protocol = StpCycles(stimulus_jitter=10.0, stimulus_seed=3)
     delays = [interval.start % 50 for interval in driven(protocol)]
     assert len(set(delays)) == 6
     assert all(0 <= delay <= 10 for delay in delays)
     assert max(delays) > 5
     assert [round(interval.end - interval.start, 9) for interval in driven(protocol)] == [25.0] * 6
-    assert [interval.start for interval in build_intervals(protocol, NETWORK) if interval.restart] == [
+    assert [interval.start for interval in build_intervals(protocol, *NETWORK.sizes) if interval.restart] == [
         50.0 * cycle for cycle in range(6)
     ]
 
 
-def test_drive_varies_between_cycles_by_the_asked_share():
+def test_drive_varies_between_cycles_by_the_given_share():
     protocol = StpCycles(drive_variation=0.2, run_duration=50.0 * 400)
     strengths = np.array([interval.presynaptic_drive / [1.0, 0.8, 0.6] for interval in driven(protocol)])
     np.testing.assert_allclose(strengths, strengths[:, :1].repeat(3, axis=1))
-    # Of 400 normal numbers the mean errs by 0.01 and the deviation by 0.007; four times that.
+    # Four standard errors of 400 normal numbers: 0.01 for the mean, 0.007 for the deviation.
     assert strengths.mean() == pytest.approx(1, abs=0.04)
     assert strengths[:, 0].std() == pytest.approx(0.2, abs=0.03)
 
 
 def test_poisson_firing_has_the_mean_and_the_spread_of_counts():
     protocol = StpCycles(firing="poisson", firing_rate=40.0, modulation_bin=0.1)
-    intervals = build_intervals(protocol, NETWORK)
+    intervals = build_intervals(protocol, *NETWORK.sizes)
     found = np.concatenate(
         [
             np.repeat([interval.presynaptic_drive / [1.0, 0.8, 0.6]], round((interval.end - interval.start) / 0.1), 0)
@@ -60,18 +60,18 @@ def test_poisson_firing_has_the_mean_and_the_spread_of_counts():
         ]
     )
     assert found.shape == (1500, 3)
-    # A count of mean 4 has variance 4, so that drive has variance 1/4; four standard errors of 4500 counts.
+    # A count of mean 4 has variance 4, so the drive has variance 1/4; the bound is four standard errors of 4500 counts.
     assert found.mean() == pytest.approx(1, abs=0.03)
     assert found.var() == pytest.approx(0.25, abs=0.025)
     assert all(not interval.presynaptic_drive.any() for interval in intervals if interval.start % 50 >= 25)
 
 
 @pytest.mark.parametrize("random", [{"stimulus_jitter": 5.0}, {"drive_variation": 0.3}, {"firing": "poisson"}])
-def test_what_is_random_depends_on_the_seed_alone(random: dict):
+def test_random_protocols_depend_on_the_seed_only(random: dict):
     def flat(seed: int) -> list[float]:
         return [
             number
-            for interval in build_intervals(StpCycles(**random, stimulus_seed=seed), NETWORK)
+            for interval in build_intervals(StpCycles(**random, stimulus_seed=seed), *NETWORK.sizes)
             for number in (interval.start, interval.end, *interval.presynaptic_drive, *interval.postsynaptic_drive)
         ]
 
@@ -125,6 +125,6 @@ def test_theta_bursts_that_overlap_are_refused(values: dict, sentence: str):
         ({"firing": "bursting"}, "firing is 'bursting'; it must be one of regular, poisson"),
     ],
 )
-def test_cycles_that_contradict_themselves_are_refused(values: dict, sentence: str):
+def test_contradictory_durations_of_a_cycle_are_refused(values: dict, sentence: str):
     with pytest.raises(ParameterError, match=sentence):
         StpCycles(**values)

@@ -1,4 +1,4 @@
-"""Drive and spikes from files: what they become, and how a malformed file is refused."""
+"""Drive and spikes from files, and the errors for malformed files."""
 
 from pathlib import Path
 
@@ -21,8 +21,8 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "stimulus.csv"
 
 
-def test_a_drive_written_from_arrays_is_the_protocol_that_gave_it(file: Path):
-    intervals = build_intervals(StpCycles(restart_fast_variables=False, run_duration=150.0), NETWORK)
+def test_a_drive_written_from_a_protocol_reads_back_as_the_same_intervals(file: Path):
+    intervals = build_intervals(StpCycles(restart_fast_variables=False, run_duration=150.0), *NETWORK.sizes)
     pre, post = (np.stack([getattr(i, f"{side}synaptic_drive") for i in intervals]) for side in ("pre", "post"))
     write_drive(file, np.array([interval.start for interval in intervals]), pre, post)
     protocol = DriveFile(stimulus_file=str(file), run_duration=150.0, restart_fast_variables=False)
@@ -33,9 +33,9 @@ def test_a_drive_written_from_arrays_is_the_protocol_that_gave_it(file: Path):
         np.testing.assert_array_equal(found[name].values, expected[name].values)
 
 
-def test_a_row_of_drive_holds_until_the_next_and_neurons_left_out_rest(file: Path):
+def test_a_row_of_drive_is_valid_until_the_next_and_missing_neurons_rest(file: Path):
     file.write_text("time,pre2,post1\n10,1.5,0.5\n\n20.5,-1,0\n")
-    intervals = build_intervals(DriveFile(stimulus_file=str(file), mean_drive_fraction=2.0), NETWORK)
+    intervals = build_intervals(DriveFile(stimulus_file=str(file), mean_drive_fraction=2.0), *NETWORK.sizes)
     drive = presynaptic_drive(intervals, np.array([10.0, 10.1, 20.5, 21.0, 300.0]))
     np.testing.assert_array_equal(drive, [[0, 0, 0], [0, 0, 1.5], [0, 0, 1.5], [0, 0, -1], [0, 0, -1]])
     np.testing.assert_array_equal(intervals[1].postsynaptic_drive, [1.0, 0.5, 1.0])
@@ -46,7 +46,7 @@ def test_spikes_become_rates_in_bins(file: Path):
     protocol = SpikeFile(
         stimulus_file=str(file), run_duration=1.0, cycle_duration=0.5, drive_per_rate=0.03, mean_drive_fraction=0.5
     )
-    intervals = build_intervals(protocol, NETWORK)
+    intervals = build_intervals(protocol, *NETWORK.sizes)
     assert [interval.start for interval in intervals] == [0, 0.1, 0.2, 0.5, 0.9]
     assert [interval.restart for interval in intervals] == [True, False, False, True, False]
     pre = [interval.presynaptic_drive for interval in intervals]
@@ -60,7 +60,7 @@ def test_a_wider_bin_keeps_the_mean_rate(file: Path):
     spikes = zip(generator.uniform(0, 300, 500), generator.integers(0, 3, 500), strict=True)
     file.write_text("time,neuron\n" + "".join(f"{time:.6f},{neuron}\n" for time, neuron in spikes))
     for width in (0.1, 0.5, 2.0):
-        intervals = build_intervals(SpikeFile(stimulus_file=str(file), bin_width=width), NETWORK)
+        intervals = build_intervals(SpikeFile(stimulus_file=str(file), bin_width=width), *NETWORK.sizes)
         total = sum((interval.end - interval.start) * interval.presynaptic_drive.sum() for interval in intervals)
         assert total == pytest.approx(500 * 0.02)
 
@@ -87,10 +87,10 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize(("kind", "text", "sentence"), MALFORMED, ids=[case[2] for case in MALFORMED])
-def test_a_malformed_file_is_refused_with_its_line(file: Path, kind, text: str, sentence: str):
+def test_a_malformed_file_is_refused_and_the_error_names_the_line(file: Path, kind, text: str, sentence: str):
     file.write_text(text)
     with pytest.raises(SimulationError) as caught:
-        build_intervals(kind(stimulus_file=str(file)), NETWORK)
+        build_intervals(kind(stimulus_file=str(file)), *NETWORK.sizes)
     assert str(caught.value).startswith(str(file))
     assert sentence in str(caught.value)
 
@@ -104,12 +104,14 @@ def test_a_malformed_file_is_refused_with_its_line(file: Path, kind, text: str, 
         (SpikeFile, {"drive_per_rate": -1.0}, ParameterError, "drive_per_rate is -1.0 s; it must lie between 0 and"),
     ],
 )
-def test_a_file_protocol_that_lacks_something_is_refused(kind, values: dict, error: type[RmaatError], sentence: str):
+def test_a_file_protocol_without_a_file_or_with_a_wrong_bin_is_refused(
+    kind, values: dict, error: type[RmaatError], sentence: str
+):
     with pytest.raises(error, match=sentence):
-        build_intervals(kind(**values), NETWORK)
+        build_intervals(kind(**values), *NETWORK.sizes)
 
 
-def test_a_drive_of_another_shape_is_not_written(file: Path):
+def test_a_drive_of_the_wrong_shape_is_refused(file: Path):
     with pytest.raises(ParameterError, match=r"presynaptic drive has shape \(3, 2\); it must be 4 x neurons"):
         write_drive(file, np.arange(4.0), np.zeros((3, 2)))
     assert not file.exists()

@@ -1,3 +1,5 @@
+import os
+import signal
 import sys
 
 import pytest
@@ -6,13 +8,15 @@ from astro_sim import SimulationError, SimulationParameters
 from astro_sim.sweep import Cluster, Each, GridDesign, InProcess, LocalProcesses, Span, run_sweep
 from rmaat.base.errors import UsageError
 
-distributed = pytest.importorskip("distributed")
-
 
 def steady_facilitation(parameters):
     import numpy as np
 
     return {"value": np.tanh(parameters.network.coupling_strength), "threads": float(parameters.network.seed)}
+
+
+def kill_this_process(_):
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def run(folder, workers):
@@ -21,16 +25,24 @@ def run(folder, workers):
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_processes_give_the_bits_of_this_one_and_listen_on_loopback_only(tmp_path, monkeypatch, count):
-    options = {}
-    cluster = distributed.LocalCluster
-    monkeypatch.setattr(distributed, "LocalCluster", lambda **given: options.update(given) or cluster(**given))
+def test_processes_give_the_same_bits_as_this_process(tmp_path, count):
     assert run(tmp_path / "many", LocalProcesses(count)).identical(run(tmp_path / "one", InProcess()))
-    assert options["host"] == "127.0.0.1"
-    assert options["dashboard_address"] is None
 
 
-def test_a_cluster_elsewhere_is_used_by_its_address(tmp_path):
+def test_a_killed_worker_ends_the_sweep_with_what_to_do(tmp_path):
+    design = GridDesign({"coupling_strength": Span(0.0, 1.0, count=3)})
+    with pytest.raises(SimulationError, match=r"a worker was killed, .*give the same command again to continue"):
+        run_sweep(SimulationParameters(), design, Each(kill_this_process), tmp_path, LocalProcesses(2))
+
+
+def test_a_measure_that_cannot_travel_is_refused(tmp_path):
+    design = GridDesign({"coupling_strength": Span(0.0, 1.0, count=3)})
+    with pytest.raises(UsageError, match=r"cannot be sent to another process .*top level of a module"):
+        run_sweep(SimulationParameters(), design, Each(lambda _: {"value": 1.0}), tmp_path, LocalProcesses(2))
+
+
+def test_a_cluster_is_used_by_its_address(tmp_path):
+    distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
         n_workers=1, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address=None,
         scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
@@ -39,14 +51,14 @@ def test_a_cluster_elsewhere_is_used_by_its_address(tmp_path):
     assert found.identical(run(tmp_path / "one", InProcess()))
 
 
-def test_where_nobody_answers_the_address_is_named(tmp_path):
+def test_an_address_without_a_scheduler_is_named(tmp_path):
+    pytest.importorskip("distributed")
     with pytest.raises(SimulationError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
         run(tmp_path, Cluster("tcp://127.0.0.1:9", timeout=0.2))
 
 
-@pytest.mark.parametrize("workers", [LocalProcesses(2), Cluster("tcp://127.0.0.1:9")])
-def test_without_dask_the_extra_is_named(tmp_path, monkeypatch, workers):
+def test_a_cluster_without_dask_names_the_extra_and_local_processes_need_none(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(UsageError, match=r"rmaat-toolkit\[sweep\]"):
-        run(tmp_path, workers)
-    assert run(tmp_path, InProcess()).sizes["point"] == 7
+        run(tmp_path, Cluster("tcp://127.0.0.1:9"))
+    assert run(tmp_path, LocalProcesses(1)).sizes["point"] == 7

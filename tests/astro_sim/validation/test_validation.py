@@ -119,7 +119,7 @@ def test_the_spiking_model_is_checked_on_demand_and_otherwise_reported_as_left_o
     spiking = [check for check in CHECKS if check.needs]
     assert len(spiking) == 10
     assert given == [check for check in CHECKS if asked or not check.needs]
-    notice = "; left out are 10 of the spiking model, which need Brian2: add --with brian2"
+    notice = "; skipped 10 checks of the spiking model, which need Brian2: add --with brian2"
     assert (notice in capsys.readouterr().out) is not asked
 
 

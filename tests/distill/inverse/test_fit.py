@@ -1,13 +1,12 @@
-"""Fits recover the parameters that made the data, say what the data leave open, and refuse what is no data."""
+"""Fits recover the parameters that made the data and name those that the data do not determine."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from astro_sim import SimulationError, SimulationParameters, simulate
-from distill.inverse.fit import Data, fit, read_data
+from astro_sim import SimulationParameters, simulate
+from distill.inverse.fit import Data, fit
 from rmaat.base.errors import UsageError
 
 SHORT = SimulationParameters().override({"run_duration": 100, "relative_tolerance": 1e-6})
@@ -28,12 +27,6 @@ def retention(rate: float, segments: int = 2) -> Data:
     factors = np.exp(-rate * np.arange(segments))
     ends = 50.0 * np.arange(1, segments + 1)
     return Data(ends, factors / factors.sum(), None, retention=True, origin="target.csv")
-
-
-def written(tmp_path: Path, text: str) -> Path:
-    path = tmp_path / "data.csv"
-    path.write_text(text)
-    return path
 
 
 def test_a_curve_gives_back_the_parameters_that_made_it():
@@ -79,7 +72,7 @@ def test_retention_factors_give_back_the_rate_that_made_them():
     assert found.estimates["long_term_time_constant"] == pytest.approx(50 / 0.3, rel=1e-4)
 
 
-def test_two_parameters_of_one_number_are_named_and_the_number_is_found():
+def test_two_parameters_that_act_as_one_number_are_named_and_the_number_is_found():
     names = ["long_term_time_constant", "long_term_decay"]
     with pytest.warns(UserWarning, match=r"do not tell long_term_time_constant and long_term_decay apart.*one number"):
         found = fit(retention(0.3), SHORT, names)
@@ -89,7 +82,7 @@ def test_two_parameters_of_one_number_are_named_and_the_number_is_found():
     assert all(error == math.inf for error in found.errors.values())
 
 
-def test_a_parameter_without_effect_is_named_and_left_as_it_was():
+def test_a_parameter_without_effect_is_named_and_keeps_its_value():
     with pytest.warns(UserWarning, match="the data do not depend on hill_exponent; do not vary it"):
         found = fit(data(curve(short_term_gain=0.4)), SHORT, ["short_term_gain", "hill_exponent"])
     assert found.estimates["hill_exponent"] == 4.0
@@ -98,7 +91,7 @@ def test_a_parameter_without_effect_is_named_and_left_as_it_was():
     assert found.errors["short_term_gain"] < 1e-3
 
 
-def test_a_search_steps_back_from_where_rest_is_not_stable():
+def test_a_search_shortens_a_step_to_parameters_without_stable_rest():
     """A gain of 0.78 latches, and the first step from 0.1 is to 1."""
     start = SHORT.override({"short_term_gain": 0.1})
     found = fit(data(curve(short_term_gain=0.7)), start, ["short_term_gain"])
@@ -117,49 +110,10 @@ def test_a_parameter_that_ends_at_its_bound_is_named():
         ([], "nothing varies; name at least one parameter"),
         (["short_term_gane"], "unknown parameter to fit, 'short_term_gane'; perhaps you meant short_term_gain"),
         (["cycle_duration"], "unknown parameter to fit, 'cycle_duration'"),
-        (["short_term_gain", "short_term_gain"], "short_term_gain is to vary twice; name it once"),
+        (["short_term_gain", "short_term_gain"], "short_term_gain is named twice; name it once"),
         (["short_term_gain", "long_term_decay", "coupling_scale"], "has 2 rows for 3 parameters; vary fewer"),
     ],
 )
 def test_names_that_cannot_be_fitted_are_refused(names, sentence):
     with pytest.raises(UsageError, match=sentence):
         fit(retention(0.3), SHORT, names)
-
-
-def test_cycles_and_times_are_read_alike(tmp_path):
-    by_cycle = read_data(written(tmp_path, "cycle,value,error\n1,0.2,0.01\n2,0.3,0.02\n"), SHORT)
-    by_time = read_data(written(tmp_path, "error,time,value\n0.01,50,0.2\n0.02,100,0.3\n"), SHORT)
-    for found in (by_cycle, by_time):
-        np.testing.assert_array_equal(found.times, [50, 100])
-        np.testing.assert_array_equal(found.values, [0.2, 0.3])
-        np.testing.assert_array_equal(found.errors, [0.01, 0.02])
-        assert not found.retention
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        (
-            "time,process\n1,2\n",
-            "line 1 has the columns time,process; start the file with time,value or cycle,value or",
-        ),
-        ("time,value,weight\n1,2,3\n", "line 1: unknown column 'weight'"),
-        ("time,value\n1,nan\n", "line 2 has 'nan' as value; write a number"),
-        ("time,value\n1,\n", "line 2 has '' as value; write a number"),
-        ("time,value\n0,0\n", "line 2 has 0 as time; write a number above 0"),
-        ("time,value\n2,0.1\n1,0.2\n", "line 3 has time 1 after one not below it; sort the rows by time, each once"),
-        (
-            "cycle,value\n1,0.1\n3,0.2\n",
-            r"line 3 has cycle 3, beyond the run of 2 cycles, 100 s; lengthen run_duration",
-        ),
-        ("time,value,error\n1,0.1,0\n", "line 2 has 0 as error; write a number above 0"),
-        ("segment,retention\n2,0.5\n", "line 2 has segment 2 where 1 was due; list the segments from 1"),
-        ("segment,retention\n1,0.5\n2,0.3\n", "retention factors that sum to 0.8; they are shares of one whole"),
-        ("segment,retention\n1,1.2\n2,-0.2\n", "line 3 has -0.2 as retention; write a number above 0"),
-        ("time,value\n", "has no rows below its header"),
-    ],
-)
-def test_files_that_are_no_data_are_refused_in_one_sentence(tmp_path, text, sentence):
-    with pytest.raises(SimulationError, match=sentence) as caught:
-        read_data(written(tmp_path, text), SHORT)
-    assert "\n" not in str(caught.value)

@@ -1,3 +1,5 @@
+"""Points of a sweep equal the tables of their traces, with any number of processes."""
+
 import json
 
 import numpy as np
@@ -7,18 +9,14 @@ import xarray as xr
 from astro_sim import SimulationParameters, simulate_batch
 from astro_sim.biophysics.spiking.parameters import BiophysicalParameters
 from astro_sim.sweep import GridDesign, InProcess, Listed, LocalProcesses, RandomDesign, Span
-from distill import DistillParameters, TableError, distil
+from distill import DistillParameters, distil
 from distill.inverse.sweep import (
     Distillation,
     RateModelMeasure,
     SpikingModelMeasure,
-    rank_correlations,
-    read_sweep,
-    summary,
     sweep,
-    varied,
-    write_sweep,
 )
+from distill.inverse.sweep_file import read_sweep, varied, write_sweep
 from rmaat.base.errors import UsageError
 
 BASE = SimulationParameters().override(
@@ -66,7 +64,7 @@ def trials_of(traces):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_point_has_what_the_tables_of_its_traces_have_to_the_bit(kind, traces, biophysical_traces):
+def test_a_point_equals_the_tables_of_its_traces_to_the_bit(kind, traces, biophysical_traces):
     parameters = DistillParameters(segments=24, bootstrap_resamples=20)
     own = KINDS[kind]({"traces": traces, "biophysical_traces": biophysical_traces})
     tables, point = distil(own, parameters), Distillation((4, 20), parameters)(own)
@@ -88,7 +86,7 @@ def test_with_restarts_every_point_obeys_the_geometric_law(swept):
     np.testing.assert_allclose(swept.retention.sel(length=4), factors, rtol=1e-4)
 
 
-def test_a_point_of_a_sweep_is_what_simulate_and_distil_give(swept):
+def test_a_point_of_a_sweep_equals_simulate_and_distil(swept):
     from astro_sim import simulate
 
     row = {name: float(swept[name][3]) for name in AXES}
@@ -99,7 +97,6 @@ def test_a_point_of_a_sweep_is_what_simulate_and_distil_give(swept):
 
 
 def test_one_two_and_no_processes_give_the_same_file(tmp_path):
-    pytest.importorskip("distributed")
     design = RandomDesign({"coupling_strength": Span(0.01, 0.05)}, 130, seed=1)
     base = BASE.override({"relative_tolerance": 1e-3})
     files = []
@@ -110,7 +107,7 @@ def test_one_two_and_no_processes_give_the_same_file(tmp_path):
     assert files[0] == files[1] == files[2]
 
 
-def test_a_part_that_fails_leaves_the_others(tmp_path):
+def test_a_part_that_fails_does_not_change_the_others(tmp_path):
     design = GridDesign({"layout": Listed(("line", "equal"))})
     found = sweep(BASE, design, MEASURE, tmp_path / "parts")
     assert found.message.values[0] == ""
@@ -119,7 +116,7 @@ def test_a_part_that_fails_leaves_the_others(tmp_path):
     np.testing.assert_array_equal(np.isnan(found.influence_scale), [False, True])
 
 
-def test_the_file_tells_units_design_parameters_and_versions_and_is_read_as_written(swept, tmp_path):
+def test_the_file_holds_units_design_parameters_and_versions_and_is_read_as_written(swept, tmp_path):
     write_sweep(swept, tmp_path / "sweep.nc")
     found = read_sweep(tmp_path / "sweep.nc")
     xr.testing.assert_identical(found, swept)
@@ -130,51 +127,6 @@ def test_the_file_tells_units_design_parameters_and_versions_and_is_read_as_writ
     assert json.loads(found.attrs["parameters"]) == BASE.to_dict()
     assert "scipy" in json.loads(found.attrs["versions"])
     assert all("units" in found[name].attrs for name in found.data_vars if name != "message")
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda data: data.assign_attrs(schema="rmaat-tables"), "has schema 'rmaat-tables'"),
-        (lambda data: data.assign_attrs(schema_version=9), "version 9"),
-        (lambda data: data.drop_vars("message"), "lacks message"),
-        (lambda data: data.drop_vars("cycle_duration"), "lacks cycle_duration"),
-    ],
-)
-def test_a_file_that_is_no_sweep_is_refused(swept, tmp_path, change, words):
-    write_sweep(change(swept), tmp_path / "sweep.nc")
-    with pytest.raises(TableError, match=words):
-        read_sweep(tmp_path / "sweep.nc")
-
-
-def test_a_file_that_is_missing_or_no_netcdf_is_refused(tmp_path):
-    (tmp_path / "text.nc").write_text("no")
-    for name in ("missing.nc", "text.nc"):
-        with pytest.raises(TableError, match="cannot be read as a sweep"):
-            read_sweep(tmp_path / name)
-
-
-def test_rank_correlations_tell_what_matters_from_what_does_not():
-    generator = np.random.default_rng(0)
-    rising, falling, idle = generator.random((3, 400))
-    rate = np.exp(3 * rising) * (1.2 - falling)
-    rate[5] = np.nan
-    names = {"rising": rising, "falling": falling, "idle": idle, "layout": np.array(["line", "grid"] * 200)}
-    dataset = xr.Dataset(
-        {"increment_rate": ("point", rate), "exponent": ("point", np.ones(400))},
-        {name: ("point", values) for name, values in names.items()},
-        {"design": json.dumps({"values": dict.fromkeys(names)})},
-    )
-    found = rank_correlations(dataset)
-    assert found.keys() == {"rising", "falling", "idle"}
-    assert found["rising"]["a"] > 0.95
-    assert found["falling"]["a"] < -0.9
-    assert abs(found["idle"]["a"]) < 0.15
-    assert np.isnan(found["rising"]["alpha"])
-
-
-def test_the_summary_has_the_retention_of_a_middle_length(swept):
-    np.testing.assert_array_equal(summary(swept)["RF(1, 4)"], swept.retention.sel(length=4, segment=1))
 
 
 @pytest.mark.parametrize("lengths", [(), (0, 4)])

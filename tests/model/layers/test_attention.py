@@ -124,7 +124,7 @@ def kinds_of_attention(tokens=6):
 
 
 @pytest.mark.parametrize("wanted", [0, 1, 4])
-def test_the_rows_wanted_are_those_of_the_whole(wanted):
+def test_computing_only_wanted_rows_does_not_change_them(wanted):
     rows, valid = torch.randn(3, 6, 8, dtype=torch.float64), torch.ones(3, 6, dtype=torch.bool)
     for kind in kinds_of_attention():
         attention = kind.double()
@@ -151,7 +151,7 @@ def test_without_positions_and_with_exponent_and_scale_one_it_is_linear_attentio
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**31))
-def test_what_stands_in_masked_rows_changes_nothing(seed):
+def test_contents_of_masked_rows_do_not_matter(seed):
     torch.manual_seed(seed)
     for attention in kinds_of_attention():
         rows = torch.randn(1, 6, 8)

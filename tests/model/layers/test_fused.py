@@ -1,4 +1,4 @@
-"""The fused attention has the values and gradients of the plain form, whatever the precision and the mask."""
+"""The fused attention has the values and gradients of the plain form, for any precision and mask."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ BATCH, HEADS, TOKENS, FEATURES, VALUES = 2, 3, 7, 4, 5
 
 @pytest.fixture
 def inputs():
-    """Projections, phi(R), mask and exponent, all but the mask with gradients, in float64."""
+    """Projections, phi(R), mask and exponent in float64; all but the mask require gradients."""
     generator = torch.Generator().manual_seed(6)
 
     def draw(*shape):
@@ -69,7 +69,7 @@ def test_fused_attention_is_its_definition_token_by_token(inputs, with_astrocyte
 
 @pytest.mark.parametrize("read_rows", [TOKENS, 2])
 @pytest.mark.parametrize("with_astrocyte", [True, False])
-def test_fused_gradients_are_those_of_the_plain_form(inputs, with_astrocyte, read_rows):
+def test_fused_gradients_equal_those_of_the_plain_form(inputs, with_astrocyte, read_rows):
     inputs["query"] = inputs["query"][:, :, :read_rows].detach().requires_grad_()
     if not with_astrocyte:
         inputs["astrocytic"] = None
@@ -124,7 +124,7 @@ def test_a_sample_that_writes_nothing_reads_zeros_and_gives_no_gradient(inputs, 
 
 
 def test_under_autocast_only_the_inputs_are_rounded(inputs):
-    """bfloat16 projections give what float64 gives from the same rounded numbers, to bfloat16's last digit."""
+    """bfloat16 projections give the float64 result for the same rounded numbers, to the last digit of bfloat16."""
     tensors = ("query", "key", "value")
     rounded = inputs | {name: (4 * inputs[name]).detach().bfloat16().requires_grad_() for name in tensors}
     exact = rounded | {name: rounded[name].detach().double().requires_grad_() for name in tensors}
@@ -141,7 +141,7 @@ def test_under_autocast_only_the_inputs_are_rounded(inputs):
         torch.testing.assert_close(one.double(), other, rtol=2**-7, atol=1e-5)
 
 
-def test_the_graph_keeps_the_projections_and_little_else(inputs):
+def test_the_graph_saves_the_projections_and_little_else(inputs):
     def kept(form):
         found = {}
 

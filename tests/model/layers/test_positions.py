@@ -1,4 +1,4 @@
-"""Products with a relative position kernel equal those with its dense matrix, without making it."""
+"""Fast products with a relative position kernel equal products with its dense matrix."""
 
 import math
 
@@ -39,7 +39,7 @@ def test_decay_matrix_is_symmetric_one_on_its_diagonal_and_multiplies_along_dist
 
 @pytest.mark.parametrize("decay", [0.0, 0.003, 0.7, 30.0])
 @pytest.mark.parametrize("tokens", LENGTHS)
-def test_two_scans_are_the_dense_product(tokens, decay):
+def test_two_scans_equal_the_dense_product(tokens, decay):
     decay = torch.tensor(decay, dtype=torch.float64)
     expected = rows(tokens) @ decay_matrix(tokens, decay)
     torch.testing.assert_close(exponential_product(rows(tokens), decay), expected, rtol=1e-10, atol=1e-11)
@@ -69,7 +69,7 @@ def test_gradients_of_rows_and_decay_equal_finite_differences(tokens):
 
 
 @pytest.mark.parametrize("tokens", LENGTHS)
-def test_the_product_by_fft_is_the_dense_product_for_any_kernel(tokens):
+def test_the_product_by_fft_equals_the_dense_product_for_any_kernel(tokens):
     weights = torch.randn(tokens, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     expected = rows(tokens) @ kernel_matrix(weights)
     torch.testing.assert_close(kernel_product(rows(tokens), weights), expected, rtol=1e-9, atol=1e-9)

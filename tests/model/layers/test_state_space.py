@@ -25,7 +25,7 @@ def make(tokens, dtype=torch.float64, width=WIDTH, states=STATES):
 
 
 def step_by_step(layer, rows):
-    """y of the module's docstring, one row after the other; rows (batch, token, width)."""
+    """y as in the docstring of the module, one row after the other; rows (batch, token, width)."""
     poles = torch.complex(-layer.log_decay.exp(), layer.frequency)
     step = layer.log_step.exp()[:, None]
     transition = torch.exp(step * poles)
@@ -84,7 +84,7 @@ def test_a_shorter_segment_is_convolved_with_the_lags_it_has(tokens):
 
 @settings(max_examples=25, deadline=None)
 @given(st.floats(0.01, 2), st.floats(-3, 3), st.integers(1, 60))
-def test_the_kernel_of_one_pole_is_an_exponential_that_turns(decay, frequency, tokens):
+def test_the_kernel_of_one_pole_is_a_rotating_exponential(decay, frequency, tokens):
     weights = torch.tensor([[[2.0 + 1.0j]], [[-0.5j]]], dtype=torch.complex128)
     found = sum_of_powers(weights, torch.tensor([[complex(-decay, frequency)]], dtype=torch.complex128), tokens)
     for token in range(tokens):
@@ -100,7 +100,7 @@ def test_a_small_step_loses_no_digits_in_float32():
     torch.testing.assert_close(rounded.float().kernel().double(), exact.kernel(), rtol=2e-5, atol=1e-10)
 
 
-def test_it_starts_as_the_paper_says():
+def test_initial_values_are_those_of_the_paper():
     layer = StateSpace(512, 5, 8)
     assert layer.log_decay.exp().tolist() == [[pytest.approx(0.5)] * 5] * 512
     assert layer.frequency[7].tolist() == pytest.approx([math.pi * state for state in range(5)])
@@ -110,7 +110,7 @@ def test_it_starts_as_the_paper_says():
     assert torch.view_as_complex(layer.read).abs().square().mean().item() == pytest.approx(1, abs=0.1)
 
 
-def test_gradients_are_exact_where_rows_are_masked_or_not_wanted():
+def test_gradients_are_exact_with_masked_and_unwanted_rows():
     layer, valid = make(6), torch.rand(2, 6) < 0.7
     rows, kernel = torch.randn(2, 6, WIDTH, dtype=torch.float64), layer.shared()[0].detach()
     given = (rows.requires_grad_(), valid, kernel.requires_grad_(), 4)
@@ -119,7 +119,7 @@ def test_gradients_are_exact_where_rows_are_masked_or_not_wanted():
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**31))
-def test_what_stands_in_masked_rows_changes_nothing(seed):
+def test_contents_of_masked_rows_do_not_matter(seed):
     torch.manual_seed(seed)
     layer, rows = StateSpace(8, 2, 6), torch.randn(1, 6, 8)
     valid = torch.tensor([[True, True, False, True, False, False]])
@@ -129,7 +129,7 @@ def test_what_stands_in_masked_rows_changes_nothing(seed):
 
 
 @pytest.mark.parametrize("wanted", [0, 1, 4])
-def test_the_rows_wanted_are_those_of_the_whole(wanted):
+def test_computing_only_wanted_rows_does_not_change_them(wanted):
     layer, rows, valid = make(6), torch.randn(3, 6, WIDTH, dtype=torch.float64), torch.ones(3, 6, dtype=torch.bool)
     whole, part = (layer(rows, valid, layer.shared(), count) for count in (6, wanted))
     torch.testing.assert_close(part, whole[:, :wanted], rtol=1e-12, atol=1e-14)
@@ -178,7 +178,7 @@ def test_replay_gives_the_bits_of_bptt(make_model, ragged_batch, way, dtype):
 
 @pytest.mark.parametrize("way", [Amrb(), LayerwiseAmrb()], ids=str)
 def test_it_mixes_segments_with_memory_too_with_the_same_bits(tables, ragged_batch, way):
-    """No architecture of ours, but nothing of the layer stands against it."""
+    """The layer also works in segments with memory, although no architecture combines them."""
     torch.manual_seed(1)
     record = ModelParameters(
         architecture="rmt", width=16, heads=2, feed_forward_width=24, memory_tokens=3, segment_length=10, segments=5
@@ -190,7 +190,7 @@ def test_it_mixes_segments_with_memory_too_with_the_same_bits(tables, ragged_bat
         assert ours.any()
 
 
-def test_the_number_of_states_is_a_setting_of_s4d_alone(tables):
+def test_only_s4d_has_a_number_of_states(tables):
     record = ModelParameters().as_architecture("s4d").override({"state_size": 5})
     assert build_model(record, tables).state_dict()["cell.blocks.0.attention.frequency"].shape == (64, 5)
     assert record.as_architecture("transformer").state_size == ModelParameters().state_size

@@ -14,7 +14,7 @@ ALL_SEGMENTS = 5
 
 
 def gradients(model, batch, way, seed=3):
-    """Gradients by name of one loss, and the state of the generator afterwards."""
+    """Gradients of one loss by parameter name, and the random state afterwards."""
     tokens, lengths, labels = batch
     model.zero_grad()
     torch.manual_seed(seed)
@@ -46,7 +46,7 @@ def test_gradients_equal_bptt_to_the_bit(make_model, ragged_batch, architecture,
 @pytest.mark.parametrize("readout", ["last", "every"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("architecture", ["rmaat", "rmt"])
-def test_every_exact_way_gives_the_bits_of_bptt(make_model, ragged_batch, architecture, dtype, readout, way):
+def test_every_exact_method_gives_the_bits_of_bptt(make_model, ragged_batch, architecture, dtype, readout, way):
     model = make_model(dtype, architecture=architecture, dropout=0.1, readout=readout, layers=3)
     expected, state = gradients(model, ragged_batch, Bptt())
     found, state_after_replay = gradients(model, ragged_batch, way)
@@ -56,7 +56,7 @@ def test_every_exact_way_gives_the_bits_of_bptt(make_model, ragged_batch, archit
 
 
 @pytest.mark.parametrize("layers", [1, 2])
-def test_layerwise_replay_serves_any_number_of_layers_in_either_norm(make_model, ragged_batch, layers):
+def test_layerwise_replay_equals_bptt_for_any_number_of_layers_and_both_norms(make_model, ragged_batch, layers):
     for norm in ("post", "pre"):
         model = make_model(torch.float32, dropout=0.1, layers=layers, norm=norm)
         expected, _ = gradients(model, ragged_batch, Bptt())
@@ -82,7 +82,7 @@ def test_gradients_equal_finite_differences(make_model, ragged_batch, norm):
         assert (found[name] * direction).sum().item() == pytest.approx(difference, rel=1e-4, abs=1e-8), name
 
 
-def test_bfloat16_gradients_are_no_farther_from_float64_than_those_of_bptt(make_model, ragged_batch):
+def test_bfloat16_gradients_are_as_close_to_float64_as_those_of_bptt(make_model, ragged_batch):
     exact, _ = gradients(make_model(torch.float64), ragged_batch, Bptt())
     model = make_model(torch.float32)
     errors = {}
@@ -92,7 +92,7 @@ def test_bfloat16_gradients_are_no_farther_from_float64_than_those_of_bptt(make_
         errors[name] = sum(((found[key].double() - exact[key]) ** 2).sum().item() for key in exact) ** 0.5
     scale = sum((gradient**2).sum().item() for gradient in exact.values()) ** 0.5
     assert 0 < errors["bptt"] / scale < 0.1
-    # Replay adds the segments' gradients in float32, autograd in bfloat16, so that replay is usually the nearer one.
+    # Replay adds the gradients of segments in float32, autograd in bfloat16, so replay is usually closer.
     assert errors["amrb"] <= 1.02 * errors["bptt"]
     assert errors["layerwise"] == errors["amrb"]
 
@@ -119,7 +119,7 @@ def test_truncation_gives_the_bits_of_memory_detached_between_stretches(reach, l
         assert gradient is None or torch.equal(gradient, right)
 
 
-def test_truncation_replays_only_what_the_loss_reaches():
+def test_truncation_replays_only_segments_that_the_loss_reaches():
     cell, summaries, _, _ = run_recorder(Truncated(2, keep=0), count=6)
     summaries[-1].backward()
     assert cell.log[6:] == [(5, True), (4, True)]
@@ -141,7 +141,7 @@ def test_leaving_the_retention_factor_out_of_the_replay_is_detected(make_model, 
 
 
 class Recorder(nn.Module):
-    """A linear cell that notes which segment it runs, and whether it builds a graph."""
+    """A linear cell that records which segment it runs and whether it builds a graph."""
 
     def __init__(self):
         super().__init__()
@@ -170,7 +170,7 @@ def run_recorder(way, count=4):
 
 
 @pytest.mark.parametrize("keep", [0, 1, 2, 4])
-def test_each_segment_runs_once_forward_and_those_not_kept_once_more_from_last_to_first(keep):
+def test_segments_that_are_not_kept_run_once_more_from_last_to_first(keep):
     cell, summaries, _, _ = run_recorder(Amrb(keep))
     kept = [False] * (4 - keep) + [True] * keep
     assert cell.log == list(enumerate(kept))
@@ -208,19 +208,19 @@ def test_layerwise_replay_holds_the_activations_of_one_layer(make_model):
         [peak_above_parameters(make_model, way, 8, layers=layers, width=64) for layers in (2, 8)]
         for way in (Amrb(), LayerwiseAmrb())
     )
-    # From 2 to 8 layers, gradients of more parameters are added up in both; activations grow in one alone.
+    # With more layers both methods sum more parameter gradients, but activations grow only without layerwise replay.
     growth = (layerwise[1] - layerwise[0]) / (whole[1] - whole[0])
     assert growth < 0.5
 
 
-def test_a_memory_budget_is_held_and_used(make_model):
+def test_a_step_stays_within_its_memory_budget_and_uses_it(make_model):
     bptt = peak_above_parameters(make_model, Bptt(), 16)
     for share in (0.3, 0.6):
         budget = share * bptt
         assert 0.5 * budget < peak_above_parameters(make_model, MemoryBudget(budget / 1e6), 16) <= budget
 
 
-def test_a_budget_runs_each_segment_once_where_all_graphs_fit_and_the_first_once_more_where_not():
+def test_a_budget_reruns_the_first_segment_only_if_not_all_graphs_fit():
     cell, summaries, _, _ = run_recorder(MemoryBudget(1.0))
     torch.stack(summaries).sum().backward()
     assert cell.log == [(index, True) for index in range(4)]
@@ -230,12 +230,12 @@ def test_a_budget_runs_each_segment_once_where_all_graphs_fit_and_the_first_once
     assert budget.keep(graph_bytes=100, other_bytes=800, segments=4) == 1
 
 
-def test_a_budget_below_one_segment_is_refused_with_what_it_takes(make_model, ragged_batch):
+def test_a_budget_too_small_for_one_segment_is_refused_with_the_size_needed(make_model, ragged_batch):
     with pytest.raises(ModelError, match=r"budget of 0\.001 MB is less than the 0\.\d MB that one segment takes"):
         make_model()(*ragged_batch[:2], MemoryBudget(0.001))
 
 
-def test_frozen_parameters_get_no_gradient_and_the_others_the_right_one(make_model, ragged_batch):
+def test_frozen_parameters_get_no_gradient_and_others_the_correct_one(make_model, ragged_batch):
     model = make_model()
     model.cell.embedding.weight.requires_grad_(False)
     tokens, lengths, labels = ragged_batch
@@ -265,7 +265,7 @@ def test_memory_of_amrb_hardly_grows_with_the_number_of_segments_and_that_of_bpt
     def peak(segments, way):
         return peak_above_parameters(make_model, way, segments)
 
-    # Per segment AMRB keeps the memory (3 x 32 float32 for 4 samples), the generator's state (5 kB), ids and summaries.
+    # Per segment AMRB keeps the memory (3 x 32 float32 for 4 samples), the random state (5 kB), ids and summaries.
     assert (peak(64, Amrb()) - peak(8, Amrb())) / 56 < 10_000
     assert (peak(64, Bptt()) - peak(8, Bptt())) / 56 > 100_000
 
@@ -285,7 +285,7 @@ def test_a_second_backward_is_refused_as_for_any_freed_graph(make_model, ragged_
         loss.backward()
 
 
-def test_a_parameter_changed_between_forward_and_backward_is_noticed(make_model, ragged_batch):
+def test_changing_a_parameter_between_forward_and_backward_raises(make_model, ragged_batch):
     model = make_model()
     loss = model(*ragged_batch[:2], Amrb()).sum()
     with torch.no_grad():
@@ -302,7 +302,7 @@ def test_a_parameter_changed_between_forward_and_backward_is_noticed(make_model,
         ({"retention": [torch.ones((), requires_grad=True)]}, "a retention requires a gradient"),
     ],
 )
-def test_what_cannot_be_replayed_is_refused(arguments, message):
+def test_segments_that_cannot_be_replayed_are_refused(arguments, message):
     call = {"segments": [(torch.ones(1),)], "memory": torch.ones(1), "retention": [torch.ones(())], "shared": ()}
     for way in (Bptt(), Amrb()):
         with pytest.raises(ModelError, match=message):
@@ -320,7 +320,7 @@ def test_what_cannot_be_replayed_is_refused(arguments, message):
         (lambda: MemoryBudget(float("nan")), "must be above 0"),
     ],
 )
-def test_settings_that_mean_nothing_are_refused(make, message):
+def test_invalid_settings_are_refused(make, message):
     with pytest.raises(ModelError, match=message):
         make()
 
@@ -331,7 +331,7 @@ def test_layerwise_replay_of_a_cell_without_stages_is_refused():
 
 
 class Widening(nn.Module):
-    """A cell whose memory changes its type and size from segment to segment."""
+    """A cell whose memory changes its dtype and size from segment to segment."""
 
     def __init__(self):
         super().__init__()
@@ -342,7 +342,7 @@ class Widening(nn.Module):
         return memory.square().sum(), memory
 
 
-def test_memories_of_changing_form_are_kept_as_they_are():
+def test_memories_may_change_shape_and_dtype_between_segments():
     found = []
     for way in (Bptt(), Amrb(0)):
         cell, start = Widening(), torch.ones(2, requires_grad=True)
@@ -352,7 +352,7 @@ def test_memories_of_changing_form_are_kept_as_they_are():
     assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
 
 
-def test_another_number_of_retention_factors_is_refused():
+def test_a_wrong_number_of_retention_factors_is_refused():
     with pytest.raises(ModelError, match="1 segments came with 2 retention factors"):
         scan(Recorder(), [(torch.ones(1),)], torch.ones(1), torch.ones(2), (), Bptt())
 

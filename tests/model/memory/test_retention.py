@@ -1,4 +1,4 @@
-"""The model's retention factors are those of the tables, for every variant and every number of segments."""
+"""Retention factors of the model equal those of the tables, for every variant and number of segments."""
 
 import pytest
 import torch
@@ -21,13 +21,13 @@ def test_factors_of_a_batch_are_those_of_each_length(tables, variant):
         torch.testing.assert_close(found[:count, sample], expected, rtol=1e-6, atol=0)
 
 
-def test_factors_travel_with_the_weights_and_are_not_learned(tables):
+def test_factors_are_saved_with_the_weights_and_not_learned(tables):
     for variant in ("increment", "horizon"):
         retention = build_retention(tables, LONGEST, variant)
         assert retention.state_dict()
         assert not list(retention.parameters())
 
 
-def test_a_variant_that_is_not_there_is_named(tables):
+def test_a_missing_variant_is_named(tables):
     with pytest.raises(TableError, match="sudden"):
         build_retention(tables, LONGEST, "sudden")

@@ -42,7 +42,7 @@ def make_any(make_model):
     return make
 
 
-def test_segments_cut_a_batch_and_tell_tokens_from_padding():
+def test_split_segments_cuts_a_batch_and_marks_padding():
     tokens = torch.tensor([[1, 2, 3, 4, 5], [6, 7, 0, 0, 0]])
     segments = split_segments(tokens, torch.tensor([5, 2]), 2)
     assert [segment[0].tolist() for segment in segments] == [[[1, 2], [6, 7]], [[3, 4], [0, 0]], [[5], [0]]]
@@ -81,7 +81,7 @@ def test_without_memory_tokens_the_first_segment_is_forgotten(make_any, ragged_b
 
 
 def by_hand(model, sample):
-    """One sequence through the cell, segment by segment, with retention taken from the formula's table directly."""
+    """One sequence through the cell, segment by segment, with retention factors directly from the tables."""
     record = model.parameters_record
     pieces = sample.split(record.segment_length)
     memory = model.initial_memory[None]
@@ -94,7 +94,7 @@ def by_hand(model, sample):
 
 
 @pytest.mark.parametrize("architecture", RECURRENT)
-def test_logits_are_those_of_one_sequence_walked_by_hand(make_any, ragged_batch, architecture):
+def test_logits_equal_those_of_the_cell_run_by_hand_over_one_sequence(make_any, ragged_batch, architecture):
     model = make_any(architecture)
     tokens, lengths, _ = ragged_batch
     for index, length in enumerate(lengths.tolist()):
@@ -128,7 +128,7 @@ def test_every_parameter_of_every_architecture_learns(make_any, ragged_batch):
         assert idle == []
 
 
-def test_the_weights_of_a_run_hold_what_came_from_the_tables(make_any, tables):
+def test_saved_weights_include_the_values_from_the_tables(make_any, tables):
     state = make_any("rmaat").state_dict()
     assert state["cell.blocks.0.attention.exponent"] == pytest.approx(tables.exponent)
     assert state["cell.blocks.1.attention.positions.kernel.decay"] == pytest.approx(tables.decay_per_token)
@@ -142,15 +142,15 @@ def test_the_weights_of_a_run_hold_what_came_from_the_tables(make_any, tables):
             [51],
             "51 tokens is longer than 5 segments of 10; make a model with segments=6",
         ),
-        (torch.full((1, 5), 16), [5], "token 16 is out of range; the model knows 0 to 15"),
+        (torch.full((1, 5), 16), [5], "token 16 is out of range; the vocabulary is 0 to 15"),
         (torch.full((1, 5), -1), [5], "token -1 is out of range"),
-        (torch.ones(1, 0, dtype=torch.int64), [0], "one token at least"),
+        (torch.ones(1, 0, dtype=torch.int64), [0], "at least one token"),
         (torch.ones(1, 5, dtype=torch.int64, device="meta"), [5], "tokens are on meta, the model on cpu"),
         (torch.ones(1, 5, dtype=torch.int64), [0], "lengths must lie between 1 and 5"),
         (torch.ones(1, 5, dtype=torch.int64), [6], "lengths must lie between 1 and 5"),
     ],
 )
-def test_input_that_does_not_fit_is_refused(make_any, tokens, lengths, message):
+def test_input_out_of_range_is_refused(make_any, tokens, lengths, message):
     with pytest.raises(ModelError, match=message):
         make_any("rmaat")(tokens, torch.tensor(lengths), Amrb())
 
@@ -165,7 +165,7 @@ def test_input_that_does_not_fit_is_refused(make_any, tokens, lengths, message):
     ],
 )
 def test_input_of_another_type_or_shape_is_refused(make_any, tokens, lengths, message):
-    # Past the annotations, which tests check first.
+    # Bypass the checks of annotations, which would raise first.
     with pytest.raises(ModelError, match=message):
         make_any("rmaat")._check(tokens, lengths)
 
@@ -176,9 +176,9 @@ def test_lengths_that_do_not_match_the_batch_are_refused(make_any):
             make_any("rmaat")._check(torch.ones(1, 5, dtype=torch.int64), torch.full((count,), 5))
 
 
-def test_a_transformer_of_several_segments_is_refused_as_it_would_be_another_model():
+def test_a_transformer_with_several_segments_is_refused():
     for name in set(ALL) - set(RECURRENT):
-        with pytest.raises(ParameterError, match=f"a {name} sees the whole sequence as one segment"):
+        with pytest.raises(ParameterError, match=f"a {name} reads the whole sequence as one segment"):
             ModelParameters(architecture=name)
 
 
@@ -193,7 +193,7 @@ def test_the_transformer_sees_the_whole_sequence_at_once():
 
 
 @pytest.mark.parametrize("setting", ["exponent", "relative_positions", "write_scale", "retention"])
-def test_a_setting_of_the_astrocytes_is_refused_where_there_are_none(setting):
+def test_an_astrocytic_setting_is_refused_for_a_model_without_astrocytes(setting):
     value = {"exponent": "one", "write_scale": "one"}.get(setting, "none")
     for name in ("rmt", "rlt"):
         with pytest.raises(ParameterError, match=f"{setting} is {value}, which means nothing to a {name}"):
@@ -202,12 +202,12 @@ def test_a_setting_of_the_astrocytes_is_refused_where_there_are_none(setting):
     assert changed.as_architecture("rmt") == ModelParameters().as_architecture("rmt")
 
 
-def test_an_unknown_architecture_is_refused_with_near_ones():
+def test_an_unknown_architecture_is_refused_with_similar_names():
     with pytest.raises(ParameterError, match="perhaps you meant rmaat"):
         ModelParameters().as_architecture("rmat")
 
 
-def test_families_of_one_record_have_one_size_but_for_the_astrocytes_positions(make_any):
+def test_architectures_have_the_same_size_except_for_astrocytic_positions(make_any):
     sizes = {name: sum(p.numel() for p in make_any(name).parameters()) for name in ALL}
     assert sizes["rmt"] == sizes["rlt"]
     assert sizes["rmaat"] - sizes["rlt"] == 2 * 16 * (3 + 10)
@@ -216,7 +216,7 @@ def test_families_of_one_record_have_one_size_but_for_the_astrocytes_positions(m
 
 
 @pytest.mark.parametrize("readout", ["last", "every"])
-def test_rmaat_without_what_the_astrocytes_add_is_rlt(make_any, ragged_batch, readout):
+def test_rmaat_without_its_astrocytic_parts_is_rlt(make_any, ragged_batch, readout):
     changes = {"retention": "none", "relative_positions": "none", "exponent": "one", "write_scale": "one"}
     plain, rlt = make_any("rmaat", readout=readout, **changes), make_any("rlt", readout=readout)
     rlt.load_state_dict(plain.state_dict())
@@ -232,13 +232,13 @@ def test_each_ablation_changes_the_model_and_keeps_the_gradient_of_replay(make_a
         functional.cross_entropy(model(tokens, lengths, way), labels).backward()
         found.append([p.grad for p in model.parameters() if p.numel()])
     assert all(torch.equal(one, other) and other.any() for one, other in zip(*found, strict=True))
-    # What is learned starts where the tables have it.
+    # Learned values start at those of the tables.
     same = torch.allclose(model(tokens, lengths), make_any("rmaat")(tokens, lengths))
     assert same == ("learned" in changes.values())
 
 
 def all_rows(model):
-    """Make the model compute every row of every segment, dead or not."""
+    """Make the model compute every row of every segment, needed or not."""
     return model.cell.register_forward_pre_hook(lambda _, given: (tuple(given[0]), *given[1:]))
 
 
@@ -259,7 +259,7 @@ def test_leaving_out_rows_that_do_not_reach_the_loss_changes_no_value_and_no_gra
         torch.testing.assert_close(part, whole, rtol=1e-9, atol=1e-12)
 
 
-def test_the_last_layer_gives_memory_rows_alone_in_segments_that_are_not_read(make_any, ragged_batch):
+def test_the_last_layer_computes_only_memory_rows_of_passed_segments(make_any, ragged_batch):
     tokens, lengths, _ = (part[[0, 1]] for part in ragged_batch)  # the 5th and the 2nd segment are read
     for readout, expected in (("last", [3, 13, 3, 3, 13]), ("every", [13] * 5)):
         model, seen = make_any("rmaat", readout=readout), []
@@ -270,7 +270,7 @@ def test_the_last_layer_gives_memory_rows_alone_in_segments_that_are_not_read(ma
         assert seen == expected
 
 
-def test_without_memory_tokens_segments_that_are_not_read_cost_nothing(make_any, ragged_batch):
+def test_passed_segments_cost_nothing_without_memory_tokens(make_any, ragged_batch):
     model, seen = make_any("rmaat", memory_tokens=0), []
     model.cell.embedding.register_forward_hook(lambda *given: seen.append(given))
     model(ragged_batch[0][:1], ragged_batch[1][:1])
@@ -316,24 +316,24 @@ compiled = gradient(Bptt())
 assert counters["stats"]["unique_graphs"] == 1, counters
 replayed = gradient(Amrb())
 gradient(Amrb())
-# One more that trains, in replay's surroundings, and those of the pass without a graph.
+# One more training graph under replay's autocast state, and those of passes without gradient.
 assert counters["stats"]["unique_graphs"] <= 4, counters
 assert not counters["graph_break"], counters
 assert torch.equal(compiled, replayed)
 torch.testing.assert_close(compiled, eager)
-# The last segment is padded to the compiled shape, and left short in the plain model.
+# The compiled model pads the last segment; the plain model does not.
 torch.testing.assert_close(answer(), eager_answer)
 assert list(model.state_dict()) == names
 """
 
 
 def test_the_compiled_cell_has_one_training_graph_for_all_segments_and_the_gradient_of_the_plain_one():
-    """In a process of its own: the checks of shapes that tests run with cannot be compiled."""
+    """Run in another process, without the checks of shapes, which torch.compile cannot trace."""
     done = subprocess.run([sys.executable, "-c", COMPILED], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def test_truncation_computes_no_segment_again_that_the_readout_leaves_out(make_any):
+def test_truncation_does_not_replay_segments_that_the_readout_leaves_out(make_any):
     model = make_any("rmaat", segments=4, segment_length=5, readout="last")
     runs = []
     model.cell.register_forward_pre_hook(lambda *_: runs.append(torch.is_grad_enabled()))
@@ -347,7 +347,7 @@ def test_a_compiled_model_of_one_segment_pads_to_an_eighth_of_its_length_and_giv
     model.cell.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0][0].shape[1]))
     tokens, lengths = torch.randint(1, 16, (2, 12)), torch.tensor([12, 7])
     plain = model(tokens, lengths)
-    # Not compiled in fact: the checks of shapes that tests run with cannot be.
+    # Pretend to be compiled: torch.compile cannot trace the checks of shapes in tests.
     monkeypatch.setattr(SegmentClassifier, "_is_compiled", True)
     torch.testing.assert_close(model(tokens, lengths), plain)
     assert seen == [12, 15]

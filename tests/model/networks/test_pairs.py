@@ -1,4 +1,4 @@
-"""Two documents encoded apart: what each encoding depends on, the head, replay, the plan and training."""
+"""Pairs of documents: what each encoding depends on, the head, replay, the plan and training."""
 
 from dataclasses import replace
 
@@ -23,8 +23,10 @@ from model.tasks import TaskData, TaskError, TokenDataset
 from model.tasks.data.encoding import split_pair
 from model.training.evaluation import evaluate
 from model.training.loop import train
+from model.training.parameter_count import parameter_count
 from model.training.peak import peak_memory
-from model.training.plan import forward_flops, parameter_count, plan
+from model.training.plan import plan
+from model.training.step_flops import forward_flops
 from rmaat.base.records import ParameterError
 
 SEPARATOR = 15
@@ -59,7 +61,7 @@ def make_pairs(make_model):
 
 
 def read_by_head(model, tokens, lengths):
-    """The encodings of both documents, (pair, document, feature), as they reach the head."""
+    """Input of the head: the encodings of both documents, (pair, document, feature)."""
     seen = []
     with model.head.register_forward_pre_hook(lambda _, given: seen.append(given[0])):
         model(tokens, lengths)
@@ -71,9 +73,9 @@ token_rows = st.lists(st.integers(1, SEPARATOR - 1), min_size=1, max_size=9)
 
 @settings(max_examples=30, deadline=None)
 @given(pairs=st.lists(st.tuples(token_rows, token_rows), min_size=1, max_size=4), extra=st.integers(0, 3))
-def test_pairs_come_apart_into_their_documents_whatever_stands_behind_their_lengths(pairs, extra):
+def test_pairs_split_into_their_documents_whatever_follows_their_lengths(pairs, extra):
     tokens, lengths = joined(*([torch.tensor(side) for side in sides] for sides in zip(*pairs, strict=True)))
-    # What stands behind a sequence is no part of it, not even a separator.
+    # Anything after the length of a sequence is padding, even a separator.
     tokens = functional.pad(tokens, (0, extra))
     tokens[torch.arange(tokens.shape[1]) >= lengths[:, None]] = SEPARATOR
     found, found_lengths = split_pairs(tokens, lengths, SEPARATOR)
@@ -87,7 +89,7 @@ def test_pairs_come_apart_into_their_documents_whatever_stands_behind_their_leng
 
 @pytest.mark.parametrize("readout", ["last", "every"])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_the_head_reads_the_encodings_that_each_document_has_alone(make_pairs, documents, architecture, readout):
+def test_the_head_reads_the_encoding_that_each_document_has_by_itself(make_pairs, documents, architecture, readout):
     model = make_pairs(architecture, readout=readout)
     found = read_by_head(model, *joined(*documents))
     stacked = model.encode(*padded([*documents[0], *documents[1]]), Amrb())
@@ -98,7 +100,7 @@ def test_the_head_reads_the_encodings_that_each_document_has_alone(make_pairs, d
             torch.testing.assert_close(found[index, side], alone[0], rtol=1e-10, atol=1e-12)
 
 
-def test_documents_that_change_places_change_their_encodings_places(make_pairs, documents):
+def test_swapped_documents_have_swapped_encodings(make_pairs, documents):
     model = make_pairs()
     one, other = joined(*documents), joined(*reversed(documents))
     torch.testing.assert_close(read_by_head(model, *one), read_by_head(model, *other).flip(1), rtol=1e-10, atol=1e-12)
@@ -161,14 +163,14 @@ def test_every_parameter_learns(make_pairs, documents):
         ([1, 15, 16], "token 16 is out of range"),
     ],
 )
-def test_what_is_no_pair_of_documents_is_refused(make_pairs, row, message):
+def test_an_invalid_pair_is_refused(make_pairs, row, message):
     tokens, lengths = padded([torch.tensor([1, 2, 15, 3]), torch.tensor(row)])
     with pytest.raises(ModelError, match=message):
         make_pairs()(tokens, lengths)
 
 
-def test_a_separator_that_the_model_does_not_know_is_refused():
-    with pytest.raises(ParameterError, match="the separator is token 16, but the model knows 0 to 15"):
+def test_a_separator_outside_the_vocabulary_is_refused():
+    with pytest.raises(ParameterError, match="the separator is token 16, but the vocabulary is 0 to 15"):
         ModelParameters(vocabulary=16, separator=16)
 
 
@@ -178,7 +180,7 @@ def test_without_a_separator_the_model_is_the_plain_classifier(make_model):
 
 
 def test_a_stream_of_pairs_is_refused(make_pairs):
-    with pytest.raises(ModelError, match="encodes the documents of a pair apart"):
+    with pytest.raises(ModelError, match="encodes the two documents of a pair separately"):
         ClassifierStream(make_pairs(retention="streaming"))
 
 
@@ -192,7 +194,7 @@ PAIRS = ModelParameters(separator=SEPARATOR, segment_length=64, segments=3, read
     ("architecture", "name", "way"),
     [("rmaat", "bptt", Bptt()), ("rmaat", "amrb", Amrb()), ("transformer", "bptt", Bptt())],
 )
-def test_a_plan_of_pairs_says_what_is_measured(tables, architecture, name, way):
+def test_a_plan_of_pairs_agrees_with_measurement(tables, architecture, name, way):
     record = PAIRS.as_architecture(architecture)
     model, batch = build_model(record, tables).train(), full_pairs(record)
 
@@ -220,12 +222,12 @@ def test_arithmetic_of_pairs_is_that_of_twice_as_many_documents(tables):
         build_model(record, tables)(tokens, lengths, Bptt())
     planned = plan(record, "bptt", tokens.shape[1], batch=2).forward_flops_per_token * tokens.numel()
     assert planned == forward_flops(record, 3, batch=4)
-    # The counter has the head's products too.
+    # The counter includes the products of the head.
     assert planned == pytest.approx(counter.get_total_flops(), rel=2e-3)
 
 
 def test_a_plan_names_the_longest_document():
-    with pytest.raises(ModelError, match="takes 1 to 200 tokens a document, not 201; set more segments"):
+    with pytest.raises(ModelError, match="takes 1 to 200 tokens per document, not 201; set more segments"):
         plan(ModelParameters(separator=SEPARATOR), "amrb", 403)
 
 

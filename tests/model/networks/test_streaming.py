@@ -1,4 +1,4 @@
-"""Tokens as they come give what the batch form gives for the whole, from constant memory."""
+"""Streams give the outputs of the batch form, from constant memory."""
 
 import pytest
 import torch
@@ -37,7 +37,7 @@ cuts_of_text = st.lists(st.integers(1, 56), max_size=6, unique=True)
 
 @settings(max_examples=6, deadline=None)
 @given(kind=st.sampled_from(KINDS), cuts=cuts_of_text)
-def test_a_text_fed_in_pieces_has_the_logits_of_the_whole(kind, cuts):
+def test_a_text_fed_in_pieces_gives_the_logits_of_the_whole_text(kind, cuts):
     model = make(build_language_model, kind)
     tokens = torch.randint(0, 16, (2, 57), generator=torch.Generator().manual_seed(2))
     stream = LanguageModelStream(model, batch=2)
@@ -90,15 +90,15 @@ def test_a_retention_that_needs_the_length_is_refused(variant):
         ClassifierStream(make(build_model, {"retention": variant}))
 
 
-def test_a_stream_longer_than_the_model_knows_is_refused():
+def test_a_stream_of_more_segments_than_the_model_has_is_refused():
     tokens = torch.ones(1, 61, dtype=torch.int64)
     with pytest.raises(ModelError, match="longer than 6 segments of 10"):
         ClassifierStream(make(build_model, {"retention": "streaming"})).feed(tokens)
-    with pytest.raises(ModelError, match="segment 7 is beyond the 6 of the model"):
+    with pytest.raises(ModelError, match="segment 7 is beyond the 6 segments of the model"):
         LanguageModelStream(make(build_language_model, {"retention": "streaming"})).feed(tokens)
 
 
-def test_a_stream_refuses_another_batch_unknown_tokens_and_questions_before_the_first_token():
+def test_a_stream_refuses_another_batch_size_unknown_tokens_and_logits_before_the_first_token():
     classifier = ClassifierStream(make(build_model, {"retention": "streaming"}))
     language = LanguageModelStream(make(build_language_model, {"retention": "streaming"}))
     with pytest.raises(ModelError, match="no token has been fed"):

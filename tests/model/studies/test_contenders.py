@@ -13,7 +13,7 @@ from model.studies.presets import PRESETS
 from model.studies.published import ACCURACY, PEAK_GIGABYTES, SPEED_OF_RMT
 from model.studies.study import STUDIES
 from model.tasks.library import TASKS
-from model.training.loop import differentiation
+from model.training.method import differentiation
 from rmaat.base.records import ParameterError
 
 SMALL = PRESETS["retrieval"]["small"]
@@ -89,5 +89,5 @@ def test_names_in_studies_and_published_figures_exist():
 
 def test_more_segments_than_there_are_cannot_be_joined():
     assert Contender("one", joined_segments=16).change(SMALL).model.segments == 1
-    with pytest.raises(ParameterError, match="the preset has 2 segments, and 4 are to be one"):
+    with pytest.raises(ParameterError, match="the preset has 2 segments, fewer than the 4 to join"):
         CONTENDERS["quarter_segments"].change(PRESETS["image"]["small"])

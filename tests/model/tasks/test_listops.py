@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare, ks_2samp
 
-from model.tasks import listops
 from model.tasks.baselines import commonest_label, root_operator, trivial_levels
 from model.tasks.data.batches import BatchPlan, collate
 from model.tasks.data.dataset import TaskData, TaskError
@@ -21,9 +20,12 @@ from model.tasks.listops import (
     evaluate,
     from_text,
     generate,
+    generator,
+    grammar,
     read_official,
     samples,
     to_text,
+    walk,
     with_brackets,
 )
 from rmaat.base.records import ParameterError
@@ -108,7 +110,7 @@ def deviation(share: float, count: int) -> float:
 
 def test_the_official_setting_keeps_one_walk_in_twelve():
     draw, walks = random.Random(1).random, 20_000
-    kept = sum(500 < len(listops.walk(OFFICIAL, draw)) < 2000 for _ in range(walks))
+    kept = sum(500 < len(walk(OFFICIAL, draw)) < 2000 for _ in range(walks))
     assert kept / walks == pytest.approx(0.0836, abs=5 * deviation(0.0836, walks))
 
 
@@ -181,7 +183,7 @@ def test_reading_more_levels_of_the_tree_climbs_the_ladder(official, trees, leve
 
 @pytest.mark.parametrize("levels", [0, 1, 2, 9])
 def test_the_value_of_the_top_passes_over_what_lies_deeper(official, trees, levels):
-    found = [listops.value_of_top(official.test.sequence(index), levels) for index in range(100)]
+    found = [grammar.value_of_top(official.test.sequence(index), levels) for index in range(100)]
     assert found == [value_of_top(tree, levels) for tree in trees[:100]]
 
 
@@ -241,7 +243,7 @@ def test_depth_and_arguments_stay_within_their_limits():
 def test_stopping_a_walk_early_changes_no_kept_sample():
     early = list(islice(samples(SHORT), 300))
     # The twin never stops and is told where the early walk stopped, so that both start each walk at one draw.
-    state, walk = random.Random(SHORT.data_seed), listops.walk
+    state = random.Random(SHORT.data_seed)
     kept = []
     while len(kept) < 300:
         twin = random.Random()
@@ -254,23 +256,21 @@ def test_stopping_a_walk_early_changes_no_kept_sample():
 
 
 def test_parameters_that_yield_no_new_sample_are_refused(monkeypatch):
-    monkeypatch.setattr(listops, "_PATIENCE", 2000)
+    monkeypatch.setattr(generator, "_PATIENCE", 2000)
     with pytest.raises(TaskError, match=r"2,000 expressions in a row gave none that is new .* between 0 and 2 tokens"):
         generate(replace(SMALL, shortest_length=0, longest_length=2))
     with pytest.raises(TaskError, match="raise max_depth or max_arguments"):
         generate(replace(SMALL, max_depth=2, max_arguments=4, shortest_length=10))
 
 
-def test_patience_starts_anew_with_each_sample(monkeypatch):
-    monkeypatch.setattr(listops, "_PATIENCE", 500)
+def test_patience_starts_again_with_each_sample(monkeypatch):
+    monkeypatch.setattr(generator, "_PATIENCE", 500)
     # About one walk in seven is kept, so 300 samples take some 2,000 walks.
     assert len(generate(replace(SMALL, train_size=300)).train) == 300
 
 
 def test_bounds_that_leave_no_length_are_refused():
-    with pytest.raises(
-        ParameterError, match="no length lies strictly between shortest_length 30 and longest_length 31"
-    ):
+    with pytest.raises(ParameterError, match="no length is strictly between shortest_length 30 and longest_length 31"):
         replace(SMALL, shortest_length=30, longest_length=31)
 
 
@@ -387,13 +387,13 @@ def test_evaluation_from_tokens_agrees_with_evaluation_of_the_nested_list(tree):
         (b"\1\1", "0 brackets left open, 2 values"),
         (b"\x0b\1", "1 brackets left open"),
         (b"\1\x0b\1", "1 brackets left open, 1 values"),
-        (b"\x0b\x0f", "token 15 cannot stand where it does"),
-        (b"\1\x0f", "token 15 cannot stand where it does"),
-        (b"\x0b\1\0\x0f", "token 0 cannot stand where it does"),
-        (b"\x10", "token 16 cannot stand where it does"),
+        (b"\x0b\x0f", "token 15 is not allowed where it is"),
+        (b"\1\x0f", "token 15 is not allowed where it is"),
+        (b"\x0b\1\0\x0f", "token 0 is not allowed where it is"),
+        (b"\x10", "token 16 is not allowed where it is"),
     ],
 )
-def test_what_is_no_whole_expression_is_refused(tokens, sentence):
+def test_a_malformed_expression_is_refused(tokens, sentence):
     with pytest.raises(TaskError, match=sentence):
         evaluate(tokens)
 
@@ -404,7 +404,7 @@ def test_ids_are_fixed():
 
 @pytest.mark.parametrize("token", [0, 18])
 def test_an_id_without_a_symbol_is_refused(token):
-    with pytest.raises(TaskError, match=f"token {token} is no symbol"):
+    with pytest.raises(TaskError, match=f"token {token} is not a symbol"):
         to_text(bytes([1, token]))
 
 

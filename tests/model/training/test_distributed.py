@@ -17,8 +17,9 @@ from model.tasks import BatchPlan
 from model.tasks.data.store import write_task
 from model.training.checkpoint import CHECKPOINT, newest
 from model.training.distributed import Processes
-from model.training.loop import step_seed, train
+from model.training.loop import train
 from model.training.run_folder import RunFolder
+from model.training.schedule import step_seed
 
 WORKER = Path(__file__).with_name("processes_worker.py")
 

@@ -21,9 +21,11 @@ from model.tasks import TokenDataset
 from model.training.checkpoint import BEST, CHECKPOINT, load_model, load_state, newest
 from model.training.device import choose_device
 from model.training.evaluation import evaluate, load_run, measure_cost
-from model.training.loop import differentiation, learning_rate, train
+from model.training.loop import train
+from model.training.method import differentiation
 from model.training.parameters import TrainingParameters
 from model.training.run_folder import METRICS, RunFolder
+from model.training.schedule import learning_rate
 from model.training.scoring import evaluate_split
 from rmaat.base.errors import Interrupted, OutOfTime
 from rmaat.base.files import FileError
@@ -242,7 +244,7 @@ def test_a_step_that_is_not_finite_is_skipped_counted_and_logged_where_asked_for
 def test_skipping_ends_where_no_step_is_finite(task, configuration, tables, tmp_path, make_bad):
     make_bad(*range(5, 100))
     settings = replace(configuration.training, accumulation=1, not_finite="skip")
-    with pytest.raises(ModelError, match=r"at step 8, as at all since the last validation.* is of step 4"):
+    with pytest.raises(ModelError, match=r"at step 8, as at every step since the last validation.* is of step 4"):
         train(replace(configuration, training=settings), task, tables, tmp_path / "run")
 
 
@@ -297,7 +299,7 @@ def test_a_damaged_checkpoint_is_refused(task, configuration, tables, tmp_path):
     ("change", "message"),
     [
         ({"segments": 3}, "longest sequence has 20 tokens, more than 3 segments of 5"),
-        ({"vocabulary": 9}, "knows 9 tokens and 3 labels, the task has 4 and 3"),
+        ({"vocabulary": 9}, "has 9 tokens and 3 labels, the task has 4 and 3"),
     ],
 )
 def test_a_model_that_does_not_fit_the_task_is_refused_before_any_work(
@@ -360,13 +362,13 @@ def test_tensorboard_holds_every_validation_once_after_a_resume(task, configurat
 def test_evaluating_before_the_first_validation_says_so(task, configuration, tables, tmp_path):
     with pytest.raises(Interrupted):
         train(configuration, task, tables, tmp_path / "run", progress=InterruptAfter(1, 12))
-    with pytest.raises(ModelError, match="has no best weights yet; train it, or go on with it by --resume"):
+    with pytest.raises(ModelError, match="has no best weights yet; train it, or continue it with --resume"):
         evaluate(tmp_path / "run", task)
 
 
 def test_other_data_are_refused_by_training_and_evaluation(task, configuration, tables, tmp_path):
     other = replace(task, test=task.validation)
-    with pytest.raises(ModelError, match="names other data than made for the test"):
+    with pytest.raises(ModelError, match="is for other data than made for the test"):
         train(configuration, other, tables, tmp_path / "run")
     train(configuration, task, tables, tmp_path / "run")
     with pytest.raises(ModelError, match="was trained on other data"):

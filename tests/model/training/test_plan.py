@@ -1,4 +1,4 @@
-"""The plan says what is measured: parameters exactly, arithmetic by torch's counter, memory within 15 %."""
+"""Plans agree with measurement: parameters exactly, arithmetic with torch's counter, memory within 15 %."""
 
 import pytest
 import torch
@@ -9,7 +9,10 @@ from model.memory.differentiation import Amrb, Bptt, LayerwiseAmrb
 from model.networks.build import build_model
 from model.networks.parameters import ARCHITECTURES, ModelParameters
 from model.training.measure import peak_memory
-from model.training.plan import forward_flops, parameter_count, peak_bytes, plan, training_flops
+from model.training.parameter_count import parameter_count
+from model.training.plan import plan
+from model.training.step_flops import forward_flops, training_flops
+from model.training.step_memory import peak_bytes
 
 DEEP = {
     "width": 64, "feed_forward_width": 256, "layers": 3, "segment_length": 128, "segments": 4, "memory_tokens": 16,
@@ -46,10 +49,10 @@ def test_parameters_and_arithmetic_follow_the_settings_of_the_astrocytes(tables,
         assert_arithmetic_is_counted(tables, record)
 
 
-# With one sample the parameters' gradients weigh most, with three the activations.
+# With one sample the gradients of parameters dominate, with three the activations.
 @pytest.mark.parametrize(("changes", "batch"), [(DEEP, 3), (SHALLOW, 1)], ids=["deep", "shallow"])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_memory_is_that_of_the_profiler_within_15_percent(tables, architecture, changes, batch):
+def test_memory_agrees_with_the_profiler_within_15_percent(tables, architecture, changes, batch):
     record = as_architecture(architecture, changes)
     for name in WAYS if record.family.recurrent else ("bptt",):
         planned = plan(record, name, record.longest_sequence, batch).megabytes
@@ -76,12 +79,12 @@ def test_memory_follows_the_graphs_that_are_kept(tables, name, way):
         assert planned == pytest.approx(measured_megabytes(tables, record, 2, way(keep)), rel=0.15), keep
 
 
-# torch's counter knows nothing of softmax attention on a CPU.
+# torch's counter has no entry for softmax attention on a CPU.
 COUNTED = [name for name, family in ARCHITECTURES.items() if family.attention != "softmax"]
 
 
 @pytest.mark.parametrize("architecture", COUNTED)
-def test_arithmetic_is_that_of_the_counter(tables, architecture):
+def test_arithmetic_agrees_with_the_flop_counter(tables, architecture):
     for changes in (DEEP, SHALLOW):
         assert_arithmetic_is_counted(tables, as_architecture(architecture, changes))
 
@@ -97,7 +100,7 @@ def assert_arithmetic_is_counted(tables, record):
     assert training_flops(record, "bptt", record.segments, 2) == pytest.approx(counter.get_total_flops(), rel=2e-3)
 
 
-def test_softmax_attention_differs_from_linear_in_its_mixing_alone():
+def test_softmax_attention_differs_from_linear_only_in_its_mixing():
     softmax, linear = (
         ModelParameters.from_dict(SHALLOW | {"architecture": name, "heads": 4}) for name in ("rmt", "rlt")
     )
@@ -108,7 +111,7 @@ def test_softmax_attention_differs_from_linear_in_its_mixing_alone():
     assert forward_flops(softmax, 4) - forward_flops(linear, 4) == difference
 
 
-def test_replay_adds_the_passes_that_it_repeats():
+def test_replay_adds_the_flops_of_the_passes_it_repeats():
     record = ModelParameters(segments=4, layers=4, architecture="rlt", readout="every")
 
     def ratio(way, keep=1):
@@ -131,7 +134,7 @@ def test_the_kernel_of_a_state_space_costs_once_a_step_whatever_the_batch(tables
     assert one - four == pytest.approx(3 * (2 * 64 * 46 * 64 * 23) * (1 - 1 / 4) / 512)
 
 
-def test_rows_that_the_readout_leaves_out_cost_nothing():
+def test_rows_that_the_readout_leaves_out_are_not_counted():
     last, every = (ModelParameters(segments=64, layers=1, memory_tokens=0, readout=name) for name in ("last", "every"))
     assert forward_flops(every, 64) > 20 * forward_flops(last, 64)
     assert peak_bytes(every, "bptt", 64) > 20 * peak_bytes(last, "bptt", 64)
@@ -144,8 +147,8 @@ def test_memory_of_amrb_hardly_grows_with_length_and_that_of_bptt_does():
     assert plan(record, "bptt", 2**20).megabytes > 50 * plan(record, "bptt", 8192).megabytes
 
 
-def test_what_cannot_be_planned_is_refused():
-    with pytest.raises(ModelError, match="truncated is no way to differentiate that can be planned"):
+def test_unsupported_plans_are_refused():
+    with pytest.raises(ModelError, match="rmaat plan does not support truncated"):
         plan(ModelParameters(), "truncated", 10)
     with pytest.raises(ModelError, match="takes 1 to 200 tokens, not 201"):
         plan(ModelParameters(), "amrb", 201)

@@ -1,4 +1,4 @@
-"""Every error that a user can cause has one root and an exit status."""
+"""All errors that a user can cause derive from one class and have an exit status."""
 
 import importlib
 import inspect
@@ -9,7 +9,7 @@ from rmaat.base.errors import RmaatError, UsageError
 
 MODULES = [
     "rmaat.base.files",
-    "rmaat.base.records",
+    "rmaat.base.records.quantity",
     "distill.errors",
     "astro_sim.errors",
     "model.errors",
@@ -18,7 +18,7 @@ MODULES = [
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_the_errors_of_a_room_derive_from_the_one_root(module):
+def test_all_errors_of_a_package_derive_from_rmaat_error(module):
     found = [
         value
         for _, value in inspect.getmembers(importlib.import_module(module), inspect.isclass)
@@ -28,5 +28,5 @@ def test_the_errors_of_a_room_derive_from_the_one_root(module):
     assert all(issubclass(error, RmaatError) for error in found)
 
 
-def test_a_wrong_use_exits_with_2_and_a_failure_with_1():
+def test_wrong_usage_exits_with_2_and_a_failure_with_1():
     assert (RmaatError.exit_status, UsageError.exit_status) == (1, 2)

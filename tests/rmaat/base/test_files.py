@@ -1,4 +1,4 @@
-"""Files appear whole or not at all, whatever stops the writing."""
+"""Files are written completely or not at all, however the writing ends."""
 
 import os
 import signal
@@ -8,7 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from rmaat.base.files import FileError, atomic_file, atomic_folder, read_text, refuse_existing, write_bytes, write_text
+from rmaat.base.files import (
+    FileError,
+    atomic_file,
+    atomic_folder,
+    finish,
+    read_text,
+    refuse_existing,
+    unfinished_folder,
+    write_bytes,
+    write_text,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -16,7 +26,7 @@ def names(folder: Path) -> list[str]:
 
 
 class Stop(Exception):
-    """What a block may raise."""
+    """An error inside a block."""
 
 
 @pytest.fixture
@@ -38,13 +48,13 @@ def earlier_folder(tmp_path) -> Path:
 
 
 @pytest.mark.parametrize("content", ["", "one line\n", "Größe τ_p^l\n" * 10_000])
-def test_text_comes_back_as_it_was_written(tmp_path, content):
+def test_text_is_read_back_unchanged(tmp_path, content):
     write_text(tmp_path / "file", content)
     assert read_text(tmp_path / "file") == content
     assert names(tmp_path) == ["file"]
 
 
-def test_folders_on_the_way_are_made(tmp_path):
+def test_missing_parent_folders_are_created(tmp_path):
     write_bytes(tmp_path / "a" / "b" / "file", b"\x00\xff")
     assert (tmp_path / "a" / "b" / "file").read_bytes() == b"\x00\xff"
 
@@ -91,7 +101,7 @@ with atomic_file(Path({str(earlier)!r})) as temporary:
 
 
 def test_a_file_that_outgrows_the_disk_is_an_error_and_leaves_the_earlier_one(earlier):
-    # A limit on the size of files is a full disk that a test may have.
+    # A limit on the file size makes writes fail as on a full disk.
     program = f"""
 import resource, signal
 from pathlib import Path
@@ -110,7 +120,7 @@ except FileError as error:
     assert names(earlier.parent) == ["file", "fits"]
 
 
-def test_writers_of_one_path_do_not_meet_and_the_last_to_end_wins(earlier):
+def test_writers_of_one_path_use_different_temporary_files_and_the_last_to_end_wins(earlier):
     with atomic_file(earlier) as outer:
         outer.write_text("outer")
         with atomic_file(earlier) as inner:
@@ -129,7 +139,7 @@ def test_a_block_that_writes_nothing_is_an_error(earlier):
 
 
 @pytest.mark.parametrize("manager", [atomic_file, atomic_folder])
-def test_an_error_of_our_own_in_the_block_passes_as_it_is(tmp_path, manager):
+def test_our_own_errors_in_the_block_pass_unchanged(tmp_path, manager):
     def failing():
         with manager(tmp_path / "path"):
             raise FileError("cannot read another file")
@@ -138,11 +148,11 @@ def test_an_error_of_our_own_in_the_block_passes_as_it_is(tmp_path, manager):
         failing()
 
 
-# Paths at which nothing can be written.
+# Paths that cannot be written.
 
 
 @pytest.mark.parametrize("manager", [atomic_file, atomic_folder])
-def test_a_path_below_a_file_is_refused_in_words(earlier, manager):
+def test_a_path_below_a_file_is_refused_with_a_sentence(earlier, manager):
     for below in (earlier / "x", earlier / "x" / "y"):
         with pytest.raises(FileError, match=f"cannot write {below}: .*; nothing was written"), manager(below):
             pytest.fail("the block must not run")
@@ -150,7 +160,7 @@ def test_a_path_below_a_file_is_refused_in_words(earlier, manager):
 
 
 @pytest.mark.parametrize("manager", [atomic_file, atomic_folder])
-def test_a_name_that_is_too_long_is_refused_in_words(tmp_path, manager):
+def test_a_name_that_is_too_long_is_refused_with_a_sentence(tmp_path, manager):
     def write():
         with manager(tmp_path / ("x" * 300)) as temporary:
             temporary.write_text("new")
@@ -170,7 +180,7 @@ def test_a_file_does_not_replace_a_folder(earlier_folder, monkeypatch, place):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_without_rights_is_refused_in_words(tmp_path):
+def test_a_folder_without_write_permission_is_refused_with_a_sentence(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(FileError, match="Permission denied"):
         write_text(tmp_path / "file", "new")
@@ -179,7 +189,7 @@ def test_a_folder_without_rights_is_refused_in_words(tmp_path):
 # Folders.
 
 
-def test_a_folder_appears_whole_when_the_block_ends(tmp_path):
+def test_a_folder_appears_with_all_its_files_when_the_block_ends(tmp_path):
     with atomic_folder(tmp_path / "folder") as temporary:
         (temporary / "sub").mkdir()
         (temporary / "sub" / "new").write_text("new")
@@ -199,7 +209,7 @@ def test_a_folder_does_not_replace_another(earlier_folder):
     assert names(earlier_folder.parent) == ["folder"]
 
 
-def test_a_folder_is_made_with_the_folders_above_it(tmp_path):
+def test_a_folder_is_created_with_its_parents(tmp_path):
     with atomic_folder(tmp_path / "a" / "b") as temporary:
         (temporary / "file").write_text("new")
     assert names(tmp_path / "a") == ["b"]
@@ -218,7 +228,7 @@ def test_an_exception_in_the_block_leaves_the_earlier_folder_and_nothing_else(ea
     assert names(earlier_folder.parent) == ["folder"]
 
 
-def test_an_error_of_the_system_in_the_block_leaves_the_earlier_folder(earlier_folder):
+def test_a_system_error_in_the_block_leaves_the_earlier_folder(earlier_folder):
     def failing():
         with atomic_folder(earlier_folder) as temporary:
             raise OSError(28, "No space left on device", str(temporary))
@@ -240,7 +250,51 @@ def test_a_folder_does_not_replace_a_file(earlier):
     assert names(earlier.parent) == ["file"]
 
 
-# Reading, and refusing early.
+# Folders of unfinished work.
+
+
+def test_unfinished_work_stays_after_an_error_and_is_removed_once_finished(tmp_path):
+    def interrupted():
+        with unfinished_folder(tmp_path / "file") as folder:
+            (folder / "part").write_text("half")
+            raise Stop
+
+    with pytest.raises(Stop):
+        interrupted()
+    with unfinished_folder(tmp_path / "file") as folder:
+        assert (folder / "part").read_text() == "half"
+        finish(folder / "part", tmp_path / "file")
+    assert names(tmp_path) == ["file"]
+    assert (tmp_path / "file").read_text() == "half"
+
+
+def test_unfinished_work_is_locked_until_its_process_ends_even_if_killed(tmp_path):
+    program = f"""
+import time
+from pathlib import Path
+from rmaat.base.files import unfinished_folder
+with unfinished_folder(Path({str(tmp_path / "file")!r})):
+    print("locked", flush=True)
+    time.sleep(30)
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "locked\n"
+        refusal = pytest.raises(
+            FileError, match=r"another process is writing .*file; wait for it, or choose another name"
+        )
+        with refusal, unfinished_folder(tmp_path / "file"):
+            pytest.fail("the block must not run")
+        process.kill()
+    with unfinished_folder(tmp_path / "file") as folder:
+        assert folder.is_dir()
+
+
+def test_a_lock_below_a_file_is_refused_with_a_sentence(earlier):
+    with pytest.raises(FileError, match=r"cannot write .*; nothing was written"), unfinished_folder(earlier / "below"):
+        pytest.fail("the block must not run")
+
+
+# Reading, and refusing existing paths.
 
 
 @pytest.mark.parametrize(
@@ -251,14 +305,14 @@ def test_a_folder_does_not_replace_a_file(earlier):
         (lambda path: path.write_bytes(b"caf\xe9"), "can't decode byte 0xe9"),
     ],
 )
-def test_what_cannot_be_read_is_named_with_the_reason(tmp_path, make, reason):
+def test_a_path_that_cannot_be_read_is_named_with_the_reason(tmp_path, make, reason):
     path = tmp_path / "file"
     make(path)
     with pytest.raises(FileError, match=f"cannot read {path}: .*{reason}"):
         read_text(path)
 
 
-def test_an_existing_path_is_refused_with_the_remedy_and_a_free_one_is_not(earlier):
+def test_an_existing_path_is_refused_with_the_remedy_and_a_free_path_is_accepted(earlier):
     refuse_existing(earlier.parent / "free", "choose another")
     refuse_existing(earlier / "below a file", "choose another")
     refuse_existing(earlier.parent / ("x" * 300), "choose another")

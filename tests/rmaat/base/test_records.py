@@ -1,4 +1,4 @@
-"""Parameter records: checked when made, read with units, refused in words."""
+"""Parameter records: checks in the constructor, units in text, files and families of records."""
 
 import dataclasses
 import math
@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from astro_sim.parameters import SimulationParameters
+from astro_sim.parameter_set import SimulationParameters
 from distill import DistillParameters
 from model.networks.parameters import ModelParameters
 from model.tasks.listops import ListOpsParameters
@@ -49,11 +49,11 @@ class Watch(Record):
 RECORDS = [SimulationParameters, DistillParameters, ModelParameters, TrainingParameters, ListOpsParameters, Watch]
 
 
-# Made and checked.
+# Checks in the constructor.
 
 
 @pytest.mark.parametrize("record", RECORDS)
-def test_every_record_of_the_toolkit_holds_its_own_defaults_and_describes_each_parameter(record):
+def test_every_record_of_the_toolkit_accepts_its_defaults_and_describes_each_parameter(record):
     names = [path[-1] for path, _, _ in record().parameters()]
     assert len(names) == len(set(names)), "a bare name must mean one parameter"
     for path, _, quantity in record().parameters():
@@ -74,12 +74,12 @@ def test_a_value_out_of_bounds_is_refused_with_the_bounds_and_their_unit(value):
 
 @pytest.mark.parametrize("name", ["period", "free"])
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_a_value_that_is_not_finite_is_refused_with_bounds_and_without(name, value):
+def test_a_value_that_is_not_finite_is_refused_even_without_bounds(name, value):
     with pytest.raises(ParameterError, match=f"{name} is {value}"):
         Clock(**{name: value})
 
 
-def test_a_default_out_of_its_own_bounds_is_refused_when_the_record_is_made():
+def test_a_default_outside_its_own_bounds_is_refused_by_the_constructor():
     @dataclass(frozen=True)
     class Wrong(Record):
         share: float = parameter(2.0, "a share", low=0, high=1)
@@ -88,7 +88,7 @@ def test_a_default_out_of_its_own_bounds_is_refused_when_the_record_is_made():
         Wrong()
 
 
-def test_a_choice_that_is_not_there_is_refused_with_those_that_are():
+def test_an_unknown_choice_is_refused_with_the_list_of_choices():
     with pytest.raises(ParameterError, match="hand is 'middle'; it must be one of short, long"):
         Clock(hand="middle")
 
@@ -128,12 +128,12 @@ def test_each_item_of_a_tuple_is_checked(values, sentence):
         Face(**values)
 
 
-def test_a_nested_record_must_be_that_record():
+def test_a_nested_record_must_have_the_declared_type():
     with pytest.raises(ParameterError, match="clock is 3; it must be of type Clock"):
         Watch(clock=3)
 
 
-def test_whole_numbers_for_a_float_make_the_same_record_down_to_its_text():
+def test_whole_numbers_for_a_float_give_the_same_record_and_text():
     plain = Clock(period=50, free=np.float64(2))
     assert type(plain.period) is float
     assert type(plain.free) is float
@@ -145,7 +145,7 @@ def test_a_record_cannot_be_changed():
         Clock().period = 3.0  # pyright: ignore
 
 
-# Read from values, with units.
+# Text with units.
 
 
 @pytest.mark.parametrize("value", ["3 s", "3  s", " 3 s ", "3", "3.0", 3, 3.0])
@@ -190,7 +190,7 @@ def test_a_written_value_of_another_type_is_refused(name, value, reason):
 
 
 @pytest.mark.parametrize(("value", "meant"), [("true", True), ("False", False), (True, True), (False, False)])
-def test_truth_may_be_written_as_a_word(value, meant):
+def test_a_boolean_may_be_written_as_a_word(value, meant):
     assert Clock.from_dict({"running": value}).running is meant
 
 
@@ -199,7 +199,7 @@ def test_a_tuple_may_be_written_as_a_list_or_with_commas(value):
     assert Face.from_dict({"marks": value}).marks == (1, 2)
 
 
-def test_items_of_a_tuple_may_carry_units_and_be_chosen():
+def test_items_of_a_tuple_may_have_units_and_choices():
     face = Face.from_dict({"edges": "1 mm, 2 mm", "colours": "red, black"})
     assert face == Face(edges=(1.0, 2.0), colours=("red", "black"))
     with pytest.raises(ParameterError, match="edges is given as '2 cm'; it is in mm"):
@@ -214,11 +214,11 @@ def test_a_tuple_written_as_something_else_is_refused(value):
 
 @pytest.mark.parametrize("values", [None, 3, "clock", [1]])
 def test_a_record_written_as_something_else_is_refused(values):
-    with pytest.raises(ParameterError, match="Clock wants names with values, found"):
+    with pytest.raises(ParameterError, match="Clock needs names with values, found"):
         Watch.from_dict({"clock": values})
 
 
-# Named.
+# Names.
 
 
 @pytest.mark.parametrize(
@@ -231,18 +231,18 @@ def test_a_record_written_as_something_else_is_refused(values):
         (3, "known are free, hand, period, running, ticks"),
     ],
 )
-def test_an_unknown_name_is_refused_with_names_that_exist(name, remedy):
+def test_an_unknown_name_is_refused_with_known_names(name, remedy):
     with pytest.raises(ParameterError, match=f"unknown parameter '{name}'; {remedy}"):
         Clock.from_dict({name: 1})
 
 
-def test_names_that_are_alike_are_all_suggested():
+def test_all_similar_names_are_suggested():
     assert unknown_name("colour", "blac", ["black", "block"]) == (
         "unknown colour 'blac'; perhaps you meant black or block"
     )
 
 
-def test_a_parameter_is_replaced_by_its_bare_name_wherever_it_stands():
+def test_a_parameter_of_a_nested_record_is_replaced_by_its_bare_name():
     watch = Watch()
     changed = watch.override({"period": "3 s", "marks": "1,2", "maker": "us"})
     assert changed == Watch(maker="us", clock=Clock(period=3.0), face=Face(marks=(1, 2)))
@@ -259,12 +259,12 @@ def test_an_unknown_bare_name_is_refused(name, remedy):
         Watch().override({name: 1})
 
 
-def test_what_a_parameter_of_a_nested_record_refuses_an_override_refuses():
+def test_override_refuses_a_value_that_a_nested_record_refuses():
     with pytest.raises(ParameterError, match=r"period is 0\.0 s"):
         Watch().override({"period": 0})
 
 
-# Saved and loaded.
+# Files.
 
 
 @settings(deadline=None, max_examples=80)
@@ -278,7 +278,7 @@ def test_what_a_parameter_of_a_nested_record_refuses_an_override_refuses():
     marks=st.lists(st.integers(0, 12), max_size=3).map(tuple),
     edges=st.lists(st.floats(0, 100), max_size=3).map(tuple),
 )
-def test_a_record_comes_back_from_values_and_from_its_file(
+def test_a_record_is_read_back_unchanged_from_values_and_from_its_file(
     tmp_path_factory, period, ticks, free, running, hand, maker, marks, edges
 ):
     watch = Watch(maker, Clock(period, ticks, free, running, hand), Face(marks, edges, ("black", "red")))
@@ -288,12 +288,12 @@ def test_a_record_comes_back_from_values_and_from_its_file(
 
 
 @pytest.mark.parametrize("record", RECORDS)
-def test_the_defaults_of_every_record_come_back_from_their_file(record, tmp_path):
+def test_the_defaults_of_every_record_are_read_back_unchanged_from_their_file(record, tmp_path):
     record().save(tmp_path / "record.yaml")
     assert record.load(tmp_path / "record.yaml") == record()
 
 
-def test_a_file_carries_units_that_a_reader_can_see(tmp_path):
+def test_a_file_contains_the_units(tmp_path):
     Watch().save(tmp_path / "watch.yaml")
     written = yaml.safe_load((tmp_path / "watch.yaml").read_text())
     assert written["clock"] == {"period": "50.0 s", "ticks": "6 cycles", "free": 0.0, "running": True, "hand": "short"}
@@ -314,7 +314,7 @@ def test_a_file_carries_units_that_a_reader_can_see(tmp_path):
         ("face:\n  edges: [1 mm, 2.5]\n", Watch(face=Face(edges=(1.0, 2.5)))),
     ],
 )
-def test_a_file_written_by_hand_may_name_only_what_it_changes(tmp_path, text, expected):
+def test_a_file_may_contain_only_the_changed_values(tmp_path, text, expected):
     (tmp_path / "watch.yaml").write_text(text)
     assert Watch.load(tmp_path / "watch.yaml") == expected
 
@@ -322,15 +322,15 @@ def test_a_file_written_by_hand_may_name_only_what_it_changes(tmp_path, text, ex
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("- 1\n- 2\n", r"Watch wants names with values, found \[1, 2\]"),
-        ("just words\n", "Watch wants names with values, found 'just words'"),
-        ("[]\n", r"Watch wants names with values, found \[\]"),
-        ("0\n", "Watch wants names with values, found 0"),
-        ("false\n", "Watch wants names with values, found False"),
+        ("- 1\n- 2\n", r"Watch needs names with values, found \[1, 2\]"),
+        ("just words\n", "Watch needs names with values, found 'just words'"),
+        ("[]\n", r"Watch needs names with values, found \[\]"),
+        ("0\n", "Watch needs names with values, found 0"),
+        ("false\n", "Watch needs names with values, found False"),
         ("clock: {period: 3 ms}\n", "it is in s"),
         ("clock: {perod: 3 s}\n", "perhaps you meant period"),
         ("period: 3 s\n", "unknown parameter 'period'"),
-        ("clock:\n", "Clock wants names with values, found None"),
+        ("clock:\n", "Clock needs names with values, found None"),
         ("clock: {period: .nan}\n", "period is nan s"),
         ("clock: {period: 2020-01-01}\n", "must be a number"),
         ("clock: {period: 2020-99-99}\n", "month must be in"),
@@ -345,7 +345,7 @@ def test_a_file_written_by_hand_may_name_only_what_it_changes(tmp_path, text, ex
         ("clock: " + "[" * 3000, "recursion"),
     ],
 )
-def test_a_file_that_is_not_right_is_refused_in_one_sentence_that_names_it(tmp_path, text, reason):
+def test_an_invalid_file_is_refused_with_one_sentence_that_names_it(tmp_path, text, reason):
     path = tmp_path / "watch.yaml"
     path.write_text(text)
     with pytest.raises(ParameterError, match=f"^{path}: .*{reason}") as caught:
@@ -357,7 +357,7 @@ def test_a_file_that_is_not_right_is_refused_in_one_sentence_that_names_it(tmp_p
     "tag",
     ["!!python/object/apply:os.mkdir [{}]", "!!python/object/new:os.mkdir [[{}]]", "!!python/name:os.mkdir ''"],
 )
-def test_a_file_with_python_objects_is_refused_and_runs_nothing(tmp_path, tag):
+def test_a_file_with_python_objects_is_refused_without_running_them(tmp_path, tag):
     victim = tmp_path / "made"
     (tmp_path / "watch.yaml").write_text("maker: " + tag.format(victim))
     with pytest.raises(ParameterError, match="could not determine a constructor"):
@@ -370,7 +370,7 @@ def test_a_missing_file_is_named(tmp_path):
         Watch.load(tmp_path / "none.yaml")
 
 
-# Families, of which a file names the member.
+# Families: the file names the kind.
 
 
 @dataclass(frozen=True)
@@ -402,25 +402,25 @@ class Drawing(Record):
 
 
 @pytest.mark.parametrize("shape", [Disc(size=3.0), Box(sides=5), Disc()])
-def test_a_file_keeps_which_member_of_a_family_it_holds(tmp_path, shape):
+def test_a_file_keeps_the_kind_of_a_family_member(tmp_path, shape):
     path = tmp_path / "drawing.yaml"
     Drawing(shape).save(path)
     assert Drawing.load(path) == Drawing(shape) == Drawing.from_dict(Drawing(shape).to_dict())
     assert yaml.safe_load(path.read_text())["shape"]["kind"] == shape.kind
 
 
-def test_a_file_without_a_kind_means_the_default_and_over_a_base_that_of_the_base():
+def test_a_file_without_a_kind_uses_the_default_kind_or_that_of_its_base():
     assert Drawing.from_dict({"shape": {"radius": 2}}) == Drawing(Disc(radius=2.0))
     assert Drawing(Box()).changed({"shape": {"sides": 3}}) == Drawing(Box(sides=3))
 
 
-def test_another_kind_keeps_what_was_set_and_its_own_defaults():
+def test_a_change_of_kind_keeps_changed_values_and_takes_its_own_defaults():
     to_box = {"shape": {"kind": "box", "sides": 6}}
     assert Drawing(Disc(size=7.0, radius=3.0), "a").changed(to_box) == Drawing(Box(size=7.0, sides=6), "a")
     assert Drawing(Disc(radius=3.0)).changed(to_box) == Drawing(Box(size=2.0, sides=6))
 
 
-def test_single_values_are_changed_in_the_member_that_is_there():
+def test_single_values_are_changed_in_the_current_kind():
     assert Drawing(Box()).override({"sides": "7", "size": "3 m"}) == Drawing(Box(size=3.0, sides=7))
     with pytest.raises(ParameterError, match="unknown parameter 'radius'"):
         Drawing(Box()).override({"radius": 1})
@@ -431,11 +431,11 @@ def test_single_values_are_changed_in_the_member_that_is_there():
     [
         ({"kind": "bax"}, "unknown kind of Shape 'bax'; perhaps you meant box"),
         ({"kind": "box", "radius": 1}, "unknown parameter 'radius'"),
-        ("box", "Shape wants names with values, found 'box'"),
+        ("box", "Shape needs names with values, found 'box'"),
     ],
 )
-def test_an_unknown_kind_is_answered_with_near_ones(values, sentence):
+def test_an_unknown_kind_is_refused_with_similar_ones(values, sentence):
     with pytest.raises(ParameterError, match=sentence):
         Drawing.from_dict({"shape": values})
-    with pytest.raises(ParameterError, match=sentence.replace("Shape wants", "(Shape|Disc) wants")):
+    with pytest.raises(ParameterError, match=sentence.replace("Shape needs", "(Shape|Disc) needs")):
         Drawing().changed({"shape": values})

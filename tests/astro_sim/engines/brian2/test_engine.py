@@ -1,10 +1,12 @@
-"""Brian2 against SciPy. Builds of C++ take about ten seconds each; those of one structure are shared by all tests."""
+"""Brian2 against SciPy. A C++ build takes about ten seconds; all tests share the builds of one structure."""
 
 import dataclasses
 import importlib.util
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -25,7 +27,7 @@ from astro_sim.protocol import Interval
 from rmaat.base.files import FileError
 from rmaat.base.records import ParameterError
 
-# Without restarts, cycles as short as those of these tests run into each other, and are warned of.
+# Cycles as short as in these tests raise this warning if the fast variables do not restart.
 pytestmark = pytest.mark.filterwarnings("ignore:the long-term process grew")
 
 DEFAULT = SimulationParameters()
@@ -51,14 +53,14 @@ SHORT = DEFAULT.override(
 
 @pytest.fixture(autouse=True)
 def _own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Every test starts with an empty temporary folder, and leaves it so."""
+    """Each test starts with an empty temporary folder and must leave it empty."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     yield
     assert not list(tmp_path.iterdir())
 
 
 def relative_difference(found: xr.Dataset, expected: xr.Dataset, name: str) -> float:
-    """The largest over all elements and stored times but the first, at which all is exactly 0."""
+    """The largest relative difference; the first time is left out, because all values are 0 there."""
     assert not found[name].values[0].any()
     reference = expected[name].values[1:]
     return float(np.abs(found[name].values[1:] / reference - 1).max())
@@ -123,11 +125,11 @@ OWN_RATE = "(u_pre + coupled_input - w) / synapse_time_constant"
 @pytest.mark.brian2
 @pytest.mark.parametrize("target", ["numpy", "cython"])
 def test_every_target_gives_the_same_traces(target: str):
-    told: list[float] = []
+    reported: list[float] = []
     compiled = integrate(own_model_job(OWN_RATE, "cpp_standalone"), "brian2", ignore)
-    found = integrate(own_model_job(OWN_RATE, target), "brian2", told.append)
-    assert told == sorted(told)
-    assert any(0 < fraction < 1 for fraction in told)
+    found = integrate(own_model_job(OWN_RATE, target), "brian2", reported.append)
+    assert reported == sorted(reported)
+    assert any(0 < fraction < 1 for fraction in reported)
     assert found.solver["target"] == target
     for label, values in compiled.values.items():
         np.testing.assert_allclose(found.values[label], values, rtol=1e-12, err_msg=label)
@@ -135,7 +137,7 @@ def test_every_target_gives_the_same_traces(target: str):
 
 
 @pytest.mark.brian2
-def test_new_parameters_run_in_the_kept_build_to_the_bits_of_a_fresh_one(
+def test_new_parameters_run_in_the_cached_build_with_the_bits_of_a_fresh_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ):
     job = own_model_job(OWN_RATE, "cpp_standalone")
@@ -157,7 +159,7 @@ def test_new_parameters_run_in_the_kept_build_to_the_bits_of_a_fresh_one(
 
 
 def ignore(_: float) -> None:
-    """A progress that tells nobody."""
+    """A progress without output."""
 
 
 def refuse(*_) -> None:
@@ -177,17 +179,33 @@ def test_without_a_compiler_brian2_warns_and_runs_another_model_in_numpy(monkeyp
 
 
 @pytest.mark.brian2
-def test_an_equation_of_the_wrong_dimension_fails_with_brian2s_own_words():
+def test_an_equation_of_the_wrong_dimension_fails_with_the_message_of_brian2():
     with pytest.raises(SimulationError, match=r"Brian2 failed with status 1; .*DimensionMismatchError"):
         integrate(own_model_job("u_pre + coupled_input - w"), "brian2", ignore)
 
 
 @pytest.mark.brian2
-def test_a_failing_build_is_one_sentence(monkeypatch: pytest.MonkeyPatch):
+def test_a_failed_build_gives_an_error_of_one_sentence(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CXX", "false")
     with pytest.raises(SimulationError, match=r"Brian2 failed with status 1; .*Project compilation failed") as caught:
         integrate(own_model_job("-w / synapse_time_constant"), "brian2", ignore)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.brian2
+def test_a_build_uses_no_more_make_jobs_than_there_are_cores(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+):
+    # This make writes its arguments to a file and fails, so that nothing is compiled.
+    folder = tmp_path_factory.mktemp("tools")
+    make, written = folder / "make", folder / "arguments"
+    make.write_text(f'#!/bin/sh\necho "$@" >> {written}\nexit 1\n')
+    make.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(brian2_process, "core_count", lambda: 3)
+    with pytest.raises(SimulationError, match="Project compilation failed"):
+        integrate(own_model_job("-2 * w / synapse_time_constant"), "brian2", ignore)
+    assert written.read_text().split() == ["-j3"]
 
 
 def test_a_target_whose_compiler_is_missing_is_refused(monkeypatch: pytest.MonkeyPatch):
@@ -196,7 +214,7 @@ def test_a_target_whose_compiler_is_missing_is_refused(monkeypatch: pytest.Monke
         simulate(DEFAULT.override({"brian2_target": "cpp_standalone"}), "brian2")
 
 
-def test_a_cache_folder_that_cannot_be_made_is_named_before_anything_is_built(
+def test_a_cache_folder_that_cannot_be_made_is_named_before_a_build(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ):
     occupied = tmp_path_factory.mktemp("cache") / "file"
@@ -208,7 +226,7 @@ def test_a_cache_folder_that_cannot_be_made_is_named_before_anything_is_built(
 
 
 @pytest.mark.brian2
-def test_two_processes_that_build_the_same_at_once_agree(
+def test_two_processes_may_build_the_same_network_at_the_same_time(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ):
     job, cache = own_model_job(OWN_RATE, "cpp_standalone"), tmp_path_factory.mktemp("cache")
@@ -234,13 +252,13 @@ def test_a_time_step_that_does_not_divide_the_recording_interval_is_refused():
         simulate(DEFAULT.override({"time_step": 0.0003}), "brian2")
 
 
-def test_more_synapses_than_brian2_connects_pair_by_pair_are_refused():
+def test_too_many_synapses_for_brian2_are_refused():
     large = DEFAULT.override({"presynaptic_neurons": 17, "postsynaptic_neurons": 16, "coupling_strength": 0.001})
     with pytest.raises(ParameterError, match=r"17 x 16 neurons have 272 synapses, more than the 256 .* engine scipy"):
         simulate(large, "brian2")
 
 
-def test_a_missing_brian2_is_answered_with_how_to_install_it(monkeypatch: pytest.MonkeyPatch):
+def test_the_error_for_a_missing_brian2_gives_the_command_to_install_it(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(SimulationError, match=r"pip install rmaat-toolkit\[brian2\]"):
         simulate(engine="brian2")
@@ -274,13 +292,24 @@ def test_an_interrupt_kills_the_worker_and_its_children(
 
 
 def is_gone(pid: int) -> bool:
-    """A killed child of a killed parent waits to be reaped by a distant ancestor, so that a zombie counts as gone."""
+    """Whether a process ended. A zombie counts: an ancestor reaps the child of a killed parent later."""
     for _ in range(100):
         status = Path(f"/proc/{pid}/stat")
         if not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] == "Z":
             return True
         time.sleep(0.02)
     return False
+
+
+def test_a_process_ends_on_windows_which_has_no_process_groups(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.delattr(os, "killpg")
+    monkeypatch.delattr(signal, "SIGKILL")
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    # Popen.kill itself names SIGKILL where it is not Windows' own.
+    monkeypatch.setattr(process, "kill", process.terminate)
+    brian2_process._end(process)
+    assert process.returncode
 
 
 @pytest.mark.brian2

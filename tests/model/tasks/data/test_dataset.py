@@ -50,7 +50,12 @@ LABELS = np.array([0, 1])
         (TOKENS, np.array([0, 5, 3]), LABELS, "sequence 1 is empty or ends before it starts"),
         (TOKENS, np.array([0, 2**63 - 1, -(2**63), -1, 3]), np.array([0, 1, 1, 0]), "sequence 1 is empty or"),
         (TOKENS[:0], OFFSETS[:1], LABELS[:0], "has no sequence"),
-        (np.array([1, 2, 0], dtype=np.uint8), OFFSETS, LABELS, "sequence 1 holds token 0, which is kept for padding"),
+        (
+            np.array([1, 2, 0], dtype=np.uint8),
+            OFFSETS,
+            LABELS,
+            "sequence 1 holds token 0, which is reserved",
+        ),
         (TOKENS, OFFSETS, np.array([0, -1]), "label -1 is negative"),
     ],
 )
@@ -70,12 +75,12 @@ def test_a_task_with_more_than_256_ids_has_them_in_two_bytes():
 
 
 def test_a_token_without_a_symbol_is_refused_with_its_split():
-    with pytest.raises(TaskError, match="the validation split has token 4; it must lie between 0 and 3"):
+    with pytest.raises(TaskError, match="the validation split has token 4; it must be between 0 and 3"):
         task(validation=dataset([b"\4"], [0]))
 
 
 def test_a_label_that_is_no_class_is_refused_with_its_split():
-    with pytest.raises(TaskError, match="the test split has label 2; it must lie between 0 and 1"):
+    with pytest.raises(TaskError, match="the test split has label 2; it must be between 0 and 1"):
         task(test=dataset([b"\1"], [2]))
 
 

@@ -14,6 +14,7 @@ from model.studies.presets import PRESETS
 from model.tasks import image, text
 from model.tasks.data.dataset import TaskError
 from model.tasks.data.hub import full_name, is_hub, read_texts
+from model.tasks.data.imdb import read_reviews
 from model.tasks.image import ImageParameters
 from model.tasks.text import TextParameters
 from rmaat.base.errors import UsageError
@@ -65,7 +66,7 @@ def reviews(tmp_path) -> Path:
 
 
 def columns_of(reviews):
-    found = text.read_reviews(reviews)
+    found = read_reviews(reviews)
     splits = {
         split: {"text": [row.text.decode() for row in rows], "label": [row.label for row in rows]}
         for split, rows in found.items()
@@ -117,7 +118,7 @@ def png(size, colour=0):
     ("value", "label", "message"),
     [
         ({"bytes": b"GIF89a", "path": None}, 1, "row 1 of split test: no picture"),
-        ({"bytes": None, "path": "/etc/hostname"}, 1, "names pictures of its test split in place of holding them"),
+        ({"bytes": None, "path": "/etc/hostname"}, 1, "has paths of pictures in its test split"),
         ((31, 32), 1, "row 1 of split test: no picture .31 x 32 pixels"),
         ((32, 32), 10, "row 1 of split test: label 10"),
         ((32, 32), -1, "row 1 of split test: label -1"),

@@ -1,11 +1,9 @@
-"""Text, Image and pairs from files of the form that users have, small ones made here.
+"""Text, Image and pairs are read from their authors' files; these tests write small ones.
 
-RMAAT_TEST_DATA may name a folder with the real IMDb (`imdb`) and grey CIFAR-10 (`cifar10_gray`); without it, what needs
-them is skipped.
+RMAAT_TEST_DATA may name a folder with the real aclImdb_v1.tar.gz and cifar-10-python.tar.gz. Without it, the tests that
+need them are skipped.
 """
 
-import io
-import lzma
 import os
 import pickle
 import tarfile
@@ -18,11 +16,13 @@ import pytest
 
 from model.tasks import image, pairs, text
 from model.tasks.baselines import linear_probe, naive_bayes, shared_words
+from model.tasks.data.cifar import grey, read_batch
 from model.tasks.data.dataset import TaskError
 from model.tasks.data.encoding import from_bytes, split_pair, to_bytes
-from model.tasks.image import ImageParameters, grey, read_batch
+from model.tasks.data.imdb import Review, read_reviews, read_reviews_and_films
+from model.tasks.image import ImageParameters
 from model.tasks.pairs import RetrievalParameters, SameFilmParameters
-from model.tasks.text import Review, TextParameters
+from model.tasks.text import TextParameters
 
 REAL = Path(os.environ.get("RMAAT_TEST_DATA", "absent"))
 needs_real_data = pytest.mark.skipif(not REAL.is_dir(), reason="RMAAT_TEST_DATA names no folder")
@@ -45,39 +45,60 @@ def reviews(tmp_path) -> Path:
     for split in ("train", "test"):
         for label, word in (("neg", "dull"), ("pos", "fine")):
             (place / split / label).mkdir(parents=True)
-            for number in range(6):
+            for number in range(6 if split == "train" else 12):
                 (place / split / label / f"{number}_{1 if label == 'neg' else 9}.txt").write_bytes(
                     f"A {word} film \u00e9\t{split} {number}.".encode()
                 )
         (place / split / "unsup").mkdir()
         (place / split / "unsup" / "0_0.txt").write_text("not labelled")
-        (place / split / "urls_pos.txt").write_text("http")
+        for label in ("neg", "pos"):
+            # Every film has reviews of both labels.
+            films = [number % 6 for number in range(12)]
+            lines = [f"http://www.imdb.com/title/tt{film:07d}/usercomments\n" for film in films]
+            (place / split / f"urls_{label}.txt").write_text("".join(lines))
     return place
 
 
-def as_tables(place: Path, out: Path) -> Path:
-    out.mkdir()
-    for split, found in text.read_reviews(place).items():
-        lines = [b"%d\t7\t%d\t%s\n" % (review.label, row, review.text) for row, review in enumerate(found)]
-        (out / f"{split}.tsv.xz").write_bytes(lzma.compress(b"".join(lines)))
-    return out
-
-
-def test_reviews_are_the_same_from_folder_archive_and_tables(reviews, tmp_path):
+def test_reviews_are_the_same_from_folder_and_archive(reviews, tmp_path):
     found = text.read(TEXT, reviews)
-    assert [len(split) for split in found.splits.values()] == [8, 4, 12]
+    assert [len(split) for split in found.splits.values()] == [8, 4, 24]
     assert to_bytes(found.test.sequence(0)) == "A dull film é\ttest 0.".encode()
-    assert found.test.labels.tolist() == [0] * 6 + [1] * 6
+    assert found.test.labels.tolist() == [0] * 12 + [1] * 12
     assert (found.vocabulary, found.classes) == (257, 2)
     assert found.train.tokens.dtype == np.uint8
     packed = text.read(TEXT, archive(reviews, "aclImdb", tmp_path / "a.tar.gz"))
-    tables = text.read(TEXT, as_tables(reviews, tmp_path / "tables"))
-    assert packed.sha256() == tables.sha256() == found.sha256()
-    origins = [task.origin.split(",")[0] for task in (found, packed, tables)]
-    assert origins == ["official files", "official files", "official data"]
+    assert packed.sha256() == found.sha256()
+    assert {task.origin.split(",")[0] for task in (found, packed)} == {"official files"}
 
 
-def test_what_is_held_out_comes_from_training_and_is_not_trained_on(reviews):
+def test_reviews_are_in_the_order_of_label_and_number(reviews):
+    texts = [review.text.decode().rstrip(".").rsplit(" ", 1)[1] for review in read_reviews(reviews)["test"]]
+    assert texts == 2 * [str(number) for number in range(12)]
+
+
+def test_the_films_of_reviews_are_read_from_their_addresses(reviews, tmp_path):
+    found, films = read_reviews_and_films(archive(reviews, "aclImdb", tmp_path / "a.tar.gz"))
+    assert found == read_reviews(reviews)
+    assert films["train"].tolist() == 2 * list(range(6))
+    assert films["test"].tolist() == 4 * list(range(6))
+    small = SameFilmParameters(train_size=6, validation_size=6, test_size=4)
+    task = pairs.read_same_film(small, reviews)
+    assert [len(split) for split in task.splits.values()] == [6, 6, 4]
+
+
+def test_reviews_without_a_film_are_named(reviews):
+    path = reviews / "train" / "urls_pos.txt"
+    path.write_text("http://www.imdb.com/title/tt0000001/usercomments\nno address\n")
+    with pytest.raises(TaskError, match=r"train/urls_pos\.txt has no film on line 2, for review 1"):
+        pairs.read_same_film(SameFilmParameters(), reviews)
+    path.unlink()
+    with pytest.raises(TaskError, match=r"has no urls_neg\.txt or urls_pos\.txt .*--source must be aclImdb"):
+        pairs.read_same_film(SameFilmParameters(), reviews)
+    with pytest.raises(TaskError, match="does not say which film a review is about"):
+        pairs.read_same_film(SameFilmParameters(), Path("hf:stanfordnlp/imdb"))
+
+
+def test_held_out_reviews_come_from_the_training_split_and_are_not_trained_on(reviews):
     found = text.read(TEXT, reviews)
     parts = {name: {to_bytes(split.sequence(row)) for row in range(len(split))} for name, split in found.splits.items()}
     assert len(parts["train"] | parts["validation"]) == 12
@@ -87,7 +108,7 @@ def test_what_is_held_out_comes_from_training_and_is_not_trained_on(reviews):
     assert other.test.tokens.tolist() == found.test.tokens.tolist()
 
 
-def test_a_review_is_cut_and_bytes_that_are_no_utf_8_are_replaced():
+def test_a_review_is_cut_and_invalid_utf_8_is_replaced():
     assert to_bytes(np.frombuffer(from_bytes(b"abcdef", 4), np.uint8)) == b"abcd"
     assert to_bytes(np.frombuffer(from_bytes(b"a\xffb", 10), np.uint8)).decode() == "a\ufffdb"
     with pytest.raises(TaskError, match="empty"):
@@ -103,11 +124,11 @@ def test_bad_sources_of_text_are_named(reviews, tmp_path):
     with pytest.raises(TaskError, match="validation_size is 12, but there are 12 rows"):
         text.read(replace(TEXT, validation_size=12), reviews)
     (reviews / "test").rename(tmp_path / "moved")
-    with pytest.raises(TaskError, match="holds no test reviews"):
+    with pytest.raises(TaskError, match="has no test reviews"):
         text.read(TEXT, reviews)
 
 
-def test_naive_bayes_reads_words_and_not_their_order(reviews):
+def test_naive_bayes_reads_words(reviews):
     found = text.read(TEXT, reviews)
     assert naive_bayes(found.train, found.test).accuracy == 1
 
@@ -143,7 +164,7 @@ def test_python_batches_load_in_grey_from_folder_and_archive(tmp_path):
     assert image.read(parameters, archive(place, place.name, tmp_path / "c.tar.gz")).sha256() == found.sha256()
 
 
-def test_grey_is_within_rounding_of_the_weights_of_television():
+def test_grey_is_within_rounding_of_its_weights():
     colours = np.random.default_rng(1).integers(0, 256, (50, 3), dtype=np.uint8)
     exact = colours @ np.array([0.2989, 0.5870, 0.1140])
     assert np.abs(grey(colours).astype(float) - exact).max() <= 1
@@ -158,7 +179,7 @@ class Hostile:
         return Path.touch, (self.witness,)
 
 
-def test_a_pickle_that_would_run_something_is_refused_before_it_runs(tmp_path):
+def test_a_pickle_that_would_run_a_program_is_refused_before_it_runs(tmp_path):
     content = pickle.dumps({b"data": Hostile(tmp_path / "was run"), b"labels": [1]}, protocol=2)
     with pytest.raises(TaskError, match="it asks for"):
         read_batch(content, "data_batch_1")
@@ -179,33 +200,14 @@ def test_a_pickle_that_would_run_something_is_refused_before_it_runs(tmp_path):
     ids=["no data", "floats", "objects", "labels", "label 11", "pixels", "a list"],
 )
 def test_a_batch_of_another_form_is_refused(values):
-    with pytest.raises(TaskError, match=r"batch has|no batch"):
+    with pytest.raises(TaskError, match=r"batch has|not a batch"):
         read_batch(pickle.dumps(values, protocol=2), "batch")
-
-
-def test_grey_pictures_as_differences_load_whole(tmp_path):
-    random, labels = np.random.default_rng(2), {}
-    pictures = {split: random.integers(0, 256, (6, 32, 32), dtype=np.uint8) for split in ("train", "test")}
-    for split, images in pictures.items():
-        across = np.diff(images, axis=2, prepend=np.uint8(0))
-        (tmp_path / f"{split}_images.xz").write_bytes(
-            lzma.compress(np.diff(across, axis=1, prepend=np.uint8(0)).tobytes())
-        )
-        labels[split] = np.arange(6, dtype=np.uint8)
-    content = io.BytesIO()
-    np.savez(content, **labels)
-    (tmp_path / "labels.npz").write_bytes(content.getvalue())
-    found = image.read(ImageParameters(validation_size=2), tmp_path)
-    np.testing.assert_array_equal(found.test.tokens.reshape(6, 32, 32) - 1, pictures["test"])
-    (tmp_path / "test_images.xz").write_bytes(b"torn")
-    with pytest.raises(TaskError, match="damaged"):
-        image.read(ImageParameters(validation_size=2), tmp_path)
 
 
 # Pairs.
 
 
-def test_official_pairs_load_and_come_apart_again(tmp_path):
+def test_official_pairs_are_read_and_split_again(tmp_path):
     for name in pairs.OFFICIAL_FILES.values():
         rows = [b"1.0\t7\t8\tfirst paper\tsecond paper", b"0\t7\t9\tfirst paper\t" + b"x" * 50]
         (tmp_path / name).write_bytes(b"\n".join(rows) + b"\n")
@@ -240,19 +242,19 @@ def test_negatives_of_the_stand_in_match_their_pair_in_label_and_length_and_not_
     assert np.mean(same[0]) == pytest.approx(np.mean(same[1]), abs=5 * 0.5 * (2 / 1000) ** 0.5)
 
 
-# Real data, where they are.
+# Real data.
 
 
 @needs_real_data
 def test_the_real_reviews_reach_the_level_of_naive_bayes():
-    found = text.read(TextParameters(), REAL / "imdb")
+    found = text.read(TextParameters(), REAL / "aclImdb_v1.tar.gz")
     assert [len(split) for split in found.splits.values()] == [22_500, 2_500, 25_000]
     assert naive_bayes(found.train, found.test).accuracy == pytest.approx(0.82, abs=0.01)
 
 
 @needs_real_data
 def test_the_real_pictures_reach_the_level_of_a_linear_probe():
-    found = image.read(ImageParameters(), REAL / "cifar10_gray")
+    found = image.read(ImageParameters(), REAL / "cifar-10-python.tar.gz")
     assert np.bincount(found.test.labels).tolist() == [1000] * 10
     assert linear_probe(found.train, found.test).accuracy == pytest.approx(0.275, abs=0.01)
 
@@ -260,6 +262,6 @@ def test_the_real_pictures_reach_the_level_of_a_linear_probe():
 @needs_real_data
 def test_shared_words_alone_give_away_a_part_of_the_real_stand_in():
     parameters = SameFilmParameters(train_size=2000, validation_size=200, test_size=1000)
-    found = pairs.read_same_film(parameters, REAL / "imdb")
+    found = pairs.read_same_film(parameters, REAL / "aclImdb_v1.tar.gz")
     assert [len(split) for split in found.splits.values()] == [2000, 200, 1000]
     assert shared_words(found.train, found.test).accuracy == pytest.approx(0.68, abs=0.05)

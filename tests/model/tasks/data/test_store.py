@@ -93,7 +93,7 @@ def test_a_missing_folder_is_named(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"no", b"[1]", b"[" * 100_000, b"\xff", pickle.dumps({"version": 2})])
 def test_a_manifest_of_another_form_is_refused(stored, content):
     (stored / MANIFEST).write_bytes(content)
-    with pytest.raises(TaskError, match=r"letters: manifest\.json is .*; delete the folder and make it anew"):
+    with pytest.raises(TaskError, match=r"letters: manifest\.json .*; delete the folder and prepare it again"):
         read_task(stored)
 
 
@@ -108,7 +108,7 @@ def test_a_pickle_in_place_of_an_array_is_refused_and_never_run(stored, tmp_path
     np.save(path, np.array([Hostile()], dtype=object), allow_pickle=True)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     rewrite(stored, lambda values: values["splits"]["train"]["sha256"].update(tokens=digest))
-    with pytest.raises(TaskError, match=r"train_tokens\.npy is no array"):
+    with pytest.raises(TaskError, match=r"train_tokens\.npy is not an array"):
         read_task(stored)
     assert not witness.exists()
 
@@ -116,11 +116,11 @@ def test_a_pickle_in_place_of_an_array_is_refused_and_never_run(stored, tmp_path
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda values: values.update(version=99), "is not of version 2"),
+        (lambda values: values.update(version=99), "does not have version 2"),
         (lambda values: values.pop("origin"), "has None for 'origin', which must be of type str"),
         (lambda values: values.update(classes=1.5), "has 1.5 for 'classes', which must be of type int"),
-        (lambda values: values.update(classes=1), "the train split has label 1; it must lie between 0 and 0"),
-        (lambda values: values.update(symbols=["", "a"]), "the train split has token 3; it must lie between 0 and 1"),
+        (lambda values: values.update(classes=1), "the train split has label 1; it must be between 0 and 0"),
+        (lambda values: values.update(symbols=["", "a"]), "the train split has token 3; it must be between 0 and 1"),
         (lambda values: values["splits"].pop("test"), "has None for 'test', which must be of type dict"),
         (lambda values: values["splits"]["test"]["sha256"].pop("labels"), "has None for 'labels'"),
     ],
@@ -149,6 +149,6 @@ def test_damage_to_an_array_is_always_noticed(stored, file, place, data):
     if data.draw(st.booleans()):
         damaged = damaged[: place % len(whole)]
     path.write_bytes(damaged)
-    with pytest.raises(TaskError, match=rf"{file}\.npy has another SHA-256"):
+    with pytest.raises(TaskError, match=rf"{file}\.npy does not have the SHA-256"):
         read_task(stored)
     path.write_bytes(whole)

@@ -1,4 +1,4 @@
-"""Libraries that only some tasks need."""
+"""Import libraries that only some functions need, and that the package's extras install."""
 
 import importlib
 from types import ModuleType
@@ -7,7 +7,13 @@ from rmaat.base.errors import UsageError
 
 
 def require(library: str, module: str, purpose: str, extra: str = "data") -> ModuleType:
-    """`module`, which needs `library`; raises `UsageError` with the extra to install where the library is missing."""
+    """Import `module`, which needs `library`; `purpose` begins the error message.
+
+    Raises
+    ------
+    UsageError
+        The library is not installed; the message names the extra to install.
+    """
     try:
         importlib.import_module(library)
     except ImportError as error:

@@ -1,0 +1,96 @@
+"""The schema of the traces file: its variables with their axes, and the check of a file against it."""
+
+import itertools
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import xarray as xr
+
+from rmaat.base.provenance import blocks
+
+SCHEMA = "rmaat-traces"
+SCHEMA_VERSION = 2
+TRIALS_VERSION = 3
+"""Version of files with the axis `trial`. Files without trials keep version 2."""
+TRIAL = "trial"
+
+SYNAPSE = ("post", "pre")
+"""The axes of values at synapses."""
+_PAIR = ("source", *SYNAPSE)
+DIMS: Mapping[str, tuple[str, ...]] = {
+    "time": ("time",),
+    "presynaptic_activity": ("time", "pre"),
+    "presynaptic_drive": ("time", "pre"),
+    "postsynaptic_activity": ("time", "post"),
+    "synaptic_facilitation": ("time", *SYNAPSE),
+    "short_term_process": ("time", *SYNAPSE),
+    "long_term_process": ("time", *SYNAPSE),
+    "cycle_end": ("cycle",),
+    "synapse_position": (*SYNAPSE, "space"),
+    "synapse_distance": _PAIR,
+    "coupling": _PAIR,
+    "influence": _PAIR,
+    "source_post": ("source",),
+    "source_pre": ("source",),
+}
+"""The numeric variables that every traces file must have, with their axes in order."""
+VARIED = tuple(name for name, dims in DIMS.items() if dims[0] == "time" and name not in ("time", "presynaptic_drive"))
+"""The variables that noise changes; in a file with trials, `trial` is their first axis."""
+_INDICES = ("source_post", "source_pre")
+_ATTRIBUTES = ("engine", "solver", "parameters", "parameter_details", "seed", "versions")
+REMEDY = "make it again with rmaat simulate"
+
+
+def first_problem(dataset: xr.Dataset) -> str | None:
+    """The first problem of a dataset, as the end of a sentence that starts with its path; None if it is valid."""
+    problems = itertools.chain(_schema_problems(dataset), _variable_problems(dataset), _time_problems(dataset))
+    return next(problems, None)
+
+
+def _schema_problems(dataset: xr.Dataset) -> Iterator[str]:
+    if dataset.attrs.get("schema") != SCHEMA:
+        yield f"is not a traces file (schema {dataset.attrs.get('schema')!r}, not {SCHEMA!r}); {REMEDY}"
+    wanted = TRIALS_VERSION if TRIAL in dataset.dims else SCHEMA_VERSION
+    if (found := dataset.attrs.get("schema_version")) != wanted:
+        yield f"has schema version {found}, and this toolkit reads {wanted}; {REMEDY}"
+    for name in _ATTRIBUTES:
+        if name not in dataset.attrs:
+            yield f"lacks the attribute {name}; {REMEDY}"
+
+
+def _variable_problems(dataset: xr.Dataset) -> Iterator[str]:
+    for name, dims in DIMS.items():
+        if TRIAL in dataset.dims and name in VARIED:
+            dims = (TRIAL, *dims)
+        if name not in dataset.variables:
+            yield f"lacks the variable {name}; {REMEDY}"
+            continue
+        array = dataset[name]
+        if array.dims != dims:
+            yield f"has {name} over ({', '.join(map(str, array.dims))}), not ({', '.join(dims)}); {REMEDY}"
+        wanted, kind = ("whole", "i") if name in _INDICES else ("floating-point", "f")
+        if array.dtype.kind != kind:
+            yield f"has {name} as {array.dtype}, not as {wanted} numbers; {REMEDY}"
+        elif not all(np.isfinite(block).all() for block in blocks(array)):
+            yield f"has {_first_gap(array)}; {REMEDY}"
+
+
+def _time_problems(dataset: xr.Dataset) -> Iterator[str]:
+    times = dataset["time"].values
+    steps = np.diff(times)
+    if (steps <= 0).any():
+        place = int(np.argmax(steps <= 0))
+        yield f"has times that do not increase ({times[place + 1]:g} s follows {times[place]:g} s); {REMEDY}"
+    missing = np.setdiff1d(dataset["cycle_end"].values, times)
+    if missing.size:
+        yield f"has no values at {missing[0]:g} s, where a cycle ends; {REMEDY}"
+
+
+def _first_gap(array: xr.DataArray) -> str:
+    """The first value that is not finite, and its place, in words."""
+    index = np.argwhere(~np.isfinite(array.values))[0]
+    places = [
+        f"time {array['time'].values[place]:g} s" if dim == "time" else f"{dim} {place}"
+        for dim, place in zip(array.dims, index, strict=True)
+    ]
+    return f"{array.values[tuple(index)]} in {array.name} at {', '.join(places)}"

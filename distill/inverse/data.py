@@ -1,0 +1,109 @@
+"""Data that the rate model is fitted to, and their CSV files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from astro_sim.durations import exact
+from astro_sim.errors import SimulationError
+from astro_sim.parameter_set import SimulationParameters
+from astro_sim.text_tables import Row, read_csv
+from rmaat.base.arrays import Array
+from rmaat.base.records import unknown_name
+
+ROUNDING = 0.02
+"""Largest difference from 1 of the sum of retention factors that counts as rounding."""
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Values that the rate model should reproduce.
+
+    Attributes
+    ----------
+    times : (row,)
+        Times in s, increasing.
+    values : (row,)
+        Long-term process or retention factors, dimensionless.
+    errors : (row,) or None
+        Standard errors of the values, None if unknown.
+    retention : bool
+        Whether the values are retention factors of the cycles that end at `times`, instead of the long-term process.
+    origin : str
+        Name of the file, for messages.
+    """
+
+    times: Array
+    values: Array
+    errors: Array | None
+    retention: bool
+    origin: str
+
+
+def read_data(path: Path, parameters: SimulationParameters) -> Data:
+    """Read a CSV file for a run of `parameters`; `distill.inverse.fit` lists the columns.
+
+    Raises
+    ------
+    SimulationError
+        A column is missing, an entry is no number or out of range, or rows are out of order or beyond the run.
+    FileError
+        The file cannot be read.
+    """
+    rows = read_csv(path, ())
+    columns = set(rows[0].values)
+    for place, value in (("time", "value"), ("cycle", "value"), ("segment", "retention")):
+        if {place, value} <= columns:
+            break
+    else:
+        raise SimulationError(
+            f"{path}, line 1 has the columns {','.join(rows[0].values)}; "
+            "start the file with time,value or cycle,value or segment,retention"
+        )
+    if extra := columns - {place, value, "error"}:
+        raise SimulationError(f"{path}, line 1: {unknown_name('column', min(extra), (place, value, 'error'))}")
+    times = _times(rows, place, parameters)
+    values = np.array([row.number(value) for row in rows])
+    errors = np.array([_positive(row, "error") for row in rows]) if "error" in columns else None
+    if value == "retention":
+        _check_retention(path, rows, values)
+    return Data(times, values, errors, value == "retention", path.name)
+
+
+def _times(rows: Sequence[Row], place: str, parameters: SimulationParameters) -> Array:
+    """The time of each row in s, (row,): increasing and within the run."""
+    protocol = parameters.protocol
+    times: list[float] = []
+    for number, row in enumerate(rows, start=1):
+        value = _positive(row, place)
+        if place == "segment" and value != number:
+            raise row.error(f"has segment {value:g} where {number} was due", "list the segments from 1, one a row")
+        time = value if place == "time" else float(exact(value) * exact(protocol.cycle_duration))
+        if times and time <= times[-1]:
+            raise row.error(f"has {place} {value:g} after one not below it", f"sort the rows by {place}, each once")
+        if time > protocol.run_duration:
+            raise row.error(
+                f"has {place} {value:g}, beyond the run of {protocol.cycles} cycles, {protocol.run_duration:g} s",
+                "lengthen run_duration, or leave the row out",
+            )
+        times.append(time)
+    return np.array(times)
+
+
+def _positive(row: Row, column: str) -> float:
+    number = row.number(column)
+    if number <= 0:
+        raise row.error(f"has {number:g} as {column}", "write a number above 0")
+    return number
+
+
+def _check_retention(path: Path, rows: Sequence[Row], values: Array) -> None:
+    for row in rows:
+        _positive(row, "retention")
+    if abs(values.sum() - 1) > ROUNDING:
+        raise SimulationError(
+            f"{path} has retention factors that sum to {values.sum():.4g}; "
+            "they are shares of one whole: divide each by the sum"
+        )

@@ -1,0 +1,25 @@
+"""The interface of mixing: the part of a block in which rows of a segment read each other.
+
+`model.layers.attention.Attention` and `model.layers.state_space.StateSpace` implement it; `model.layers.block.Block`
+calls it.
+"""
+
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+Rows = Float[Tensor, "batch token width"]
+WantedRows = Float[Tensor, "batch wanted width"]
+Valid = Bool[Tensor, "batch token"]
+Shared = tuple[Tensor, ...]
+
+
+class Mixing(nn.Module):
+    """Base class of everything that mixes the rows of a segment."""
+
+    def shared(self) -> Shared:
+        """Tensors that depend on parameters alone, computed once per step for all segments; () by default."""
+        return ()
+
+    def forward(self, rows: Rows, valid: Valid, shared: Shared, wanted: int) -> WantedRows:
+        """What each of the first `wanted` rows reads from all valid rows. `shared` is the result of `shared()`."""
+        raise NotImplementedError

@@ -1,0 +1,96 @@
+"""The cell of the language model: a segment in which each token reads the memory and the tokens before it.
+
+A segment is [memory; tokens; memory]. Its tokens read the memory in front. The copy behind them sees all tokens and
+becomes the next memory. Source: the decoder of RMT (arXiv 2207.06881).
+"""
+
+from typing import NamedTuple, cast
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from model.layers.block import Block
+from model.layers.causal import CausalAttention, Written
+from model.layers.mixing import Mixing
+from model.layers.precision import at_least_float32
+from model.memory.recurrence import Segment, State
+from model.networks.cell import StackedCell
+from model.networks.parameters import ModelParameters
+
+
+class CausalSegment(NamedTuple):
+    """A segment whose logits are the output."""
+
+    tokens: Int[Tensor, "batch token"]
+    present: Bool[Tensor, "batch token"]
+
+
+class PredictedSegment(NamedTuple):
+    """A segment with the token that follows each of its tokens; the sum of the losses is the output."""
+
+    tokens: Int[Tensor, "batch token"]
+    present: Bool[Tensor, "batch token"]
+    targets: Int[Tensor, "batch token"]
+
+
+class CausalCell(StackedCell):
+    """One segment of a language model.
+
+    Its output depends on the kind of segment: logits (batch, token, vocabulary) of a `CausalSegment`, the sum of losses
+    () of a `PredictedSegment`, whose logits are not kept. `retention` has shape ().
+    """
+
+    def __init__(self, parameters: ModelParameters, attentions: list[CausalAttention]):
+        super().__init__(
+            parameters, cast(list[Mixing], attentions), 2 * parameters.memory_tokens + parameters.segment_length
+        )
+        self.head = nn.Linear(parameters.width, parameters.vocabulary)
+
+    def segment_rows(self, segment: Segment, memory: Tensor) -> Float[Tensor, "batch row width"]:
+        """[memory; tokens; memory]."""
+        return torch.cat([memory, self.embedding(segment[0]), memory], dim=1)
+
+    def valid_rows(self, segment: Segment) -> Bool[Tensor, "batch row"]:
+        """Both copies of the memory, and tokens that are present."""
+        always = segment[1].new_ones(len(segment[1]), self.memory_tokens)
+        return torch.cat([always, segment[1], always], dim=1)
+
+    def finish(
+        self,
+        segment: Segment,
+        rows: Tensor,
+        valid: Tensor,  # noqa: ARG002
+        memory: Tensor,
+        retention: Tensor,
+    ) -> State:
+        """Logits or losses from the rows of tokens; the next memory from the last rows."""
+        logits = self.head(rows[:, self.memory_tokens : self.memory_tokens + segment[0].shape[1]])
+        memory = rows[:, rows.shape[1] - self.memory_tokens :] * retention.to(rows.dtype)
+        if isinstance(segment, PredictedSegment):
+            losses = functional.cross_entropy(at_least_float32(logits.mT), segment.targets.long(), reduction="none")
+            return (losses * segment.present).sum(), memory
+        return logits, memory
+
+    def advance(
+        self,
+        rows: Float[Tensor, "batch row width"],
+        valid: Bool[Tensor, "batch row"],
+        first: int,
+        written: tuple[Written, ...],
+        shared: tuple[Tensor, ...],
+    ) -> tuple[Float[Tensor, "batch row width"], tuple[Written, ...]]:
+        """The rows of a segment from position `first` on through all blocks, as a stream reads them.
+
+        `written` holds the sums of each layer over the earlier rows of the segment; it is empty at the start.
+        """
+        rows, sums = self.enter(rows, first), []
+        for index, module in enumerate(self.blocks):
+            block = cast(Block, module)
+            attended, after = cast(CausalAttention, block.attention).advance(
+                block.before(rows), valid, self.shared_of(index, shared), first, written[index] if written else None
+            )
+            rows = block.after(rows, attended)
+            sums.append(after)
+        return self.final_norm(rows), tuple(sums)

@@ -1,0 +1,93 @@
+"""Floating point operations of a training step: products of matrices, a multiplication and an addition count as two.
+
+All other operations are of order `width` per row; Fourier transforms are not counted either.
+"""
+
+import math
+
+from model.layers.position_sizes import BLOCK, DENSE_TOKENS
+from model.networks.parameters import ModelParameters
+
+
+def forward_flops(model: ModelParameters, segments: int, batch: int = 1) -> float:
+    """FLOPs of one forward pass over `batch` sequences of `segments` segments."""
+    once = _kernel_flops(model) + 2 * _feature_flops(model) + _powers_flops(model)
+    return batch * sum(_segment_flops(model, wanted) for wanted in wanted_rows(model, segments)) + model.layers * once
+
+
+def training_flops(model: ModelParameters, method: str, segments: int, batch: int = 1, keep: int = 1) -> float:
+    """FLOPs of a forward pass, a backward pass with two products for each one of forward, and the replay."""
+    wanted = wanted_rows(model, segments)
+    forward = [_segment_flops(model, rows) for rows in wanted]
+    replayed = sum(forward[: max(0, segments - keep)]) if method != "bptt" else 0.0
+    replayed_layers = [
+        (model.layers - 1) * _layer_flops(model, model.segment_rows) if rows and method == "layerwise" else 0.0
+        for rows in wanted
+    ]
+    # Backward recomputes W r. Only a learned kernel has a gradient of its own.
+    kernel_passes = 4 if model.relative_positions == "learned" else 3
+    once = kernel_passes * _kernel_flops(model) + 3 * (2 * _feature_flops(model) + _powers_flops(model))
+    return batch * (3 * sum(forward) + replayed + sum(replayed_layers)) + model.layers * once
+
+
+def wanted_rows(model: ModelParameters, segments: int) -> list[int]:
+    """Rows that the last block computes, per segment: memory alone for segments that the readout leaves out."""
+    passed = segments - 1 if model.readout == "last" else 0
+    return [model.memory_tokens] * passed + [model.segment_rows] * (segments - passed)
+
+
+def _segment_flops(model: ModelParameters, wanted: int) -> float:
+    """All layers of a segment whose last block computes `wanted` rows; 0 if none are wanted."""
+    return (model.layers - 1) * _layer_flops(model, model.segment_rows) + _layer_flops(model, wanted) if wanted else 0.0
+
+
+def _layer_flops(model: ModelParameters, wanted: int) -> float:
+    rows, width = model.segment_rows, model.width
+    query_out, key_value = 2 * 2 * wanted * width**2, 2 * 2 * rows * width**2
+    feed_forward = 2 * 2 * wanted * width * model.feed_forward_width
+    if model.family.attention == "state_space":
+        values_and_gates = 2 * 2 * wanted * width**2
+        return values_and_gates + feed_forward
+    if model.family.attention == "softmax":
+        # Scores, and the products of scores and values.
+        mixing = 2 * 2 * wanted * rows * width
+    else:
+        # Write and read of a (feature, value) memory per head, and the divisor Q . g.
+        mixing = 2 * (rows + wanted) * width**2 / model.heads + 2 * wanted * width
+    return query_out + key_value + feed_forward + mixing
+
+
+def _feature_flops(model: ModelParameters) -> float:
+    """(W r) W^T, or its product with W: a (token, feature, feature) product per head, once per step."""
+    return 2 * model.segment_rows * model.width**2 / model.heads if model.has_positions else 0.0
+
+
+def _kernel_flops(model: ModelParameters) -> float:
+    """W r as `model.layers.positions` computes it; a measured kernel of more than `DENSE_TOKENS` tokens uses FFT."""
+    rows, width = model.segment_rows, model.width
+    if not model.has_positions:
+        return 0.0
+    if rows <= DENSE_TOKENS:
+        return 2 * width * rows**2
+    return 0.0 if model.relative_positions == "measured" else 2 * _scan_flops(width, rows)
+
+
+def _powers_flops(model: ModelParameters) -> float:
+    """The kernel of a state space in both directions, as `sum_of_powers` computes it."""
+    if model.family.attention != "state_space":
+        return 0.0
+    size, blocks = power_blocks(model)
+    return 2 * model.width * (2 * blocks) * (2 * model.state_size) * size
+
+
+def power_blocks(model: ModelParameters) -> tuple[int, int]:
+    """Size and number of the blocks into which `sum_of_powers` cuts the rows."""
+    size = math.isqrt(model.segment_rows - 1) + 1
+    return size, -(-model.segment_rows // size)
+
+
+def _scan_flops(width: int, tokens: int) -> float:
+    if tokens <= BLOCK:
+        return 2 * width * tokens**2
+    blocks = -(-tokens // BLOCK)
+    return 2 * width * blocks * BLOCK**2 + _scan_flops(width, blocks)

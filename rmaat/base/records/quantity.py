@@ -1,0 +1,165 @@
+"""One parameter: its meaning, unit, bounds and source, and the checks of its value.
+
+`read_value` converts text from a file or a command line and checks the unit. `check_value` checks type, choices and
+bounds each time a record is constructed.
+"""
+
+import dataclasses
+import difflib
+import math
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from rmaat.base.errors import UsageError
+
+
+class ParameterError(UsageError):
+    """An unknown parameter, or a value with a wrong type, a wrong unit or outside its bounds."""
+
+
+class Source(StrEnum):
+    """Where a default value comes from. Values that we chose are marked as ours."""
+
+    PAPER = "the RMAAT paper (arXiv 2601.00426)"
+    PARENT = "a parent paper (AT, arXiv 2312.10925; NAAM, arXiv 2311.08135)"
+    READER = "a reader of the RMAAT paper"
+    BENCHMARK = "the Long Range Arena (arXiv 2011.04006)"
+    # Stored traces contain this text for each parameter, so it stays unchanged.
+    OURS = "our default; no public text says"
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """The description of one parameter; the unit "1" means dimensionless, and bounds are inclusive."""
+
+    meaning: str
+    unit: str
+    low: float
+    high: float
+    source: StrEnum
+    symbol: str
+    choices: tuple[str, ...]
+    reference: str = ""
+
+    @property
+    def said_by(self) -> str:
+        """The `reference` if there is one, else the source."""
+        return self.reference or self.source.value
+
+
+def parameter(
+    default: Any,
+    meaning: str,
+    *,
+    unit: str = "1",
+    low: float = -math.inf,
+    high: float = math.inf,
+    source: StrEnum = Source.OURS,
+    symbol: str = "",
+    choices: tuple[str, ...] = (),
+    reference: str = "",
+) -> Any:
+    """A dataclass field with its `Quantity`.
+
+    `symbol` is the letter in the papers. `reference` cites the publication of the value and replaces `source`.
+    """
+    quantity = Quantity(meaning, unit, low, high, source, symbol, choices, reference)
+    return dataclasses.field(default=default, metadata={"quantity": quantity})
+
+
+def check_value(name: str, value: Any, hint: Any, quantity: Quantity | None) -> Any:
+    """Return `value`, converted to float if the field is a float, so that equal records are saved alike.
+
+    Fields without a `quantity`, such as nested records, are checked for their type only.
+
+    Raises
+    ------
+    ParameterError
+        The value has another type, is not finite, is outside the bounds or is not one of the choices.
+    """
+    kind = int | float if hint is float else typing.get_origin(hint) or hint
+    # True is an int for Python, but not for a parameter.
+    if not isinstance(value, kind) or (isinstance(value, bool) and hint is not bool):
+        raise _type_error(name, value, hint)
+    if quantity is None:
+        return value
+    if isinstance(value, tuple):
+        return tuple(check_value(name, item, typing.get_args(hint)[0], quantity) for item in value)
+    if quantity.choices and value not in quantity.choices:
+        raise ParameterError(f"{name} is {value!r}; it must be one of {', '.join(quantity.choices)}")
+    if hint in (int, float):
+        _check_bounds(name, value, quantity)
+    return float(value) if hint is float else value
+
+
+def _check_bounds(name: str, value: float, quantity: Quantity) -> None:
+    # A comparison with NaN is false, so this refuses NaN too.
+    if not quantity.low <= value <= quantity.high or abs(value) == math.inf:
+        unit = "" if quantity.unit == "1" else f" {quantity.unit}"
+        raise ParameterError(
+            f"{name} is {value}{unit}; it must lie between {quantity.low:g} and {quantity.high:g}{unit}"
+        )
+
+
+def read_value(name: str, value: Any, hint: Any, quantity: Quantity) -> Any:
+    """Convert `value` from a file or a command line to the type `hint`; bounds are checked later by `check_value`.
+
+    Raises
+    ------
+    ParameterError
+        The value has another type or another unit.
+    """
+    if typing.get_origin(hint) is tuple and isinstance(value, str | list | tuple):
+        items = [item.strip() for item in value.split(",")] if isinstance(value, str) else value
+        return tuple(read_value(name, item, typing.get_args(hint)[0], quantity) for item in items)
+    if hint is str and isinstance(value, str):
+        return value
+    if hint is bool and str(value).lower() in ("true", "false"):
+        return str(value).lower() == "true"
+    if hint in (int, float) and not isinstance(value, bool):
+        return _read_number(name, value, hint, quantity.unit)
+    raise _type_error(name, value, hint)
+
+
+def _read_number(name: str, value: Any, hint: type, unit: str) -> Any:
+    """The number in `value`, such as "3 s"; a unit is optional and must equal `unit`."""
+    number, _, given_unit = str(value).strip().partition(" ")
+    if given_unit and given_unit.strip() != unit:
+        wanted = "has no unit" if unit == "1" else f"is in {unit}"
+        raise ParameterError(f"{name} is given as {value!r}; it {wanted}")
+    try:
+        return hint(number)
+    except ValueError:
+        kind = "a whole number" if hint is int else "a number"
+        raise ParameterError(f"{name} is {value!r}; it must be {kind}") from None
+
+
+def with_unit(value: Any, unit: str) -> Any:
+    """`value` as `read_value` reads it: a number with a unit becomes text, such as "50.0 s"."""
+    if isinstance(value, tuple):
+        return [with_unit(item, unit) for item in value]
+    return value if unit == "1" else f"{value!r} {unit}"
+
+
+def texts(name: str, value: Any) -> dict[str, str]:
+    """`value` as a mapping from names to texts; raises `ParameterError` for anything else."""
+    if not isinstance(value, Mapping) or not all(isinstance(item, str) for pair in value.items() for item in pair):
+        raise ParameterError(f"{name} is {value!r}; it must give a text for each name")
+    return dict(value)
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
+    """An error message for the unknown `name`: it suggests similar names, else lists all `known` names."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known)
+    remedy = f"perhaps you meant {' or '.join(near)}" if near else f"known are {', '.join(known)}"
+    return f"unknown {kind} {name!r}; {remedy}"
+
+
+def _type_error(name: str, value: Any, hint: Any) -> ParameterError:
+    return ParameterError(
+        f"{name} is {value!r}; it must be of type {hint.__name__ if isinstance(hint, type) else hint}"
+    )

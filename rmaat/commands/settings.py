@@ -1,0 +1,167 @@
+"""Parameters from the command line: the options that set fields of records, and how the help shows them.
+
+The simulator has too many parameters for an option each: `--preset`, `--parameters FILE` and `--set NAME=VALUE` set
+them. Tasks, models and training have one option for each setting.
+"""
+
+import argparse
+import math
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from rmaat.base.errors import UsageError
+from rmaat.base.records import Quantity, Record
+from rmaat.base.text import table
+
+if TYPE_CHECKING:
+    from model.networks.parameters import ModelParameters
+    from model.tasks import TaskParameters
+
+Settings = TypeVar("Settings", bound=Record)
+
+# Parameters of the simulator.
+
+
+def add_parameters(parser: argparse.ArgumentParser) -> None:
+    """Add --preset, --parameters and --set, which together give the parameters of a simulation."""
+    parser.add_argument(
+        "--preset",
+        metavar="NAME",
+        help="parameter set of the rate model: paper_default (6 cycles, as in the paper) or biological (time scales of "
+        "astrocytes, 32 cycles) [default: paper_default]",
+    )
+    parser.add_argument(
+        "--parameters",
+        type=Path,
+        metavar="FILE",
+        help="YAML file with parameters; names that it does not contain keep the preset's values",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change one parameter; may be repeated; rmaat simulate --show lists all names",
+    )
+
+
+def starting_parameters(options: argparse.Namespace) -> Any:
+    """The parameters of --preset, changed by the file of --parameters; --set is applied by `assignments`."""
+    parameters = _defaults(getattr(options, "model", "rate"), options.preset)
+    return parameters.load(options.parameters, parameters) if options.parameters else parameters
+
+
+def _defaults(model: str, preset: str | None) -> Any:
+    if model == "rate":
+        from astro_sim import load_preset
+
+        return load_preset(preset or "paper_default")
+    if preset:
+        raise UsageError(f"preset {preset} is of the rate model; leave --preset out for the biophysical model")
+    from astro_sim.biophysics.spiking.parameters import BiophysicalParameters
+
+    return BiophysicalParameters()
+
+
+def assignments(texts: Iterable[str]) -> dict[str, Any]:
+    """Names and values of `--set NAME=VALUE`; raises `UsageError` if one has no value."""
+    return dict(map(_assignment, texts))
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise UsageError(f"--set {text} has no value; write --set name=value")
+    return name.strip(), value.strip()
+
+
+# Settings of tasks, models and training.
+
+
+def add_settings(
+    parser: argparse.ArgumentParser, title: str, records: Sequence[Record], leave_out: Collection[str] = ()
+) -> None:
+    """Add an option for every parameter of `records`, except for those in `leave_out`.
+
+    If several records have a parameter, the help shows the default of the first.
+    """
+    group = parser.add_argument_group(title)
+    added = set(leave_out)
+    for record in records:
+        for path, value, quantity in record.parameters():
+            if path[-1] in added:
+                continue
+            added.add(path[-1])
+            unit = "" if quantity.unit == "1" else f" {quantity.unit}"
+            group.add_argument(
+                "--" + path[-1].replace("_", "-"),
+                metavar="VALUE",
+                # argparse formats help texts with %.
+                help=f"{quantity.meaning} [{_plain(value)}{unit}; {_bounds(quantity)}]".replace("%", "%%"),
+            )
+
+
+def with_settings(options: argparse.Namespace, record: Settings) -> Settings:
+    """`record` with the given options in place of its values."""
+    return record.override(_given(options, _names(record)))
+
+
+def task_settings(options: argparse.Namespace, parameters: "TaskParameters") -> "TaskParameters":
+    """`parameters` with the given task options; raises `ParameterError` for an option of another task."""
+    from model.tasks.library import TASKS
+
+    every = {name for task in TASKS.values() for name in _names(task.parameters)}
+    return parameters.override(_given(options, sorted(every)))
+
+
+def model_settings(
+    options: argparse.Namespace, model: "ModelParameters", leave_out: Collection[str]
+) -> tuple["ModelParameters", dict[str, str]]:
+    """`model` with the given options, and the given options that its architecture lacks but others may have.
+
+    The caller applies the second part after it has chosen another architecture.
+    """
+    from model.networks.parameters import foreign_settings
+
+    given = _given(options, _names(model) - set(leave_out))
+    foreign = {name: given.pop(name) for name in foreign_settings(model.architecture) if name in given}
+    return model.override(given), foreign
+
+
+def _given(options: argparse.Namespace, names: Iterable[str]) -> dict[str, str]:
+    """The options among `names` that the user gave, as text."""
+    return {name: value for name in names if (value := getattr(options, name)) is not None}
+
+
+def _names(record: Record) -> set[str]:
+    return {path[-1] for path, _, _ in record.parameters()}
+
+
+# How parameters are shown.
+
+
+def describe(record: Record) -> str:
+    """A table of all parameters of `record`: name, value, unit, bounds, meaning and source."""
+    rows = [
+        (
+            path[-1],
+            _plain(value),
+            "" if quantity.unit == "1" else quantity.unit,
+            _bounds(quantity),
+            quantity.meaning,
+            quantity.said_by,
+        )
+        for path, value, quantity in record.parameters()
+    ]
+    return table(rows, ("name", "value", "unit", "bounds", "meaning", "source"))
+
+
+def _bounds(quantity: Quantity) -> str:
+    if math.isinf(quantity.low):
+        return ", ".join(quantity.choices) or "any"
+    return f"{quantity.low:.10g} to {quantity.high:.10g}"
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
