@@ -73,6 +73,42 @@ TOGETHER = {
 """With scale 0 every synapse couples alike to the others, so that all synapses have the same state."""
 SYMBOLS = dict(zip(VARIABLES[1:], "xspl", strict=True))
 
+CHANGED = {
+    "neuron_response": "rectified_tanh",
+    "transmission": "linear_mean",
+    "short_term_drive": "linear",
+    "long_term_drive": "hill",
+    "long_term_growth": "soft_bound",
+    "layout": "grid",
+    "presynaptic_neurons": 2,
+    "postsynaptic_neurons": 4,
+    "coupling_strength": 0.04,
+    "coupling_scale": 0.8,
+    "neuron_time_constant": 0.3,
+    "synapse_time_constant": 0.7,
+    "short_term_time_constant": 2.0,
+    "long_term_time_constant": 60.0,
+    "neuron_decay": 1.2,
+    "synapse_decay": 1.5,
+    "short_term_decay": 1.3,
+    "long_term_decay": 0.7,
+    "synaptic_weight": 0.9,
+    "short_term_feedback": 0.6,
+    "long_term_feedback": 0.1,
+    "short_term_gain": 0.7,
+    "half_activation": 0.4,
+    "hill_exponent": 3.0,
+    "synapse_bias": 0.02,
+    "short_term_bias": -0.03,
+    "presynaptic_pattern": [1.4, -0.5],
+    "postsynaptic_pattern": [0.9, -1.1, 0.6, 0.3],
+    "run_duration": 120.0,
+    "cycle_duration": 40.0,
+    "stimulus_duration": 15.0,
+    "restart_fast_variables": False,
+}
+"""The parameters of `ChangedModel`, by their names in the simulator."""
+
 
 @cache
 def equations_alone() -> xr.Dataset:
@@ -126,41 +162,7 @@ def gain_by_synapses() -> float:
 
 def changed_run() -> xr.Dataset:
     """Traces of the network that `ChangedModel` writes a second time."""
-    changed = {
-        "neuron_response": "rectified_tanh",
-        "transmission": "linear_mean",
-        "short_term_drive": "linear",
-        "long_term_drive": "hill",
-        "long_term_growth": "soft_bound",
-        "layout": "grid",
-        "presynaptic_neurons": 2,
-        "postsynaptic_neurons": 4,
-        "coupling_strength": 0.04,
-        "coupling_scale": 0.8,
-        "neuron_time_constant": 0.3,
-        "synapse_time_constant": 0.7,
-        "short_term_time_constant": 2.0,
-        "long_term_time_constant": 60.0,
-        "neuron_decay": 1.2,
-        "synapse_decay": 1.5,
-        "short_term_decay": 1.3,
-        "long_term_decay": 0.7,
-        "synaptic_weight": 0.9,
-        "short_term_feedback": 0.6,
-        "long_term_feedback": 0.1,
-        "short_term_gain": 0.7,
-        "half_activation": 0.4,
-        "hill_exponent": 3.0,
-        "synapse_bias": 0.02,
-        "short_term_bias": -0.03,
-        "presynaptic_pattern": [1.4, -0.5],
-        "postsynaptic_pattern": [0.9, -1.1, 0.6, 0.3],
-        "run_duration": 120.0,
-        "cycle_duration": 40.0,
-        "stimulus_duration": 15.0,
-        "restart_fast_variables": False,
-    }
-    return simulate(SimulationParameters().override(changed))
+    return simulate(SimulationParameters().override(CHANGED))
 
 
 RUNS: dict[str, tuple[Callable[[], xr.Dataset], PlainModel]] = {
@@ -171,19 +173,28 @@ RUNS: dict[str, tuple[Callable[[], xr.Dataset], PlainModel]] = {
 
 
 @cache
-def both(name: str) -> tuple[xr.Dataset, dict[str, Array]]:
-    """Traces of one of `RUNS`, and the same variables by the second implementation."""
-    run, second = RUNS[name]
-    return run(), second.solve()
+def traces_of(name: str) -> xr.Dataset:
+    """Traces of one of `RUNS`."""
+    return RUNS[name][0]()
+
+
+@cache
+def second_solution(name: str) -> dict[str, Array]:
+    """The variables of one of `RUNS` by the second implementation."""
+    return RUNS[name][1].solve()
 
 
 def difference(name: str, variable: str) -> float:
     """The largest difference over time and place, as a share of the largest value."""
-    traces, second = both(name)
-    expected = second[variable]
+    expected = second_solution(name)[variable]
     times = np.arange(len(expected)) * INTERVAL
-    found = traces[variable].sel(time=times, method="nearest").values
+    found = traces_of(name)[variable].sel(time=times, method="nearest").values
     return float(np.abs(found - expected).max() / np.abs(expected).max())
+
+
+def in_words(variable: str) -> str:
+    """The name of a variable with spaces and hyphens: `"short-term process"`."""
+    return variable.replace("_term", "-term").replace("_", " ")
 
 
 def _formulas() -> list[Check]:
@@ -230,20 +241,20 @@ def _formulas() -> list[Check]:
 def _fixed_points() -> list[Check]:
     expected = steady_states(WEIGHT)
     rows: list[tuple[str, float, Callable[[], float]]] = [
-        (f"driven steady state of {name}", expected[symbol], partial(steady, name)) for name, symbol in SYMBOLS.items()
+        (f"driven steady state of {in_words(name)}", expected[symbol], partial(steady, name))
+        for name, symbol in SYMBOLS.items()
     ]
     added = expected["x"] - steady_states(0.0)["x"]
-    rows.append(("what synapses add to steady postsynaptic_activity", added, gain_by_synapses))
+    rows.append(("what synapses add to steady postsynaptic activity", added, gain_by_synapses))
     return [
-        Check.relative(f"rate model: {name.replace('_', ' ')}", "1", value, 1e-3, FIXED_POINT, measure)
-        for name, value, measure in rows
+        Check.relative(f"rate model: {name}", "1", value, 1e-3, FIXED_POINT, measure) for name, value, measure in rows
     ]
 
 
 def _second_implementation() -> list[Check]:
     return [
         Check.absolute(
-            f"rate model: {variable.replace('_', ' ')} of the {name}, relative error",
+            f"rate model: {in_words(variable)} of the {name}, relative error",
             "1",
             0,
             1e-6,
