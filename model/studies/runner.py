@@ -91,8 +91,10 @@ def _watch(pool: LocalWorkers, futures: dict[Future[None], Run], count: int, pro
     earlier = count - len(futures)
     done = dict.fromkeys((run.name for run in futures.values()), 0.0)
     while True:
-        waiting = wait(futures, timeout=1.0).not_done
+        ended, waiting = wait(futures, timeout=1.0)
         done |= dict(pool.messages())
+        # The last message of a run may still be on its way when its result is there.
+        done |= {futures[future].name: 1.0 for future in ended if not future.exception()}
         finished = earlier + sum(share == 1 for share in done.values())
         progress((earlier + sum(done.values())) / count, f"{finished} of {count} runs")
         if not waiting:

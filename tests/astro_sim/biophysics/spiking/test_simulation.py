@@ -268,7 +268,7 @@ def test_the_command_writes_trials(traces: xr.Dataset, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--trials", "2"], "the rate model has no noise, so that trials would be equal; leave --trials out"),
+        (["--trials", "2"], "the rate model has no noise, so all trials would be equal; leave --trials out"),
         (["--model", "biophysical", "--trials", "0"], "--trials is 0; it must be 1 or more"),
     ],
 )
