@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from astro_sim import SimulationParameters, simulate
 from distill import DistillError, DistillParameters, distil
+from distill.distillation import fit_exponent
 from distill.exponent import fit_power_law
 
 TIME = np.linspace(0, 25, 51)
@@ -59,18 +60,20 @@ def test_four_points_in_the_range_are_enough_and_three_are_not():
 def test_a_drive_that_only_inhibits_is_refused():
     parameters = {"drive_strongest": -1.0, "drive_weakest": -1.0, "run_duration": 150}
     with pytest.raises(DistillError, match="give presynaptic neurons a positive drive"):
-        distil(simulate(SimulationParameters().override(parameters)))
+        fit_exponent(simulate(SimulationParameters().override(parameters)), DistillParameters())
 
 
 def test_the_exponent_of_the_default_simulation_is_stable(tables):
     assert tables.exponent == pytest.approx(0.414, abs=0.005)
-    assert float(tables.dataset["exponent_error"]) < 0.05
+    # The residuals are a smooth misfit, so that the interval is as wide as the table of docs/distillation.md is.
+    assert 0.1 < float(tables.dataset["exponent_error"]) < 0.2
     # 25 s of stimulus at activities tanh(0.6) to tanh(1): the range ends within 0.54 * 25 s and 0.76 * 25 s.
     low, high = tables.dataset["exponent_range"].values
     assert 0 < low < 0.54 * 25 < high < 0.76 * 25
     # Four times as many stored times change it by less than its own error.
     finer = distil(simulate(SimulationParameters().override({"recording_interval": 0.125, "run_duration": 150})))
-    assert abs(finer.exponent - tables.exponent) < float(tables.dataset["exponent_error"])
+    assert abs(finer.exponent - tables.exponent) < 0.02
+    assert float(finer.dataset["exponent_error"]) == pytest.approx(float(tables.dataset["exponent_error"]), rel=0.1)
 
 
 def test_the_exponent_falls_as_the_range_moves_towards_saturation(traces):
