@@ -1,11 +1,13 @@
 """The power law between cumulative activity and response."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from astro_sim import SimulationParameters, simulate
+from astro_sim import SimulationParameters, simulate, simulate_batch
 from distill import DistillError, DistillParameters, distil
 from distill.distillation import fit_exponent
 from distill.exponent import fit_power_law
@@ -74,6 +76,31 @@ def test_the_exponent_of_the_default_simulation_is_stable(tables):
     finer = distil(simulate(SimulationParameters().override({"recording_interval": 0.125, "run_duration": 150})))
     assert abs(finer.exponent - tables.exponent) < 0.02
     assert float(finer.dataset["exponent_error"]) == pytest.approx(float(tables.dataset["exponent_error"]), rel=0.1)
+
+
+def documented(first_cell):
+    """Head and row, as numbers, of the table of docs/distillation.md whose head starts with `first_cell`."""
+    lines = (Path(__file__).parents[2] / "docs" / "distillation.md").read_text().splitlines()
+    head = next(place for place, line in enumerate(lines) if line.startswith(f"| {first_cell}"))
+    cells = (lines[place].strip("| ").split(" | ")[1:] for place in (head, head + 2))
+    return [[float(cell.split(",")[0]) for cell in row] for row in cells]
+
+
+def test_the_exponents_of_other_ranges_in_the_documentation_are_those_of_the_default_simulation(traces):
+    starts, exponents = documented("start of the range")
+    found = [fit_exponent(traces, DistillParameters(exponent_range_start=start)).exponent for start in starts]
+    assert [round(exponent, 2) for exponent in found] == exponents
+
+
+def test_the_exponents_of_other_stimuli_in_the_documentation_are_those_of_simulations():
+    durations, exponents = documented("length of the stimulus")
+    base = SimulationParameters().override({"cycle_duration": 100.0, "run_duration": 100.0})
+    runs = simulate_batch([base.override({"stimulus_duration": duration}) for duration in durations])
+    # The first is too large for attention; its error names it.
+    with pytest.raises(DistillError, match=f"to the power {exponents[0]}"):
+        fit_exponent(runs[0], DistillParameters())
+    found = [fit_exponent(run, DistillParameters()).exponent for run in runs[1:]]
+    assert [round(exponent, 2) for exponent in found] == exponents[1:]
 
 
 def test_the_exponent_falls_as_the_range_moves_towards_saturation(traces):
