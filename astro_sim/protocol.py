@@ -130,6 +130,24 @@ def build_intervals(
     return tuple(intervals)
 
 
+def first_drive(intervals: Sequence[Interval], cycle_duration: float) -> tuple[Array, Array] | None:
+    """The drive (pre,) and (post,), dimensionless: its mean over the driven time of the first cycle.
+
+    None if no neuron is driven then. `cycle_duration` is in s.
+    """
+    driven = [
+        interval
+        for interval in intervals
+        if interval.end <= cycle_duration and (interval.presynaptic_drive.any() or interval.postsynaptic_drive.any())
+    ]
+    if not driven:
+        return None
+    durations = [interval.end - interval.start for interval in driven]
+    layers = ([entry.presynaptic_drive for entry in driven], [entry.postsynaptic_drive for entry in driven])
+    pre, post = (np.average(np.stack(layer), axis=0, weights=durations) for layer in layers)
+    return pre, post
+
+
 def presynaptic_drive(intervals: Sequence[Interval], times: Array) -> Array:
     """The drive (time, pre), dimensionless, at `times` (time,) in s.
 

@@ -22,7 +22,7 @@ from astro_sim.biophysics.spiking.parameters import BiophysicalParameters
 from astro_sim.biophysics.spiking.simulation import simulate_biophysical
 from distill import DistillError, distil
 from distill.law_fit import Rate, fit_rate
-from distill.long_term import fit_curve
+from distill.long_term import LongTermCurve, fit_curve
 from figures import draw_laws, save_figure
 from rmaat.base.errors import UsageError
 from rmaat.base.files import read_text, write_bytes, write_text
@@ -145,7 +145,7 @@ def row(case: Case, traces: xr.Dataset) -> tuple[str, ...]:
     """Return the cells of one row, in the order of `HEADER`."""
     values = synaptic_growth(traces)
     curve = values.mean(axis=1)
-    rate = fit_rate(curve)
+    rate, found = fit_rate(curve), fitted(curve, noisy=case.noisy)
     shape = -np.expm1(-rate.value * np.arange(1, len(curve) + 1))
     off = np.abs(curve - shape * (shape @ curve) / (shape @ shape)).max() / curve[-1]
     increments = np.diff(values, axis=0, prepend=0)
@@ -155,12 +155,12 @@ def row(case: Case, traces: xr.Dataset) -> tuple[str, ...]:
     grow = np.count_nonzero(np.diff(mean) >= 0)
     return (
         case.name,
-        _rate(rate),
+        _rate(found.rate if found else rate),
         f"{float(f'{100 * off:.1g}'):g} %",
         f"{departure:.1g}",
         f"all but {grow}" if grow else "yes",
         f"{spread:.1g}",
-        law_taken(curve, noisy=case.noisy),
+        law_taken(found),
         case.why,
     )
 
@@ -172,14 +172,22 @@ def synaptic_growth(traces: xr.Dataset) -> np.ndarray:
     return grown.stack(synapse=("post", "pre")).values
 
 
-def law_taken(curve: np.ndarray, *, noisy: bool) -> str:
-    """Return the law that distillation chooses for a curve (cycle,), and whether it replaces all increments."""
+def fitted(curve: np.ndarray, *, noisy: bool) -> LongTermCurve | None:
+    """Return what distillation makes of a curve (cycle,); None if it refuses the curve."""
     try:
-        found = fit_curve(np.append(0, curve), len(curve), stochastic=noisy)
+        return fit_curve(np.append(0, curve), len(curve), stochastic=noisy)
     except DistillError:
+        return None
+
+
+def law_taken(found: LongTermCurve | None) -> str:
+    """Return the law of a curve, and whether it replaces all increments or late ones continue them."""
+    if found is None:
         return "none: refused"
     name = found.law.name.replace("_", " ")
-    return name if found.simulated else f"{name}, for all increments"
+    if not found.simulated:
+        return f"{name}, for all increments"
+    return f"{name}; the late rate continues" if found.tail and found.tail.late else name
 
 
 def with_table(page: Path, rows: Sequence[tuple[str, ...]]) -> str:

@@ -9,10 +9,14 @@ import xarray as xr
 from distill.errors import TableError
 from distill.retention import slowed_factors
 from distill.schema import (
+    ADDED_PARTS,
     DIGEST,
     FORMS,
     INTERVALS,
+    LEFT_OUT,
     NORMALISED,
+    OPTIONAL_VARIANTS,
+    PARTS,
     PROVENANCE,
     RECORDS,
     RISING,
@@ -23,6 +27,7 @@ from distill.schema import (
     VARIANTS,
     Entry,
     law_of,
+    left_out,
 )
 from rmaat.base.arrays import Array
 from rmaat.base.provenance import content_digest
@@ -32,10 +37,12 @@ from rmaat.base.records import unknown_name
 def check(dataset: xr.Dataset) -> None:
     """Raise `TableError` unless `dataset` follows the schema; the sentence names the variable and the fault."""
     _check_head(dataset)
+    absent = _absent(dataset)
     for name, entry in VARIABLES.items():
-        if name not in dataset.variables:
+        if name in dataset.variables:
+            _check_variable(dataset, name, entry)
+        elif name not in absent:
             raise TableError(f"the variable {name} is missing")
-        _check_variable(dataset, name, entry)
     _check_axes(dataset)
     _check_scalars(dataset)
     _check_law(dataset)
@@ -77,13 +84,21 @@ def _check_head(dataset: xr.Dataset) -> None:
     for name in PROVENANCE:
         if name not in dataset.attrs:
             raise TableError(f"the attribute {name} is missing")
-    for name in RECORDS:
+    for name in (*RECORDS, *({LEFT_OUT} & {*dataset.attrs})):
         try:
             json.loads(dataset.attrs[name])
         except (TypeError, ValueError):
             raise TableError(f"the attribute {name} is not JSON") from None
     if not re.fullmatch("[0-9a-f]{64}", str(dataset.attrs["traces_sha256"])):
         raise TableError("the attribute traces_sha256 is not a SHA-256")
+
+
+def _absent(dataset: xr.Dataset) -> set[str]:
+    """Variables that may be missing: those of each part of which all are, if the file is older or gives a reason."""
+    allowed = {*ADDED_PARTS, *left_out(dataset)}
+    gone = [names for part, names in PARTS.items() if part in allowed and not {*names} & {*dataset.variables}]
+    absent = {name for names in gone for name in names}
+    return absent if "influence" in dataset or "coupling" in dataset else {*absent, "distance"}
 
 
 def _check_variable(dataset: xr.Dataset, name: str, entry: Entry) -> None:
@@ -113,28 +128,32 @@ def _check_axes(dataset: xr.Dataset) -> None:
         if name not in VARIANTS:
             raise TableError(unknown_name("retention variant", name, VARIANTS))
     for name in VARIANTS:
-        if variants.count(name) != 1:
+        if variants.count(name) != 1 and not (name in OPTIONAL_VARIANTS and name not in variants):
             raise TableError(f"the retention variant {name} occurs {variants.count(name)} times, not once")
     if dataset.sizes["length"] != dataset.sizes["segment"]:
         raise TableError(f"there are {dataset.sizes['length']} lengths but {dataset.sizes['segment']} segments")
     for name in ("length", "segment"):
         if (dataset[name].values != np.arange(1, dataset.sizes[name] + 1)).any():
             raise TableError(f"{name} does not count from 1")
-    if (np.diff(dataset["distance"].values) <= 0).any():
+    if "distance" in dataset and (np.diff(dataset["distance"].values) <= 0).any():
         raise TableError("distance does not increase")
-    if dataset.sizes["bound"] != 2:
+    if dataset.sizes.get("bound", 2) != 2:
         raise TableError(f"an interval has {dataset.sizes['bound']} ends, not 2")
 
 
 def _check_scalars(dataset: xr.Dataset) -> None:
-    exponent = float(dataset["exponent"])
-    if not 0 < exponent <= 1:
-        raise TableError(f"the exponent is {exponent:g}; it must lie above 0 and at most at 1")
+    exponent = float(dataset.get("exponent", 1.0))
+    # A given exponent, which has no interval, may be any number above 0.
+    highest, words = (1, " and at most at 1") if "exponent_interval" in dataset else (np.inf, "")
+    if not 0 < exponent <= highest:
+        raise TableError(f"the exponent is {exponent:g}; it must lie above 0{words}")
     for name in INTERVALS:
+        if f"{name}_interval" not in dataset:
+            continue
         low, high = dataset[f"{name}_interval"].values
         if not low <= float(dataset[name]) <= high:
             raise TableError(f"{name} is {float(dataset[name]):g}, outside its interval from {low:g} to {high:g}")
-    low, high = dataset["exponent_range"].values
+    low, high = dataset["exponent_range"].values if "exponent_range" in dataset else (0.0, 1.0)
     if not low < high:
         raise TableError(f"exponent_range goes from {low:g} to {high:g}, which is no range")
 

@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from distill.schema import PROVENANCE, VARIABLES
+from distill.schema import ADDED_PARTS, PARTS, PROVENANCE, VARIABLES
 from distill.tables import Tables
 
 TOLERANCE = 1e-9
 """Relative difference up to which two numbers count as equal; machines differ in the last digits."""
+
+ADDED = {name for part in ADDED_PARTS for name in PARTS[part]}
+"""Variables that older files lack; their absence alone is no difference in meaning."""
 
 _ROUNDING = 1e-12
 """Absolute difference up to which two numbers near 0 count as equal."""
@@ -59,7 +62,7 @@ def _lengths(first: Tables, second: Tables) -> Iterator[Difference]:
 
 def _factors(first: Tables, second: Tables, tolerance: float) -> Iterator[Difference]:
     both = min(first.longest, second.longest)
-    for variant in first.variants:
+    for variant in (name for name in first.variants if name in second.variants):
         for segments in dict.fromkeys((*(2**power for power in range(both.bit_length())), both)):
             one, other = (tables.retention(segments, variant) for tables in (first, second))
             if not np.allclose(one, other, rtol=tolerance, atol=_ROUNDING):
@@ -73,6 +76,12 @@ def _numbers(first: Tables, second: Tables, tolerance: float) -> Iterator[Differ
     for name, entry in VARIABLES.items():
         # Lengths and factors are compared above; rows along the segments may have different lengths.
         if {"segment", "length", "variant"} & set(entry.dims):
+            continue
+        present = [name in tables.dataset for tables in (first, second)]
+        if not all(present):
+            if any(present):
+                words = ["present" if has else "left out" for has in present]
+                yield Difference(name, *words, matters=name not in ADDED)
             continue
         one, other = (tables.dataset[name] for tables in (first, second))
         if one.shape != other.shape:

@@ -3,13 +3,16 @@
 The parent paper (AT, arXiv 2312.10925) fits a power law to the astrocyte's calcium response to cumulative presynaptic
 activity and finds alpha = 0.25. Here the response is the mean short-term process during the first stimulus, and the
 activity is the integral of phi(x_pre) dt. A saturating response is a power law only piecewise: its local exponent falls
-from 1 towards 0. The result therefore states the range of the fit, and the exponents of its first and last quarter.
+from 1 towards 0. The exponent is thus no constant of the model: it depends on the range of the fit and on the length of
+the stimulus. The result states the range, and the exponents of its first and last quarter. Its residuals are not noise
+but a smooth misfit, so that the interval allows for correlated residuals (`distill.correlated`).
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from distill.correlated import slope_error
 from distill.errors import DistillError
 from distill.law_fit import interval
 from rmaat.base.arrays import Array
@@ -21,9 +24,11 @@ class PowerLaw:
 
     exponent: float
     exponent_error: float
-    """standard error"""
+    """standard error for correlated residuals"""
     exponent_interval: tuple[float, float]
-    """95 % interval for independent residuals"""
+    """95 % interval for correlated residuals"""
+    correlation: float
+    """correlation of neighbouring residuals that error and interval allow for"""
     local_exponents: tuple[float, float]
     """fitted over the first and over the last quarter of the times in the range"""
     activity_range: tuple[float, float]
@@ -60,21 +65,23 @@ def fit_power_law(time: Array, activity: Array, response: Array, start: float) -
             "store the traces more often, or give presynaptic neurons a positive drive"
         )
     x, y = np.log(cumulative[chosen]), np.log(response[chosen])
-    (exponent, constant), covariance = np.polyfit(x, y, 1, cov=True)
+    exponent, constant = np.polyfit(x, y, 1)
     if not 0 < exponent <= 1:
         raise DistillError(
             f"the response grows with activity to the power {exponent:.3g}, which must lie above 0 and at most at 1; "
             f"fit it from a later share of the peak than {start:g} (--exponent-range-start), "
-            "or simulate a longer stimulus"
+            "simulate a longer stimulus, or give a number (--exponent 0.25 is the parent paper's)"
         )
-    error, quarter = float(np.sqrt(covariance[0, 0])), max(len(x) // 4, 2)
+    residual = y - exponent * x - constant
+    found, quarter = slope_error(x, residual), max(len(x) // 4, 2)
     return PowerLaw(
         exponent=float(exponent),
-        exponent_error=error,
-        exponent_interval=interval(float(exponent), error, len(x) - 2),
+        exponent_error=found.error,
+        exponent_interval=interval(float(exponent), found.error, found.freedom),
+        correlation=found.correlation,
         local_exponents=(_slope(x[:quarter], y[:quarter]), _slope(x[-quarter:], y[-quarter:])),
         activity_range=(float(cumulative[chosen][0]), float(cumulative[chosen][-1])),
-        residual=float(np.sqrt(np.mean((y - exponent * x - constant) ** 2))),
+        residual=float(np.sqrt(np.mean(residual**2))),
     )
 
 

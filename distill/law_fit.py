@@ -54,6 +54,8 @@ class Rate:
     """standard error"""
     interval: tuple[float, float]
     """at `CONFIDENCE`"""
+    freedom: float
+    """degrees of freedom of the error"""
 
 
 def fit_laws(growth: Array) -> tuple[LawFit, ...]:
@@ -98,10 +100,10 @@ def fit_rate(growth: Array) -> Rate:
     freedom = len(growth) - 2
     covariance = np.linalg.pinv(slopes.T @ slopes) * (residual @ residual) / freedom
     error = float(np.sqrt(covariance[1, 1]))
-    return Rate(float(rate), error, interval(float(rate), error, freedom))
+    return Rate(float(rate), error, interval(float(rate), error, freedom), freedom)
 
 
-def interval(value: float, error: float, freedom: int) -> tuple[float, float]:
+def interval(value: float, error: float, freedom: float) -> tuple[float, float]:
     """Interval at `CONFIDENCE` of a least-squares estimate with standard error `error`, by Student's t distribution."""
     half = error * float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
     return value - half, value + half

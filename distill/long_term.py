@@ -10,7 +10,8 @@ import numpy as np
 
 from distill.errors import DistillError
 from distill.law import Law
-from distill.law_fit import CONFIDENCE, LawFit, Rate, choose_law, fit_law, fit_laws, fit_rate
+from distill.law_fit import CONFIDENCE, LawFit, Rate, choose_law, fit_law, fit_laws, fit_rate, interval
+from distill.tail import Tail, find_tail
 from rmaat.base.arrays import Array
 
 RESOLUTION = 1e-10
@@ -27,19 +28,21 @@ class LongTermCurve:
     growth: Array
     """(simulated cycle,): mean process at the end of each cycle, above its start"""
     increments: Array
-    """(cycle,), all positive: the first `simulated` ones from the simulation, the others from the law"""
+    """(cycle,), all positive: the first `simulated` ones from the simulation, the others from the law or the tail"""
     increment_errors: Array
     """(cycle,): standard errors; 0 for increments from the simulation"""
     simulated: int
     """number of increments from the simulation"""
     law: Law
-    """the law that continues or replaces the simulated increments"""
+    """the law fitted to the curve; it continues or replaces the simulated increments, unless `tail` does"""
+    tail: Tail | None
+    """how the increments continue if the law is not exact; None if the law does, or if it replaces them"""
     fits: tuple[LawFit, ...]
     """all laws that were compared, the geometric one first"""
     rate: Rate
     """a of the geometric law p(n) = S (1 - exp(-a n)), whichever law was chosen"""
     saturation: float
-    """sum of all increments to infinity, simulated ones and then the law's"""
+    """sum of all increments to infinity, simulated ones and then those that continue them"""
     trials: int
     """number of runs whose mean is the curve"""
 
@@ -100,19 +103,25 @@ def fit_curve(
         _check_law(chosen, simulated, wrong)
         # No simulated increment is kept: one noisy increment would spoil the factors of every later segment.
         simulated = simulated[:0]
+    tail = find_tail(simulated, chosen)
+    continuing = tail.law if tail else chosen.law
+    increments = _continued(simulated, continuing, cycles)
     if len(runs) > 1:
         rate, errors = _bootstrap(runs, chosen.law.name, cycles, resamples, seed)
+    elif tail:
+        rate, errors = _with_misfit(rate, tail), _tail_errors(simulated, chosen, tail, increments)
     else:
         errors = _jackknife(simulated, chosen.without, cycles)
     return LongTermCurve(
         growth=growth,
-        increments=_continued(simulated, chosen.law, cycles),
+        increments=increments,
         increment_errors=errors,
         simulated=min(len(simulated), cycles),
         law=chosen.law,
+        tail=tail,
         fits=fits,
         rate=rate,
-        saturation=_saturation(simulated, chosen.law),
+        saturation=_saturation(simulated, continuing),
         trials=len(runs),
     )
 
@@ -169,6 +178,21 @@ def _jackknife(simulated: Array, without: tuple[Law, ...], cycles: int) -> Array
     return errors
 
 
+def _tail_errors(simulated: Array, chosen: LawFit, tail: Tail, increments: Array) -> Array:
+    """Standard errors (cycle,) of `increments`: that of the law's fit, if it continues them, and that of its misfit."""
+    cycles = len(increments)
+    fit = np.zeros(cycles) if tail.late else _jackknife(simulated, chosen.without, cycles)
+    misfit = np.concatenate([np.zeros(len(simulated)), tail.errors(max(cycles - len(simulated), 0))])[:cycles]
+    return np.hypot(fit, increments * misfit)
+
+
+def _with_misfit(rate: Rate, tail: Tail) -> Rate:
+    """The rate of the geometric law, with the distance to the late rate in its error."""
+    # The rate of a law that misses the curve is no better known than the curve changes its own.
+    error = float(np.hypot(rate.error, rate.value - tail.rate))
+    return Rate(rate.value, error, interval(rate.value, error, rate.freedom), rate.freedom)
+
+
 def _bootstrap(runs: Array, name: str, cycles: int, resamples: int, seed: int) -> tuple[Rate, Array]:
     """The rate, and standard errors (cycle,) of the law's increments, from trials drawn with replacement."""
     # Whole trials are drawn, not cycles: the noise of neighbouring cycles is correlated.
@@ -180,5 +204,5 @@ def _bootstrap(runs: Array, name: str, cycles: int, resamples: int, seed: int) -
     rate = fit_law("geometric", cycle, runs.mean(axis=0)).rates[0]
     low, high = np.quantile(rates, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     # With few resamples the quantiles may exclude the estimate, which the schema does not allow.
-    interval = min(float(low), rate), max(float(high), rate)
-    return Rate(rate, float(rates.std(ddof=1)), interval), np.std(increments, axis=0, ddof=1)
+    ends = min(float(low), rate), max(float(high), rate)
+    return Rate(rate, float(rates.std(ddof=1)), ends, len(runs) - 1), np.std(increments, axis=0, ddof=1)

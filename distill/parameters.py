@@ -21,6 +21,12 @@ class DistillParameters(Record):
         low=0.0,
         high=0.9,
     )
+    exponent: float = parameter(
+        0.0,
+        "presynaptic exponent to use in place of the fitted one; 0 fits it, the parent paper has 0.25",
+        low=0.0,
+        symbol="alpha",
+    )
     horizon_saturation: float = parameter(
         3.0,
         "saturation A at the last segment of the variant horizon: its law has grown to 1 - exp(-A) of its end",

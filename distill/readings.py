@@ -14,16 +14,19 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from astro_sim.runs.traces import mean_over_synapses
+from distill.errors import DistillError
 from rmaat.base.arrays import Array
 
 _SYNAPSE = ("post", "pre")
+LEAST_TIMES = 10
+"""Fewest stored times in a cycle, evenly spread, from which its area is computed."""
 
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
     """All stored sources paired with all other synapses; each pair once, in a fixed order.
 
-    Coupling and influence are symmetric. Counting pairs twice would halve the variance of fitted numbers.
+    Coupling and influence at rest are symmetric. Counting pairs twice would halve the variance of fitted numbers.
     """
 
     distance: Array
@@ -31,7 +34,9 @@ class Pairs:
     coupling: Array
     """(pair,): coupling put in, dimensionless"""
     influence: Array
-    """(pair,): influence measured, dimensionless"""
+    """(pair,): influence measured at rest, dimensionless"""
+    influence_driven: Array | None
+    """(pair,): influence in the driven steady state, the mean of both directions; None if the traces hold none"""
     offset: Array
     """(pair, 2): steps from source to synapse, in synapse spacings"""
 
@@ -75,7 +80,33 @@ def pairs(traces: xr.Dataset) -> Pairs:
         _array(traces, name, *_SYNAPSE, "source")[counted] for name in ("synapse_distance", "coupling", "influence")
     )
     offset = position[:, :, None, :] - position[source_post, source_pre]
-    return Pairs(distance, coupling, influence, offset[counted])
+    driven = None
+    if "influence_driven" in traces.variables:
+        driven = _both_ways(_array(traces, "influence_driven", *_SYNAPSE, "source"), source)[counted]
+    return Pairs(distance, coupling, influence, driven, offset[counted])
+
+
+def cycle_areas(traces: xr.Dataset) -> Array:
+    """The area under the mean long-term process, above its start, in each cycle, (cycle,), in its unit times a cycle.
+
+    The trapezoid rule over the stored times; the mean is over synapses and trials.
+
+    Raises
+    ------
+    DistillError
+        The traces store fewer than `LEAST_TIMES` times in some part of a cycle, so that the area is not determined.
+    """
+    time, ends = _array(traces, "time"), _array(traces, "cycle_end")
+    gap, duration = np.diff(time).max(), ends[0] - time[0]
+    if gap > duration / LEAST_TIMES * (1 + 1e-9):
+        raise DistillError(
+            f"the traces have a gap of {gap:g} s in cycles of {duration:g} s and their area needs at least "
+            f"{LEAST_TIMES} stored times a cycle; shorten recording_interval"
+        )
+    process = _over_trials(mean_over_synapses(traces["long_term_process"]))
+    process = process - process[0]
+    area = np.concatenate([[0.0], np.cumsum(np.diff(time) * (process[1:] + process[:-1]) / 2)])
+    return np.diff(area[np.searchsorted(time, ends)], prepend=0.0) / duration
 
 
 def first_stimulus(traces: xr.Dataset) -> FirstStimulus:
@@ -88,6 +119,16 @@ def first_stimulus(traces: xr.Dataset) -> FirstStimulus:
     activity = np.tanh(_contiguous(traces["presynaptic_activity"].isel(time=driven))).mean(axis=-1)
     response = mean_over_synapses(traces["short_term_process"].isel(time=driven))
     return FirstStimulus(time[driven], _over_trials(activity), _over_trials(response))
+
+
+def _both_ways(strength: Array, source: NDArray[Any]) -> Array:
+    """`strength` (post, pre, source), with the mean of both directions where both synapses are sources.
+
+    The driven influence is not symmetric: the synapse that is driven more answers less.
+    """
+    mean = strength.reshape(-1, len(source)).copy()
+    mean[source] = (mean[source] + mean[source].T) / 2
+    return mean.reshape(strength.shape)
 
 
 def _over_trials(values: Array) -> Array:

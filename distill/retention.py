@@ -12,6 +12,7 @@ cycle per segment:
     constant     RF(T)    = 1 / T                           ours; a control
     none         RF       = 1                               ours; a control: no retention
     random       increment, shuffled over t for each T      ours; a control
+    trace_area   as area, under the simulated curve         ours; A_t beyond the simulated cycles rises with Delta_t
 
 With a linear long-term process and fast variables that restart, the increments are geometric,
 Delta_t = Delta_1 exp(-a (t - 1)) with a = gamma^l tau_cycle / tau_p^l, and `geometric_factors` is the closed form.
@@ -127,6 +128,20 @@ def retention_parts(curve: "LongTermCurve", slowed: Array, order: np.ndarray) ->
         "none": (one, one),
         "random": (increments[order - 1], increments.cumsum()),
     }
+
+
+def continued_areas(areas: Array, increments: Array) -> Array:
+    """The areas (cycle,) under the simulated curve in each cycle, continued to as many cycles as `increments` (cycle,).
+
+    If every cycle has the same input, the area grows from cycle t to t + 1 by Delta_t times a constant. The simulated
+    cycles, at least two, give the constant.
+    """
+    known = areas[: len(increments)]
+    # The later half of the cycles, because the first ones differ if the fast variables do not restart.
+    first, last = (len(areas) - 1) // 2, len(areas) - 1
+    constant = (areas[last] - areas[first]) / increments[first:last].sum() if first < len(increments) else 0.0
+    growth = constant * increments[last:-1]
+    return np.concatenate([known, areas[-1] + growth.cumsum()])
 
 
 def shuffled_order(segments: int, seed: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The schema of the tables file: every variable with its axes, unit and bounds; `distill.checks` applies it."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,12 +23,15 @@ FORMS = {
     "constant": SEPARABLE,
     "none": SEPARABLE,
     "random": SHUFFLED,
+    "trace_area": SEPARABLE,
 }
 """The retention variants, and how each factor follows from the stored rows."""
 VARIANTS = tuple(FORMS)
-NORMALISED = ("increment", "area", "horizon", "constant", "random")
+OPTIONAL_VARIANTS = ("trace_area",)
+"""Variants that a file may lack: older files do, and those from traces that store few times of a cycle."""
+NORMALISED = ("increment", "area", "horizon", "constant", "random", "trace_area")
 """Variants whose factors sum to 1 over the segments."""
-RISING = ("area", "random")
+RISING = ("area", "random", "trace_area")
 """Variants whose factors may increase from one segment to the next."""
 
 _SCALE, _RATE = "1 / synapse spacing", "1 / cycle"
@@ -64,7 +68,7 @@ def _kernel(name: str, words: str) -> dict[str, Entry]:
     return {
         name: Entry(("distance",), f"mean {words} at each distance", symbol="T" if name == "coupling" else ""),
         f"{name}_amplitude": Entry((), f"fitted {words} at distance 0"),
-        f"{name}_scale": Entry((), f"decay of the {words}", _SCALE, above=0 if name == "influence" else -np.inf),
+        f"{name}_scale": Entry((), f"decay of the {words}", _SCALE, above=-np.inf if name == "coupling" else 0),
         f"{name}_scale_error": Entry((), f"standard error of the decay of the {words}", _SCALE, least=0),
         f"{name}_scale_interval": Entry(("bound",), f"95 % interval of the decay of the {words}", _SCALE),
         f"{name}_residual": Entry((), "rms residual of the exponential, share of the largest strength", least=0),
@@ -123,6 +127,7 @@ VARIABLES: Mapping[str, Entry] = {
     "trials": Entry((), "runs that the curve is the mean of", least=1),
     **_kernel("coupling", "coupling put in"),
     **_kernel("influence", "influence measured"),
+    **_kernel("influence_driven", "influence measured in the driven steady state"),
     "anisotropy": Entry((), "relative change of the influence's decay with direction", least=0),
     "anisotropy_axis": Entry((), "direction of the fastest decay, from the x axis", "degree"),
     "anisotropy_p_value": Entry((), "p-value of the F test of anisotropy", least=0),
@@ -136,10 +141,29 @@ VARIABLES: Mapping[str, Entry] = {
     ),
     "exponent_residual": Entry((), "rms residual of the logarithm of the response", least=0),
     "exponent_range": Entry(("bound",), "cumulative activity at both ends of the fit", "s", above=0),
+    "exponent_correlation": Entry((), "correlation of neighbouring residuals that the interval allows for", least=0),
+    "tail_rate": Entry((), "rate of the increments after the simulated ones, in place of the law's", _RATE, above=0),
 }  # fmt: skip
-"""Every numerical variable of a tables file; all are required."""
+"""Every numerical variable of a tables file. All are required, except those of a part that is left out."""
 
-INTERVALS = ("increment_rate", "coupling_scale", "influence_scale", "exponent")
+_ANISOTROPY = ("anisotropy", "anisotropy_axis", "anisotropy_p_value", "anisotropy_directions")
+_FIT = ("exponent_error", "exponent_interval", "exponent_local", "exponent_residual", "exponent_range")
+PARTS: Mapping[str, tuple[str, ...]] = {
+    "coupling": tuple(_kernel("coupling", "")),
+    "influence": (*_kernel("influence", ""), *_ANISOTROPY),
+    "influence_driven": tuple(_kernel("influence_driven", "")),
+    "exponent": ("exponent",),
+    "exponent_fit": _FIT,
+    "exponent_correlation": ("exponent_correlation",),
+    "tail": ("tail_rate",),
+}
+"""The variables of each part that a file may lack as a whole, if the attribute `LEFT_OUT` gives the reason."""
+ADDED_PARTS = ("influence_driven", "exponent_correlation", "tail")
+"""Parts that a file may lack without a reason: older files do."""
+LEFT_OUT = "left_out"
+"""The attribute with the reasons of all parts and variants that are left out, as JSON; older files lack none."""
+
+INTERVALS = ("increment_rate", "coupling_scale", "influence_scale", "influence_driven_scale", "exponent")
 """Variables that have a 95 % interval, NAME_interval."""
 PROVENANCE = (
     "parameters", "distill_parameters", "engine", "solver", "seed", "versions", "distill_versions", "traces_sha256"
@@ -149,8 +173,20 @@ RECORDS = ("parameters", "distill_parameters", "solver", "versions", "distill_ve
 """Provenance attributes that hold JSON."""
 
 
+def left_out(dataset: xr.Dataset) -> dict[str, str]:
+    """The reason for each part or variant that the tables lack; empty if they are complete or older."""
+    return json.loads(dataset.attrs.get(LEFT_OUT, "{}"))
+
+
+def continuation_of(dataset: xr.Dataset) -> Law:
+    """The law of the increments after the simulated ones: the law chosen, unless late cycles have another rate."""
+    if "tail_rate" not in dataset:
+        return law_of(dataset)
+    return Law("late", 1.0, (1.0,), (float(dataset["tail_rate"]),))
+
+
 def law_of(dataset: xr.Dataset) -> Law:
-    """The law that continues the increments of the tables."""
+    """The law fitted to the curve of the tables."""
     shares, rates = (tuple(map(float, dataset[name].values)) for name in ("law_share", "law_rate"))
     name, end = str(dataset["law_share"].attrs.get("law", "geometric")), float(dataset["law_saturation"])
     return Law(name, end, shares, rates, float(dataset["law_stretch"]))

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+import xarray as xr
 
 from distill.schema import FORMS
 from distill.tables import Tables
@@ -24,7 +25,8 @@ def summarize(tables: Tables, segments: int, variant: str = "increment") -> str:
     TableError
         The tables do not serve that many segments, or lack the variant.
     """
-    return "\n".join([*_curve(tables), "", *_factors(tables, segments, variant), "", *_coupling(tables), *_law(tables)])
+    last = (*_coupling(tables), *_law(tables), *_left_out(tables))
+    return "\n".join([*_curve(tables), "", *_factors(tables, segments, variant), "", *last])
 
 
 def provenance(tables: Tables) -> str:
@@ -80,17 +82,25 @@ def _factors(tables: Tables, segments: int, variant: str) -> Iterator[str]:
     law = int((tables.dataset["increment_simulated"].values[:segments] == 0).sum())
     if law:
         error = tables.dataset["increment_error"].values[:segments] / tables.dataset["increment"].values[0]
-        yield f"{law} of {segments} increments are the law's; their standard error is {error.max():.1e} of the first"
+        source = "continue the last simulated ones" if "tail_rate" in tables.dataset else "are the law's"
+        yield f"{law} of {segments} increments {source}; their standard error is {error.max():.1e} of the first"
 
 
 def _coupling(tables: Tables) -> Iterator[str]:
     data = tables.dataset
+    if "influence" not in data:
+        return
     low, high = data["influence_scale_interval"].values
     yield (
         f"influence falls with {float(data['influence_scale']):.3f} ({low:.3f} to {high:.3f}) per synapse spacing, "
-        f"residual {float(data['influence_residual']):.1%}; the coupling put in with "
-        f"{float(data['coupling_scale']):.3f}"
+        f"residual {float(data['influence_residual']):.1%}; {_coupling_put_in(data)}"
     )
+    if "influence_driven" in data:
+        share = float(data["influence_driven_amplitude"] / data["influence_amplitude"])
+        yield (
+            f"in the driven steady state with {float(data['influence_driven_scale']):.3f}, at {share:.2f} of the "
+            "amplitude; the model takes that at rest, which depends on the network alone"
+        )
     yield (
         f"neighbouring tokens are {float(data['token_spacing']):g} spacings apart, "
         f"so that attention decays with {tables.decay_per_token:.3f} per token"
@@ -104,8 +114,19 @@ def _coupling(tables: Tables) -> Iterator[str]:
         yield f"anisotropy of the decay {float(data['anisotropy']):.3f} (p = {float(data['anisotropy_p_value']):.2g})"
 
 
+def _coupling_put_in(data: xr.Dataset) -> str:
+    return (
+        f"the coupling put in with {float(data['coupling_scale']):.3f}" if "coupling_scale" in data else "as measured"
+    )
+
+
 def _law(tables: Tables) -> Iterator[str]:
     data = tables.dataset
+    if "exponent" not in data:
+        return
+    if "exponent_interval" not in data:
+        yield f"presynaptic exponent {tables.exponent:g}, given, not fitted; the parent paper has {PARENT_EXPONENT:g}"
+        return
     low, high = data["exponent_interval"].values
     start, end = data["exponent_range"].values
     yield (
@@ -113,7 +134,17 @@ def _law(tables: Tables) -> Iterator[str]:
         f"activity; the parent paper has {PARENT_EXPONENT:g}"
     )
     first, last = data["exponent_local"].values
-    yield f"the exponent of the first quarter of that range is {first:.2f}, of the last {last:.2f}"
+    yield (
+        f"the exponent of the first quarter of that range is {first:.2f}, of the last {last:.2f}: it is no constant, "
+        "but falls with a later start of the range and with a longer stimulus"
+    )
+
+
+def _left_out(tables: Tables) -> Iterator[str]:
+    # A fit that was not wanted is no loss, and a failed one has the reason of its exponent.
+    for part, reason in tables.left_out.items():
+        if part != "exponent_fit":
+            yield f"left out: {part.replace('_', ' ')}: {reason}"
 
 
 def _listed(names: Iterable[str], values: Iterable[float], form: str) -> str:

@@ -6,7 +6,7 @@ segments would take 134 MB per variant:
 
 | `retention_form` | variants | RF(t, T) |
 | --- | --- | --- |
-| separable | increment, area, streaming, saturation, constant, none | `retention_weight`(t) / `retention_total`(T) |
+| separable | all others | `retention_weight`(t) / `retention_total`(T) |
 | slowed_law | horizon | the law, `law_*`, slowed so that `horizon_cycles` of its cycles take T |
 | shuffled | random | the factors of increment for T, in the order of the first T of `random_order` |
 
@@ -33,7 +33,18 @@ from distill.retention import (
     shuffled_factors,
     slowed_factors,
 )
-from distill.schema import FORMS, SCHEMA, SCHEMA_VERSION, SEPARABLE, SLOWED, law_of
+from distill.schema import (
+    FORMS,
+    OPTIONAL_VARIANTS,
+    PARTS,
+    SCHEMA,
+    SCHEMA_VERSION,
+    SEPARABLE,
+    SLOWED,
+    continuation_of,
+    law_of,
+    left_out,
+)
 from rmaat.base.arrays import Array
 from rmaat.base.files import FileError, write_bytes
 from rmaat.base.records import unknown_name
@@ -71,8 +82,20 @@ class Tables:
         return self.dataset.sizes["length"]
 
     @property
+    def left_out(self) -> dict[str, str]:
+        """Why each part or variant that the tables lack is missing, by its name."""
+        return left_out(self.dataset)
+
+    def require(self, part: str) -> None:
+        """Raise `TableError`, with the reason, if the tables lack `part`, one of `distill.schema.PARTS`."""
+        if not {*PARTS[part]} <= {*self.dataset.variables}:
+            reason = self.left_out.get(part, "the file is older; make it again with: rmaat distill")
+            raise TableError(f"{self.origin}: the {part.replace('_', ' ')} is left out: {reason}")
+
+    @property
     def exponent(self) -> float:
-        """The presynaptic exponent alpha, dimensionless."""
+        """The presynaptic exponent alpha, dimensionless; raises as `require`."""
+        self.require("exponent")
         return float(self.dataset["exponent"])
 
     @property
@@ -82,7 +105,11 @@ class Tables:
 
     @property
     def decay_per_token(self) -> float:
-        """Decay of the relative position matrix per token: the measured scale times the token spacing."""
+        """Decay of the relative position matrix per token: the scale measured at rest times the token spacing.
+
+        Raises as `require`.
+        """
+        self.require("influence")
         return float(self.dataset["influence_scale"]) * float(self.dataset["token_spacing"])
 
     def decay_kernel(self, tokens: int) -> Array:
@@ -90,8 +117,10 @@ class Tables:
 
         This is the measured kernel; exp(-decay_per_token |i - j|) approximates it. Token n has the distance
         n * `token_spacing`. Strengths between measured distances are interpolated in the logarithm, and those beyond
-        the last distance fall with the fitted scale. Dividing by the fitted amplitude gives 1 at distance 0.
+        the last distance fall with the fitted scale. Dividing by the fitted amplitude gives 1 at distance 0. Raises as
+        `require`.
         """
+        self.require("influence")
         # A strength of 0 has no logarithm.
         positive = self.dataset["influence"].values > 0
         distance, strength = (self.dataset[name].values[positive] for name in ("distance", "influence"))
@@ -104,7 +133,11 @@ class Tables:
         return np.exp(np.interp(wanted, places, logarithms) - scale * beyond)
 
     def fitted_influence(self, distance: Array) -> Array:
-        """The exponential fitted to the influence at `distance`, in synapse spacings; of the shape of `distance`."""
+        """The exponential fitted to the influence at `distance`, in synapse spacings; of the shape of `distance`.
+
+        Raises as `require`.
+        """
+        self.require("influence")
         amplitude, scale = (float(self.dataset[f"influence_{name}"]) for name in ("amplitude", "scale"))
         return amplitude * np.exp(-scale * distance)
 
@@ -174,9 +207,12 @@ class Tables:
     def streaming(self) -> StreamingRetention:
         """The factors of the variant streaming one by one, without an end, in constant memory."""
         simulated = self.dataset["increment_simulated"].values == 1
-        return StreamingRetention(self.dataset["increment"].values[simulated], law_of(self.dataset))
+        return StreamingRetention(self.dataset["increment"].values[simulated], continuation_of(self.dataset))
 
     def _check_request(self, segments: int, variant: str) -> None:
+        if variant in OPTIONAL_VARIANTS and variant not in self.variants:
+            reason = self.left_out.get(variant, "the file is older; make it again with: rmaat distill")
+            raise TableError(f"{self.origin}: the variant {variant} is left out: {reason}")
         if variant not in self.variants:
             raise TableError(unknown_name("retention variant", variant, self.variants))
         if not 1 <= segments <= self.longest:

@@ -26,7 +26,14 @@ def draw_coupling(tables: Tables) -> Figure:
     ----------
     tables
         As `distill.read_tables` returns them.
+
+    Raises
+    ------
+    TableError
+        The tables lack the coupling or the influence.
     """
+    for part in ("coupling", "influence"):
+        tables.require(part)
     data = tables.dataset
     distance, coupling, influence = (data[name].values for name in ("distance", "coupling", "influence"))
     fine = np.linspace(distance[0], distance[-1], 200)

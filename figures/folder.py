@@ -34,7 +34,7 @@ def draw_all(runs: Path, out: Path) -> list[Path]:
     | source | figures |
     | --- | --- |
     | traces `sim.nc` | `sim-dynamics` |
-    | tables `sim.nc` | `sim-retention`, `sim-variants`, `sim-coupling` |
+    | tables `sim.nc` | `sim-retention`, `sim-variants`, and `sim-coupling` if the tables have it |
     | sweep `sim.nc` | `sim-sensitivity` |
     | run folder `listops` | `listops-training`; `training` if it is `runs` itself |
     | tables of two to seven runs in one folder | `laws` |
@@ -100,7 +100,8 @@ def _drawn_tables(tables: Mapping[str, Tables]) -> Iterator[tuple[str, Figure]]:
     for stem, each in tables.items():
         yield f"{stem}-retention", draw_retention(each)
         yield f"{stem}-variants", draw_variants(each)
-        yield f"{stem}-coupling", draw_coupling(each)
+        if not {"coupling", "influence"} & {*each.left_out}:
+            yield f"{stem}-coupling", draw_coupling(each)
     for stem, group in linear_response.comparable(tables).items():
         yield f"{stem}-linear-response", linear_response.draw_linear_response(group)
     if models := laws.comparable(tables):

@@ -59,6 +59,8 @@ def comparable(tables: Mapping[str, Tables]) -> dict[str, list[Tables]]:
     """
     groups: dict[str, dict[float, str]] = {}
     for name, each in tables.items():
+        if "influence" in each.left_out:
+            continue
         try:
             parameters = _parameters(each)
         except ParameterError:

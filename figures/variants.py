@@ -10,7 +10,7 @@ from distill import Tables
 from figures.lengths import default_lengths, length_colours
 from figures.style import axis_label, paper_style, units_of
 
-COLUMNS = 4
+COLUMNS = 3
 """panels side by side"""
 
 
@@ -41,11 +41,12 @@ def draw_variants(tables: Tables, lengths: Sequence[int] | None = None) -> Figur
     panels = grid.ravel()
     for axes, variant in zip(panels, tables.variants, strict=False):
         _draw_variant(axes, tables, variant, lengths)
-    # One label per column, because a label of the whole figure would overlap the legend.
-    for axes in grid[-1]:
-        axes.set_xlabel(axis_label("segment", "t", units_of(tables.dataset["segment"])))
     for axes in panels[len(tables.variants) :]:
         axes.remove()
+    # One label per column, because a label of the whole figure would overlap the legend.
+    for axes in panels[: len(tables.variants)][-columns:]:
+        axes.tick_params(labelbottom=True)
+        axes.set_xlabel(axis_label("segment", "t", units_of(tables.dataset["segment"])))
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(lengths))
     figure.supylabel(
         axis_label("retention factor", r"\mathrm{RF}(t, T)", units_of(tables.dataset["retention_weight"])),

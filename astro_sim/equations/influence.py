@@ -1,8 +1,11 @@
 """The measured influence: how the short-term process at one synapse responds to a push at another (ours).
 
-The drive is off. A small constant input, the push, is added to the short-term process of one synapse, the source. The
-influence is the change of the short-term process at every synapse in the new steady state, divided by the push. It
-differs from the coupling T, because an effect also travels over third synapses and through facilitation.
+A small constant input, the push, is added to the short-term process of one synapse, the source. The influence is the
+change of the short-term process at every synapse in the new steady state, divided by the push. It differs from the
+coupling T, because an effect also travels over third synapses and through facilitation.
+
+The drive is off, so that the steady state is rest, or constant. A drive takes the nonlinearities towards saturation and
+lowers their slopes: the influence is then weaker and reaches less far.
 
 To first order the steady state changes by `-Jacobian⁻¹ ∂rate/∂push`. Three measurements share the steps below:
 
@@ -14,6 +17,7 @@ To first order the steady state changes by `-Jacobian⁻¹ ∂rate/∂push`. Thr
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -37,14 +41,19 @@ PUSH = 1e-4
 SLOPE_STEP = 1e-6
 TOLERANCE = 1e-13
 MOST_STEPS = 50
+DRIVE_STEPS = 8
 KRYLOV_TOLERANCE = 1e-6
 KRYLOV_CYCLES = 40
 
 
 def measure_influence(
-    model: Model, parameters: Record, coupling: Coupling, sources: Sequence[tuple[int, int]]
+    model: Model,
+    parameters: Record,
+    coupling: Coupling,
+    sources: Sequence[tuple[int, int]],
+    drive: tuple[Array, Array] | None = None,
 ) -> Array:
-    """Influence (source, post, pre), dimensionless, of each of `sources` on each synapse around rest.
+    """Influence (source, post, pre), dimensionless, of each of `sources` on each synapse around a steady state.
 
     The push is applied in both directions and the responses are subtracted. This leaves an error of the order of PUSH².
 
@@ -56,6 +65,8 @@ def measure_influence(
         The operator T.
     sources : sequence of (post, pre)
         The synapses to push, one at a time.
+    drive : ((pre,), (post,)), optional
+        Constant drive of both layers of neurons, dimensionless; without it the steady state is rest.
 
     Raises
     ------
@@ -65,20 +76,25 @@ def measure_influence(
     post, pre = coupling.shape
     names = parameters.to_dict()
     solver_at = dense_solver if post * pre <= LARGEST_DENSE else krylov_solver
+    pre_drive, post_drive = drive or (np.zeros(pre), np.zeros(post))
 
-    def rate_under(push: Array) -> tuple[RightHandSide, Rate]:
+    def rate_under(push: Array, share: float = 1.0) -> tuple[RightHandSide, Rate]:
         compiled = RightHandSide(model, {**names, PUSHED: names[PUSHED] + push}, coupling)
-        return compiled, lambda state: compiled(state, np.zeros(pre), np.zeros(post))
+        return compiled, lambda state: compiled(state, share * pre_drive, share * post_drive)
 
     compiled, rate = rate_under(np.zeros(coupling.shape))
-    rest = steady_state(rate, np.zeros(compiled.size), lambda state: solver_at(rate, state))
-    # The Jacobian at rest serves for the near states, too: Newton's method corrects the difference.
-    solve = solver_at(rate, rest)
+    steady = np.zeros(compiled.size)
+    # The drive grows in steps: Newton's method may diverge if it starts far from the steady state.
+    for share in np.linspace(1 / DRIVE_STEPS, 1, DRIVE_STEPS) if drive else (1.0,):
+        _, partly = rate_under(np.zeros(coupling.shape), share)
+        steady = steady_state(partly, steady, partial(solver_at, partly))
+    # The Jacobian there serves for the near states, too: Newton's method corrects the difference.
+    solve = solver_at(rate, steady)
     influence = np.empty((len(sources), *coupling.shape))
     for count, source in enumerate(sources):
         push = np.zeros(coupling.shape)
         push[source] = PUSH
-        up, down = (steady_state(rate_under(signed)[1], rest, lambda _: solve) for signed in (push, -push))
+        up, down = (steady_state(rate_under(signed)[1], steady, lambda _: solve) for signed in (push, -push))
         influence[count] = compiled.unpack((up - down) / (2 * PUSH))[RESPONDING]
     return influence
 

@@ -1,7 +1,7 @@
 """The schema of the traces file: its variables with their axes, and the check of a file against it."""
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 import xarray as xr
@@ -17,7 +17,7 @@ TRIAL = "trial"
 SYNAPSE = ("post", "pre")
 """The axes of values at synapses."""
 _PAIR = ("source", *SYNAPSE)
-DIMS: Mapping[str, tuple[str, ...]] = {
+DIMS: dict[str, tuple[str, ...]] = {
     "time": ("time",),
     "presynaptic_activity": ("time", "pre"),
     "presynaptic_drive": ("time", "pre"),
@@ -34,6 +34,8 @@ DIMS: Mapping[str, tuple[str, ...]] = {
     "source_pre": ("source",),
 }
 """The numeric variables that every traces file must have, with their axes in order."""
+OPTIONAL_DIMS: dict[str, tuple[str, ...]] = {"influence_driven": _PAIR}
+"""The numeric variables that a traces file may have, with their axes in order."""
 VARIED = tuple(name for name, dims in DIMS.items() if dims[0] == "time" and name not in ("time", "presynaptic_drive"))
 """The variables that noise changes; in a file with trials, `trial` is their first axis."""
 _INDICES = ("source_post", "source_pre")
@@ -59,7 +61,8 @@ def _schema_problems(dataset: xr.Dataset) -> Iterator[str]:
 
 
 def _variable_problems(dataset: xr.Dataset) -> Iterator[str]:
-    for name, dims in DIMS.items():
+    present = {name: dims for name, dims in OPTIONAL_DIMS.items() if name in dataset.variables}
+    for name, dims in (DIMS | present).items():
         if TRIAL in dataset.dims and name in VARIED:
             dims = (TRIAL, *dims)
         if name not in dataset.variables:

@@ -10,11 +10,13 @@ from astro_sim.engines.job import Job
 from astro_sim.equations.influence import measure_influence
 from astro_sim.equations.model import Model
 from astro_sim.equations.stability import check_stability
+from astro_sim.errors import SimulationError
 from astro_sim.network.coupling import build_coupling, sources_to_store
 from astro_sim.network.geometry import Geometry, build_geometry
 from astro_sim.parameter_set import SimulationParameters
-from astro_sim.protocol import build_intervals
+from astro_sim.protocol import build_intervals, first_drive
 from astro_sim.runs.traces import build_traces, mean_over_synapses
+from rmaat.base.arrays import Array
 from rmaat.base.progress import Progress, ignore_progress
 
 NEGLIGIBLE_INCREMENT = 1e-6
@@ -59,8 +61,7 @@ def simulate(
     geometry, job = prepare(parameters, model)
     solution = integrate(job, engine, progress)
     sources = sources_to_store(geometry.shape)
-    influence = measure_influence(job.model, parameters.model, job.coupling, sources)
-    traces = build_traces(parameters, engine, geometry, job, solution, sources, influence)
+    traces = build_traces(parameters, engine, geometry, job, solution, sources, *measure_influences(parameters, job))
     check_increments(traces)
     return traces
 
@@ -79,6 +80,28 @@ def prepare(parameters: SimulationParameters, model: Model | None = None) -> tup
     intervals = build_intervals(protocol, *network.sizes)
     interval = parameters.recording.recording_interval
     return geometry, Job(model, parameters.model, coupling, intervals, interval, parameters.solver)
+
+
+def measure_influences(parameters: SimulationParameters, job: Job) -> tuple[Array, Array | None]:
+    """The influence (source, post, pre) at rest, and that in the steady state under the mean drive of a stimulus.
+
+    The second is None if nothing is driven in the first cycle, or if no steady state was found under the drive.
+
+    Raises
+    ------
+    SimulationError
+        No steady state was found at rest.
+    """
+    given = job.model, parameters.model, job.coupling, sources_to_store(job.coupling.shape)
+    rest = measure_influence(*given)
+    drive = first_drive(job.intervals, parameters.protocol.cycle_duration)
+    if drive is None:
+        return rest, None
+    try:
+        return rest, measure_influence(*given, drive)
+    except SimulationError:
+        # Optional: the model takes the influence at rest, so a run does not fail without this one.
+        return rest, None
 
 
 def check_increments(traces: xr.Dataset) -> None:

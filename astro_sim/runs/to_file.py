@@ -24,13 +24,12 @@ import numpy as np
 from astro_sim.engines.job import Job, Solution
 from astro_sim.engines.scipy_engine import Edge, advance, right_hand_side, start, stored_times
 from astro_sim.engines.stepping import describe_solver
-from astro_sim.equations.influence import measure_influence
 from astro_sim.equations.model import Model
 from astro_sim.errors import SimulationError
 from astro_sim.network.coupling import sources_to_store
 from astro_sim.network.geometry import Geometry
 from astro_sim.parameter_set import SimulationParameters
-from astro_sim.runs.simulate import check_increments, prepare
+from astro_sim.runs.simulate import check_increments, measure_influences, prepare
 from astro_sim.runs.traces import build_traces, describe_state, open_traces, refused_writes
 from rmaat.base.arrays import Array
 from rmaat.base.errors import Interrupted
@@ -150,9 +149,8 @@ def _create(run: _Run, geometry: Geometry) -> None:
     """Write the file with everything but the states, for which space is allocated."""
     job, names = run.job, run.parameters
     sources = sources_to_store(geometry.shape)
-    influence = measure_influence(job.model, names.model, job.coupling, sources)
     nothing = Solution(stored_times(job), {}, describe_solver(job.solver), ("scipy",))
-    traces = build_traces(names, "scipy", geometry, job, nothing, sources, influence)
+    traces = build_traces(names, "scipy", geometry, job, nothing, sources, *measure_influences(names, job))
     traces.to_netcdf(run.traces, engine="netcdf4", format="NETCDF4")
     with netCDF4.Dataset(run.traces, "a") as file:
         # Otherwise the library writes every value twice: first the fill value.

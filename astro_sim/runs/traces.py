@@ -8,10 +8,14 @@
 | `cycle_end` | cycle |
 | `synapse_position` | post, pre, space |
 | `synapse_distance`, `coupling`, `influence` | source, post, pre |
+| `influence_driven` (optional) | source, post, pre |
 | `source_post`, `source_pre` | source |
 
 A file with several trials, which differ in their noise only, has `trial` as the first axis of activity, facilitation
 and processes. It also has `noise_seed` (trial).
+
+`influence` is measured at rest, `influence_driven` in the steady state under the mean drive of the first stimulus. The
+second is missing in older files, in those of a sweep and in those of the biophysical model.
 
 The sources are all synapses of a small network, or the synapse at the centre of a large one; `source_post` and
 `source_pre` are their indices. A value stored at the edge of two cycles is the one before the restart. Global
@@ -35,6 +39,7 @@ from astro_sim.errors import SimulationError
 from astro_sim.protocol import presynaptic_drive
 from astro_sim.runs.schema import (
     DIMS,
+    OPTIONAL_DIMS,
     REMEDY,
     SCHEMA,
     SCHEMA_VERSION,
@@ -62,6 +67,7 @@ _INPUTS = {
     "synapse_distance": ("1", "distance between two synapses, in neuron spacings", "d"),
     "coupling": ("1", "coupling of the short-term process at source to that at post, pre", "T_ijkl"),
     "influence": ("1", "measured answer of the short-term process to a small push at source, per push", ""),
+    "influence_driven": ("1", "the same in the steady state under the mean drive of the first stimulus", ""),
 }
 
 
@@ -73,6 +79,7 @@ def build_traces(
     solution: "Solution",
     sources: Sequence[tuple[int, int]],
     influence: Array,
+    influence_driven: Array | None = None,
 ) -> xr.Dataset:
     """Combine a solution and its inputs into a dataset for `write_traces`.
 
@@ -85,7 +92,9 @@ def build_traces(
     sources : sequence of (post, pre)
         The synapses for which distance, coupling and influence are stored.
     influence : (source, post, pre)
-        The measured influence of `sources`, dimensionless.
+        The influence of `sources`, dimensionless, measured at rest.
+    influence_driven : (source, post, pre), optional
+        The same under the mean drive of the first stimulus.
     """
     protocol = parameters.protocol
     arrays = {
@@ -95,8 +104,9 @@ def build_traces(
         "synapse_distance": np.stack([geometry.distance_from(source) for source in sources]),
         "coupling": np.stack([job.coupling.between(source) for source in sources]),
         "influence": influence,
+        **({} if influence_driven is None else {"influence_driven": influence_driven}),
     }
-    data = {name: (DIMS[name], arrays[name], _describe(*_INPUTS[name])) for name in arrays}
+    data = {name: ((DIMS | OPTIONAL_DIMS)[name], arrays[name], _describe(*_INPUTS[name])) for name in arrays}
     states = {
         variable.label: (("time", *variable.dims), solution.values[variable.label], describe_state(variable))
         for variable in job.model.variables

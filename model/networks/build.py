@@ -30,7 +30,8 @@ def build_model(parameters: ModelParameters, tables: Tables) -> SegmentClassifie
     Raises
     ------
     distill.tables.TableError
-        The tables lack the variant or the number of segments; the message gives the command that adds them.
+        The tables lack the variant or the number of segments; the message gives the command that adds them. Or they
+        leave out the exponent or the influence that the model needs; the message gives the reason.
     """
     variant = parameters.retention if parameters.family.retains else "none"
     retention = build_retention(tables, parameters.segments, variant)

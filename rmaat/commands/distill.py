@@ -40,6 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="start of the fit of the exponent, as a fraction of the peak response [default: 0.5]",
     )
     parser.add_argument(
+        "--exponent",
+        type=float,
+        default=0.0,
+        help="exponent to use instead of a fit, a number above 0; the parent paper has 0.25 [default: 0, which fits]",
+    )
+    parser.add_argument(
         "--horizon-saturation",
         type=float,
         default=3.0,
@@ -61,6 +67,7 @@ def run(options: argparse.Namespace) -> None:
         segments=_segments(options),
         token_spacing=options.token_spacing,
         exponent_range_start=options.exponent_range_start,
+        exponent=options.exponent,
         horizon_saturation=options.horizon_saturation,
         seed=options.seed,
     )

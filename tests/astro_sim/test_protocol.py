@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from astro_sim.parameters import NetworkParameters
-from astro_sim.protocol import build_intervals, presynaptic_drive
+from astro_sim.protocol import Interval, build_intervals, first_drive, presynaptic_drive
 from astro_sim.stimuli import StpCycles
 
 NETWORK = NetworkParameters()
@@ -47,6 +47,19 @@ def test_the_drive_falls_evenly_and_postsynaptic_neurons_get_half():
 def test_a_stimulus_as_long_as_the_cycle_leaves_no_silence():
     intervals = build_intervals(StpCycles(stimulus_duration=50.0), *NETWORK.sizes)
     assert [(interval.start, interval.end) for interval in intervals[:2]] == [(0, 50), (50, 100)]
+
+
+def test_the_first_drive_is_the_mean_over_the_driven_time_of_the_first_cycle_alone():
+    pre, post = np.array([1.0, 0.0]), np.zeros(1)
+
+    def driven(start, end, share):
+        return Interval(start, end, share * pre, post, restart=False)
+
+    run = [driven(0.0, 10.0, 1.0), driven(10.0, 40.0, 3.0), driven(40.0, 50.0, 0.0), driven(50.0, 90.0, 9.0)]
+    drive = first_drive(run, 50.0)
+    assert drive is not None
+    np.testing.assert_allclose(drive[0], [(10 * 1 + 30 * 3) / 40, 0.0])
+    assert first_drive(run[2:3], 50.0) is None
 
 
 def test_the_drive_at_an_edge_belongs_to_the_interval_that_ends_there():

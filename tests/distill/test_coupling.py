@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from astro_sim import SimulationParameters, simulate
-from distill import DistillError, distil
+from distill import DistillError, TableError, distil
 from distill.coupling import compare_kernels, fit_kernel, measure_anisotropy
 
 
@@ -120,14 +120,17 @@ def test_the_influence_of_weak_coupling_is_the_coupling_through_both_ends_of_the
     np.testing.assert_allclose(found["influence"], 4 * found["coupling"], rtol=0.01)
 
 
-def test_a_layout_with_one_distance_is_refused():
-    with pytest.raises(DistillError, match="1 distinct distances and a decay needs at least 3; simulate another"):
-        distil(simulate(SimulationParameters().override({"layout": "equal", "run_duration": 150})))
+def test_a_layout_with_one_distance_leaves_out_coupling_and_influence():
+    tables = distil(simulate(SimulationParameters().override({"layout": "equal", "run_duration": 150})))
+    assert set(tables.left_out) == {"coupling", "influence", "influence_driven"}
+    for reason in tables.left_out.values():
+        assert "1 distinct distances and a decay needs at least 3; simulate another" in reason
 
 
-def test_traces_without_coupling_are_refused():
-    with pytest.raises(DistillError, match="no synapse influences another; simulate with a coupling strength above 0"):
-        distil(simulate(SimulationParameters().override({"coupling_strength": 0, "run_duration": 150})))
+def test_traces_without_coupling_have_tables_without_influence():
+    tables = distil(simulate(SimulationParameters().override({"coupling_strength": 0, "run_duration": 150})))
+    with pytest.raises(TableError, match="no synapse influences another; simulate with a coupling strength above 0"):
+        _ = tables.decay_per_token
 
 
 def test_coupling_that_does_not_fall_with_distance_is_refused():

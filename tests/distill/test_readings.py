@@ -80,3 +80,23 @@ def test_traces_of_any_memory_layout_and_from_a_file_give_the_same_bits(traces, 
 def test_only_the_spiking_model_draws_random_numbers(traces, biophysical_traces):
     assert not draws_random_numbers(traces)
     assert draws_random_numbers(biophysical_traces)
+
+
+def test_the_driven_influence_of_a_pair_is_the_mean_of_both_directions(traces):
+    stored = traces["influence_driven"].values.reshape(9, 9)
+    assert np.abs(stored - stored.T).max() > 0.04 * stored[~np.eye(9, dtype=bool)].max()
+    found = pairs(traces)
+    expected = [(stored[one, other] + stored[other, one]) / 2 for one in range(9) for other in range(one)]
+    np.testing.assert_allclose(np.sort(found.influence_driven), np.sort(expected), rtol=1e-13)
+
+
+def test_traces_of_before_have_no_driven_influence(traces):
+    assert pairs(traces.drop_vars("influence_driven")).influence_driven is None
+
+
+def test_both_influences_are_stored_and_the_model_takes_that_at_rest(tables):
+    found = tables.dataset
+    assert float(found["influence_driven_scale"]) == pytest.approx(0.81, abs=0.005)
+    assert float(found["influence_driven_amplitude"] / found["influence_amplitude"]) == pytest.approx(0.21, abs=0.005)
+    assert tables.decay_per_token == float(found["influence_scale"]) == pytest.approx(0.723, abs=5e-4)
+    assert "at rest" in found["influence_scale"].attrs["used"]

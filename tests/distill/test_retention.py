@@ -26,7 +26,7 @@ from distill.retention import (
 from distill.schema import VARIANTS
 
 RATES = [0.01, 0.25, 0.5, 3.0]
-SEPARABLE = [variant for variant in VARIANTS if variant not in ("horizon", "random")]
+SEPARABLE = [variant for variant in VARIANTS if variant not in ("horizon", "random", "trace_area")]
 
 
 def curve_of(increments, cycles=None):

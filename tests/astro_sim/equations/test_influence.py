@@ -89,6 +89,26 @@ def test_influence_in_a_large_network_solves_the_linearised_equations_and_falls_
 
 
 @pytest.mark.usefixtures("way")
+def test_the_driven_influence_equals_the_response_in_a_long_driven_run_under_a_push():
+    coupling, drive = coupling_of("random"), (np.array([1.0, 0.8, 0.7, 0.6]), np.array([0.5, 0.3]))
+
+    def end_of_run(push: float) -> np.ndarray:
+        pushed = np.zeros((2, 4))
+        pushed[1, 2] = push
+        names = RateModelParameters(long_term_time_constant=2.0).to_dict() | {"short_term_bias": pushed}
+        rate = RightHandSide(RATE_MODEL, names, coupling)
+        run = solve_ivp(lambda _, y: rate(y, *drive), (0, 300), np.zeros(rate.size), rtol=1e-9, atol=1e-12)
+        return rate.unpack(run.y[:, -1])["short_term_process"]
+
+    expected = (end_of_run(1e-2) - end_of_run(-1e-2)) / 2e-2
+    (driven,) = measure_influence(RATE_MODEL, RateModelParameters(), coupling, [(1, 2)], drive)
+    (rest,) = measure_influence(RATE_MODEL, RateModelParameters(), coupling, [(1, 2)])
+    np.testing.assert_allclose(driven, expected, rtol=1e-3)
+    # The drive saturates the loop of facilitation and short-term process.
+    assert (driven < 0.6 * rest).all()
+
+
+@pytest.mark.usefixtures("way")
 def test_a_network_without_a_steady_state_near_rest_is_an_error():
     growing = Variable("short_term_process", Place.SYNAPSE, "exp(short_term_process) + short_term_bias", "", "")
     model = Model((growing,), "short_term_process", "short_term_process")

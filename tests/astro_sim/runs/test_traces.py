@@ -53,6 +53,25 @@ def test_the_digest_is_equal_for_equal_input_only(default_traces: xr.Dataset):
     assert content_digest(renamed) != content_digest(default_traces)
 
 
+def test_traces_from_before_the_driven_influence_are_read(default_traces: xr.Dataset, path: Path):
+    write_traces(default_traces.drop_vars("influence_driven"), path)
+    xr.testing.assert_identical(read_traces(path), default_traces.drop_vars("influence_driven"))
+
+
+def test_a_driven_influence_over_other_axes_is_refused(default_traces: xr.Dataset, path: Path):
+    turned = default_traces["influence_driven"].transpose("post", "pre", "source")
+    write_traces(default_traces.assign(influence_driven=turned), path)
+    with pytest.raises(
+        SimulationError, match=r"influence_driven over \(post, pre, source\), not \(source, post, pre\)"
+    ):
+        read_traces(path)
+
+
+def test_a_run_without_a_drive_has_no_driven_influence():
+    silent = SimulationParameters().override({"drive_strongest": 0.0, "drive_weakest": 0.0, "run_duration": 50.0})
+    assert "influence_driven" not in simulate(silent)
+
+
 def test_every_source_has_the_index_of_its_synapse(default_traces: xr.Dataset):
     for source in range(9):
         pair = default_traces.isel(source=source)
