@@ -25,12 +25,19 @@ class StackedCell(nn.Module):
     A subclass defines `segment_rows`, `valid_rows` and `finish`.
     """
 
+    positions: Tensor
+
     def __init__(self, parameters: ModelParameters, attentions: list[Mixing], rows: int):
         super().__init__()
         self.memory_tokens = parameters.memory_tokens
         self.embedding = nn.Embedding(parameters.vocabulary, parameters.width)
         # Weaker than the embeddings, so that a row starts as its token rather than as its position.
-        self.positions = nn.Parameter(0.3 * torch.randn(rows, parameters.width))
+        positions = nn.Parameter(0.3 * torch.randn(rows, parameters.width))
+        if parameters.position_embedding == "learned":
+            self.positions = positions
+        else:
+            # Zeros that are added anyway keep one code path, and the draw above keeps the other weights of a seed.
+            self.register_buffer("positions", torch.zeros_like(positions), persistent=False)
         self.blocks = nn.ModuleList(
             Block(
                 attention, parameters.width, parameters.feed_forward_width, parameters.dropout, parameters.norm == "pre"

@@ -76,9 +76,15 @@ class ModelParameters(Record):
     relative_positions: str = parameter(
         "decaying",
         "strength between positions in the astrocytic write: exp(-scale distance) with the scale from the tables or a "
-        "learned scale, the whole measured influence, or none (no astrocytic write)",
-        choices=("decaying", "learned", "measured", "none"),
+        "learned scale, the whole measured influence, or none (no astrocytic write); two controls: identity (no "
+        "coupling of positions) and random (the strengths of decaying at shuffled distances)",
+        choices=("decaying", "learned", "measured", "identity", "random", "none"),
         source=Source.READER,
+    )
+    position_embedding: str = parameter(
+        "learned",
+        "what a row adds for its position before the first block: a learned vector, or none, as a control",
+        choices=("learned", "none"),
     )
     write_scale: str = parameter(
         "features",

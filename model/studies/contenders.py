@@ -78,6 +78,10 @@ RETENTIONS: dict[str, Contender] = {
 ABLATIONS: dict[str, Contender] = RETENTIONS | {
     "bptt": Contender("RMAAT, BPTT", training={"differentiation": "bptt"}),
     "no_astrocytic_write": Contender("RMAAT without H_astro", model={"relative_positions": "none"}),
+    # Controls of the astrocytic write: it tells positions apart even without the distilled coupling between them.
+    "identity_kernel": Contender("RMAAT, identity for the kernel", model={"relative_positions": "identity"}),
+    "random_kernel": Contender("RMAAT, shuffled kernel", model={"relative_positions": "random"}),
+    "no_learned_positions": Contender("RMAAT without learned positions", model={"position_embedding": "none"}),
     "exponent_one": Contender("RMAAT, alpha = 1", model={"exponent": "one"}),
     "exponent_learned": Contender("RMAAT, alpha learned", model={"exponent": "learned"}),
     "no_memory": Contender("RMAAT without memory", model={"memory_tokens": 0}),

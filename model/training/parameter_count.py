@@ -12,7 +12,7 @@ def parameter_count(model: ModelParameters) -> int:
     feed_forward = 2 * width * model.feed_forward_width + model.feed_forward_width + width
     norms = 2 * 2 * width
     final_norm = 2 * width if model.norm == "pre" else 0
-    embedding = (model.vocabulary + rows) * width
+    embedding = (model.vocabulary + rows * (model.position_embedding == "learned")) * width
     memory = model.memory_tokens * width
     return embedding + memory + _head_size(model) + final_norm + model.layers * (attention + feed_forward + norms)
 

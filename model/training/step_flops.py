@@ -63,13 +63,15 @@ def _feature_flops(model: ModelParameters) -> float:
 
 
 def _kernel_flops(model: ModelParameters) -> float:
-    """W r as `model.layers.positions` computes it; a measured kernel of more than `DENSE_TOKENS` tokens uses FFT."""
+    """W r as `model.layers.positions` computes it; `MeasuredKernel` uses FFT above `DENSE_TOKENS`."""
     rows, width = model.segment_rows, model.width
     if not model.has_positions:
         return 0.0
+    if model.relative_positions == "identity":
+        return 0.0
     if rows <= DENSE_TOKENS:
         return 2 * width * rows**2
-    return 0.0 if model.relative_positions == "measured" else 2 * _scan_flops(width, rows)
+    return 0.0 if model.relative_positions in ("measured", "random") else 2 * _scan_flops(width, rows)
 
 
 def _powers_flops(model: ModelParameters) -> float:

@@ -37,6 +37,9 @@ def test_every_contender_builds_and_keeps_data_steps_and_the_sequence_it_can_tak
     [
         ("retention_none", "retention", "none"),
         ("no_astrocytic_write", "relative_positions", "none"),
+        ("identity_kernel", "relative_positions", "identity"),
+        ("random_kernel", "relative_positions", "random"),
+        ("no_learned_positions", "position_embedding", "none"),
         ("exponent_one", "exponent", "one"),
         ("exponent_learned", "exponent", "learned"),
         ("no_memory", "memory_tokens", 0),

@@ -39,7 +39,8 @@ def test_parameters_are_counted_exactly(tables, architecture, changes):
 @pytest.mark.parametrize(
     "changes",
     [{"exponent": "learned", "relative_positions": "learned"}, {"relative_positions": "measured"},
-     {"relative_positions": "none"}],
+     {"relative_positions": "none"}, {"relative_positions": "identity"}, {"relative_positions": "random"},
+     {"position_embedding": "none"}],
     ids=lambda changes: " and ".join(changes.values()),
 )  # fmt: skip
 def test_parameters_and_arithmetic_follow_the_settings_of_the_astrocytes(tables, changes):
