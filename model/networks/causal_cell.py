@@ -43,14 +43,12 @@ class CausalCell(StackedCell):
     """
 
     def __init__(self, parameters: ModelParameters, attentions: list[CausalAttention]):
-        super().__init__(
-            parameters, cast(list[Mixing], attentions), 2 * parameters.memory_tokens + parameters.segment_length
-        )
+        super().__init__(parameters, cast(list[Mixing], attentions))
         self.head = nn.Linear(parameters.width, parameters.vocabulary)
 
     def segment_rows(self, segment: Segment, memory: Tensor) -> Float[Tensor, "batch row width"]:
         """[memory; tokens; memory]."""
-        return torch.cat([memory, self.embedding(segment[0]), memory], dim=1)
+        return torch.cat([memory, self.embed(segment[0]), memory], dim=1)
 
     def valid_rows(self, segment: Segment) -> Bool[Tensor, "batch row"]:
         """Both copies of the memory, and tokens that are present."""
@@ -85,7 +83,7 @@ class CausalCell(StackedCell):
 
         `written` holds the sums of each layer over the earlier rows of the segment; it is empty at the start.
         """
-        rows, sums = self.enter(rows, first), []
+        rows, sums = self.enter(rows), []
         for index, module in enumerate(self.blocks):
             block = cast(Block, module)
             attended, after = cast(CausalAttention, block.attention).advance(

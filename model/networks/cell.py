@@ -1,6 +1,9 @@
 """The cell of a network: one segment's token ids and the memory -> an output and the next memory.
 
-    rows = [memory; tokens] + positions -> blocks -> final norm -> output, retention factor x memory rows
+    rows = [memory; tokens + positions] -> blocks -> final norm -> output, retention factor x memory rows
+
+Positions belong to tokens alone. Added to memory rows in every segment, they would be a constant as large as the
+memory, beside which a memory that its retention factor makes small is hardly read.
 
 `StackedCell` holds what all cells have. `SegmentCell` is the cell of the classifiers; its output is the summary of the
 segment. `model.networks.causal_cell.CausalCell` is the cell of the language model.
@@ -20,19 +23,19 @@ from model.networks.parameters import ModelParameters
 
 
 class StackedCell(nn.Module):
-    """A cell made of embedding, positions, blocks and a final norm, over segments of at most `rows` rows.
+    """A cell made of embedding, positions of tokens, blocks and a final norm.
 
     A subclass defines `segment_rows`, `valid_rows` and `finish`.
     """
 
     positions: Tensor
 
-    def __init__(self, parameters: ModelParameters, attentions: list[Mixing], rows: int):
+    def __init__(self, parameters: ModelParameters, attentions: list[Mixing]):
         super().__init__()
         self.memory_tokens = parameters.memory_tokens
         self.embedding = nn.Embedding(parameters.vocabulary, parameters.width)
         # Weaker than the embeddings, so that a row starts as its token rather than as its position.
-        positions = nn.Parameter(0.3 * torch.randn(rows, parameters.width))
+        positions = nn.Parameter(0.3 * torch.randn(parameters.segment_length, parameters.width))
         if parameters.position_embedding == "learned":
             self.positions = positions
         else:
@@ -83,9 +86,13 @@ class StackedCell(nn.Module):
         stages[-1] = in_sequence(stages[-1], leave)
         return stages
 
-    def enter(self, rows: Tensor, first: int = 0) -> Tensor:
-        """Input of the first block for the `rows` of a segment from position `first` on."""
-        return self.dropout(rows + self.positions[first : first + rows.shape[1]])
+    def enter(self, rows: Tensor) -> Tensor:
+        """Input of the first block, from `rows` of a segment."""
+        return self.dropout(rows)
+
+    def embed(self, tokens: Int[Tensor, "batch token"], place: int = 0) -> Float[Tensor, "batch token width"]:
+        """Rows of `tokens`, of which the first has the position `place` in its segment."""
+        return self.embedding(tokens) + self.positions[place : place + tokens.shape[1]]
 
     def shared_of(self, index: int, shared: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """The tensors of block `index` among those of all blocks."""
@@ -93,7 +100,7 @@ class StackedCell(nn.Module):
         return shared[index * count : (index + 1) * count]
 
     def segment_rows(self, segment: Segment, memory: Tensor) -> Float[Tensor, "batch row width"]:
-        """The memory and the embedded tokens, in the order of the segment's positions."""
+        """The memory and the embedded tokens, in the order in which the blocks read them."""
         raise NotImplementedError
 
     def valid_rows(self, segment: Segment) -> Bool[Tensor, "batch row"]:
@@ -124,9 +131,6 @@ class SegmentCell(StackedCell):
     the last one ends with the longest sequence of the batch. `retention` has shape (batch).
     """
 
-    def __init__(self, parameters: ModelParameters, attentions: list[Mixing]):
-        super().__init__(parameters, attentions, parameters.segment_rows)
-
     def stages(self, segment: Segment, retention: Float[Tensor, " batch"]) -> list[Stage]:
         """As `StackedCell.stages`; a `PassedSegment` without memory computes nothing."""
         if isinstance(segment, PassedSegment) and self.memory_tokens == 0:
@@ -135,7 +139,7 @@ class SegmentCell(StackedCell):
 
     def segment_rows(self, segment: Segment, memory: Tensor) -> Float[Tensor, "batch row width"]:
         """[memory; tokens]."""
-        return torch.cat([memory, self.embedding(segment[0])], dim=1)
+        return torch.cat([memory, self.embed(segment[0])], dim=1)
 
     def valid_rows(self, segment: Segment) -> Bool[Tensor, "batch row"]:
         """Memory rows, and tokens that are present."""

@@ -1,11 +1,11 @@
 """Segment-recurrent classifiers: RMAAT and its baselines, which differ only in attention and memory.
 
-    [memory; tokens] + positions -> { attention, residual, norm; feed-forward, residual, norm } x layers
+    [memory; tokens + positions] -> { attention, residual, norm; feed-forward, residual, norm } x layers
     memory_{t+1} = RF(t, T) memory'_{t+1},   memory' = the first M rows of the last layer
 
 Source: RMAAT (arXiv 2601.00426) figure 2 and section 3. The paper leaves the following open, and our choices are:
-several heads with an output projection, a learned initial memory, learned positions within a segment, the readout, and
-T = the number of segments that hold tokens.
+several heads with an output projection, a learned initial memory, learned positions of tokens within a segment, the
+readout, and T = the number of segments that hold tokens.
 """
 
 import torch

@@ -83,7 +83,7 @@ class ModelParameters(Record):
     )
     position_embedding: str = parameter(
         "learned",
-        "what a row adds for its position before the first block: a learned vector, or none, as a control",
+        "what a token adds for its position before the first block: a learned vector, or none, as a control",
         choices=("learned", "none"),
     )
     write_scale: str = parameter(

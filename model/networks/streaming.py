@@ -48,7 +48,7 @@ class LanguageModelStream:
                 self._model.factor(self._carried.segments)
                 self._advance(self._carried.memory)
             missing = self._model.parameters_record.segment_length - self._place
-            rows = self._advance(self._model.cell.embedding(tokens[:, :missing]))
+            rows = self._advance(self._model.cell.embed(tokens[:, :missing], self._place))
             logits.append(self._model.cell.head(rows))
             self._place += rows.shape[1]
             tokens = tokens[:, missing:]
