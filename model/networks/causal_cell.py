@@ -16,6 +16,7 @@ from model.layers.causal import CausalAttention, Written
 from model.layers.mixing import Mixing
 from model.layers.precision import at_least_float32
 from model.memory.recurrence import Segment, State
+from model.memory.retention import next_memory
 from model.networks.cell import StackedCell
 from model.networks.parameters import ModelParameters
 
@@ -65,7 +66,7 @@ class CausalCell(StackedCell):
     ) -> State:
         """Logits or losses from the rows of tokens; the next memory from the last rows."""
         logits = self.head(rows[:, self.memory_tokens : self.memory_tokens + segment[0].shape[1]])
-        memory = rows[:, rows.shape[1] - self.memory_tokens :] * retention.to(rows.dtype)
+        memory = next_memory(self.memory_rule, memory, rows[:, rows.shape[1] - self.memory_tokens :], retention)
         if isinstance(segment, PredictedSegment):
             losses = functional.cross_entropy(at_least_float32(logits.mT), segment.targets.long(), reduction="none")
             return (losses * segment.present).sum(), memory

@@ -15,10 +15,12 @@ from typing import NamedTuple, cast
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 
 from model.layers.block import Block
 from model.layers.mixing import Mixing
 from model.memory.recurrence import Segment, Stage, State, in_sequence
+from model.memory.retention import next_memory
 from model.networks.parameters import ModelParameters
 
 
@@ -32,7 +34,8 @@ class StackedCell(nn.Module):
 
     def __init__(self, parameters: ModelParameters, attentions: list[Mixing]):
         super().__init__()
-        self.memory_tokens = parameters.memory_tokens
+        self.memory_tokens, self.memory_rule = parameters.memory_tokens, parameters.memory_rule
+        self.memory_norm = nn.LayerNorm(parameters.width) if parameters.memory_norm else nn.Identity()
         self.embedding = nn.Embedding(parameters.vocabulary, parameters.width)
         # Weaker than the embeddings, so that a row starts as its token rather than as its position.
         positions = nn.Parameter(0.3 * torch.randn(parameters.segment_length, parameters.width))
@@ -72,7 +75,7 @@ class StackedCell(nn.Module):
         valid = self.valid_rows(segment)
 
         def enter(state: State, shared: tuple[Tensor, ...]) -> State:  # noqa: ARG001
-            return self.enter(self.segment_rows(segment, state[0])), state[0]
+            return self.enter(self.segment_rows(segment, self.memory_norm(state[0]))), state[0]
 
         def through(index: int, wanted: int, state: State, shared: tuple[Tensor, ...]) -> State:
             return self.blocks[index](state[0], valid, self.shared_of(index, shared), wanted), state[1]
@@ -100,7 +103,7 @@ class StackedCell(nn.Module):
         return shared[index * count : (index + 1) * count]
 
     def segment_rows(self, segment: Segment, memory: Tensor) -> Float[Tensor, "batch row width"]:
-        """The memory and the embedded tokens, in the order in which the blocks read them."""
+        """The `memory` as it enters, and the embedded tokens, in the order in which the blocks read them."""
         raise NotImplementedError
 
     def valid_rows(self, segment: Segment) -> Bool[Tensor, "batch row"]:
@@ -116,6 +119,11 @@ class StackedCell(nn.Module):
         raise NotImplementedError
 
 
+def initial_memory(parameters: ModelParameters) -> nn.Parameter:
+    """The learned memory before the first segment, shape (memory, width)."""
+    return nn.Parameter(parameters.initial_memory_scale * torch.randn(parameters.memory_tokens, parameters.width))
+
+
 class PassedSegment(NamedTuple):
     """A segment whose summary does not reach the loss, so that only its next memory is computed."""
 
@@ -124,12 +132,17 @@ class PassedSegment(NamedTuple):
 
 
 class SegmentCell(StackedCell):
-    """One segment of a classifier: its output is the summary, the sum of the valid rows, shape (batch, width).
+    """One segment of a classifier: its output is the summary, shape (batch, width).
 
-    A sample without tokens in this segment keeps its memory unchanged; its summary is meaningless. The last block of a
+    The summary is the sum of the valid rows, or with the readout "token" the row of the last token that is present. A
+    sample without tokens in this segment keeps its memory unchanged; its summary is meaningless. The last block of a
     `PassedSegment` computes memory rows only, and the summary is zero. A segment may be shorter than `segment_length`:
     the last one ends with the longest sequence of the batch. `retention` has shape (batch).
     """
+
+    def __init__(self, parameters: ModelParameters, attentions: list[Mixing]):
+        super().__init__(parameters, attentions)
+        self.readout = parameters.readout
 
     def stages(self, segment: Segment, retention: Float[Tensor, " batch"]) -> list[Stage]:
         """As `StackedCell.stages`; a `PassedSegment` without memory computes nothing."""
@@ -153,12 +166,20 @@ class SegmentCell(StackedCell):
         return self.memory_tokens if isinstance(segment, PassedSegment) else valid.shape[1]
 
     def finish(self, segment: Segment, rows: Tensor, valid: Tensor, memory: Tensor, retention: Tensor) -> State:
-        """Sum of the valid rows, and the memory rows times the retention factor."""
-        kept = rows[:, : self.memory_tokens] * retention[:, None, None].to(rows.dtype)
+        """The summary, and the next memory by the memory rule."""
+        kept = next_memory(self.memory_rule, memory, rows[:, : self.memory_tokens], retention[:, None, None])
         memory = torch.where(segment[1].any(dim=1)[:, None, None], kept, memory)
         if isinstance(segment, PassedSegment):
             return self._no_summary(segment), memory
-        return (rows * valid[:, :, None]).sum(dim=1), memory
+        return (rows * self._read_rows(segment, valid)[:, :, None]).sum(dim=1), memory
+
+    def _read_rows(self, segment: Segment, valid: Tensor) -> Bool[Tensor, "batch row"]:
+        """The rows that the summary adds up."""
+        if self.readout != "token":
+            return valid
+        # A token is the last one if no token is present at the next place.
+        present = functional.pad(segment[1], (self.memory_tokens, 1))
+        return present[:, :-1] & ~present[:, 1:]
 
     def _no_summary(self, segment: Segment) -> Float[Tensor, "batch width"]:
         return self.positions.new_zeros(len(segment[0]), self.positions.shape[1])

@@ -32,7 +32,7 @@ def training_flops(model: ModelParameters, method: str, segments: int, batch: in
 
 def wanted_rows(model: ModelParameters, segments: int) -> list[int]:
     """Rows that the last block computes, per segment: memory alone for segments that the readout leaves out."""
-    passed = segments - 1 if model.readout == "last" else 0
+    passed = 0 if model.readout == "every" else segments - 1
     return [model.memory_tokens] * passed + [model.segment_rows] * (segments - passed)
 
 
