@@ -53,7 +53,7 @@ def linear_time_attention(
     """Astromorphic or linear attention over `rows` rows, plain or causal by its `kind`."""
     width, heads = parameters.width, parameters.heads
     if parameters.family.attention == "linear":
-        return kind(width, heads, None, 1.0, 1.0)
+        return kind(width, heads, None, 1.0, 1.0, parameters.read)
     kernels: dict[str, Callable[[], nn.Module]] = {
         "decaying": lambda: ExponentialKernel(tables.decay_per_token),
         "learned": lambda: LearnedExponentialKernel(tables.decay_per_token),
@@ -69,6 +69,7 @@ def linear_time_attention(
         RelativePositions(width, heads, rows, make_kernel()) if make_kernel else None,
         nn.Parameter(torch.tensor(exponent)) if parameters.exponent == "learned" else exponent,
         1.0 if parameters.write_scale == "one" else None,
+        parameters.read,
     )
 
 

@@ -20,6 +20,7 @@ from torch.nn import functional
 from model.layers.block import Block
 from model.layers.local_mixing import LocalMixing
 from model.layers.mixing import Mixing
+from model.layers.pixels import PixelEmbedding
 from model.memory.recurrence import Segment, Stage, State, in_sequence
 from model.memory.retention import next_memory
 from model.networks.parameters import ModelParameters
@@ -39,7 +40,11 @@ class StackedCell(nn.Module):
         super().__init__()
         self.memory_tokens, self.memory_rule = parameters.memory_tokens, parameters.memory_rule
         self.memory_norm = nn.LayerNorm(parameters.width) if parameters.memory_norm else nn.Identity()
-        self.embedding = nn.Embedding(parameters.vocabulary, parameters.width)
+        self.embedding: nn.Module = (
+            PixelEmbedding(parameters.width)
+            if parameters.pixels == "continuous"
+            else nn.Embedding(parameters.vocabulary, parameters.width)
+        )
         # Weaker than the embeddings, so that a row starts as its token rather than as its position.
         positions = nn.Parameter(0.3 * torch.randn(parameters.segment_length, parameters.width))
         if parameters.position_embedding == "learned":

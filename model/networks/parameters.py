@@ -31,6 +31,8 @@ ARCHITECTURES = {
     "transformer": Family("softmax", recurrent=False, retains=False),
     "s4d": Family("state_space", recurrent=False, retains=False),
 }
+PIXEL_TOKENS = 257
+"""Token ids of images: padding, and 256 grey values."""
 ASTROCYTIC = ("exponent", "relative_positions", "write_scale")
 """Settings of astromorphic attention alone."""
 OF_MEMORY = ("memory_rule", "memory_norm", "initial_memory_scale")
@@ -93,6 +95,12 @@ class ModelParameters(Record):
         "divisor of the write: the features of a head, or one as in linear attention",
         choices=("features", "one"),
     )
+    read: str = parameter(
+        "divided",
+        "what keeps the read in bounds: the division by Q . g, or its root mean square, without plasticity (rms)",
+        choices=("divided", "rms"),
+        reference="divided: AT (arXiv 2312.10925); rms: TransNormer (arXiv 2210.10340)",
+    )
     state_size: int = parameter(
         32,
         "s4d only: states per feature, counting one of each conjugate pair",
@@ -108,6 +116,11 @@ class ModelParameters(Record):
         "layer norm after (figure 2 of the paper) or before each part",
         choices=("post", "pre"),
         source=Source.PAPER,
+    )
+    pixels: str = parameter(
+        "embedded",
+        "grey values as tokens: an embedding for each, or a linear map of the value (continuous; images only)",
+        choices=("embedded", "continuous"),
     )
     readout: str = parameter(
         "last",
@@ -162,6 +175,15 @@ class ModelParameters(Record):
             )
         if self.width % self.heads:
             raise ParameterError(f"{self.heads} heads do not divide a width of {self.width}; choose a multiple")
+        if self.pixels == "continuous" and (self.vocabulary != PIXEL_TOKENS or self.separator):
+            raise ParameterError(
+                f"pixels are continuous, but a vocabulary of {self.vocabulary} with separator {self.separator} is not "
+                f"that of images ({PIXEL_TOKENS}: padding and 256 grey values); leave pixels at embedded"
+            )
+        if self.read == "rms" and self.exponent != _default("exponent"):
+            raise ParameterError(
+                f"exponent is {self.exponent}, but read rms has no plasticity; leave it at {_default('exponent')}"
+            )
         if not self.local_dilations:
             raise ParameterError("local_dilations is empty; give at least one distance, such as 1")
         if self.local_mixing and self.local_mixing % 2 == 0 and self.local_side == "both":
@@ -237,6 +259,7 @@ def foreign_settings(architecture: str) -> tuple[str, ...]:
         (() if family.retains else ("retention",))
         + (() if family.recurrent else OF_MEMORY)
         + (() if family.attention == "astromorphic" else ASTROCYTIC)
+        + (() if family.attention in ("astromorphic", "linear") else ("read",))
         + (() if family.attention == "state_space" else ("state_size",))
     )
 

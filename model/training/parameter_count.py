@@ -13,7 +13,8 @@ def parameter_count(model: ModelParameters) -> int:
     norms = 2 * 2 * width
     final_norm = 2 * width if model.norm == "pre" else 0
     local = width * model.local_mixing * len(model.local_dilations)
-    embedding = (model.vocabulary + model.segment_length * (model.position_embedding == "learned")) * width
+    vectors = model.vocabulary if model.pixels == "embedded" else 2
+    embedding = (vectors + model.segment_length * (model.position_embedding == "learned")) * width
     memory = model.memory_tokens * width + (2 * width if model.memory_norm else 0)
     return (
         embedding + memory + _head_size(model) + final_norm + model.layers * (attention + feed_forward + norms + local)

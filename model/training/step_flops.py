@@ -27,7 +27,15 @@ def training_flops(model: ModelParameters, method: str, segments: int, batch: in
     # Backward recomputes W r. Only a learned kernel has a gradient of its own.
     kernel_passes = 4 if model.relative_positions == "learned" else 3
     once = kernel_passes * _kernel_flops(model) + 3 * (2 * _feature_flops(model) + _powers_flops(model))
-    return batch * (3 * sum(forward) + replayed + sum(replayed_layers)) + model.layers * once
+    recomputed = sum(_recomputed_flops(model, rows) for rows in wanted)
+    return batch * (3 * sum(forward) + recomputed + replayed + sum(replayed_layers)) + model.layers * once
+
+
+def _recomputed_flops(model: ModelParameters, wanted: int) -> float:
+    """Q H of a segment's layers, which backward of the RMS-normalised read recomputes."""
+    if model.read == "divided" or not wanted:
+        return 0.0
+    return 2 * ((model.layers - 1) * model.segment_rows + wanted) * model.width**2 / model.heads
 
 
 def wanted_rows(model: ModelParameters, segments: int) -> list[int]:
@@ -54,7 +62,8 @@ def _layer_flops(model: ModelParameters, wanted: int) -> float:
         mixing = 2 * 2 * wanted * rows * width
     else:
         # Write and read of a (feature, value) memory per head, and the divisor Q . g.
-        mixing = 2 * (rows + wanted) * width**2 / model.heads + 2 * wanted * width
+        divisor = 2 * wanted * width if model.read == "divided" else 0
+        mixing = 2 * (rows + wanted) * width**2 / model.heads + divisor
     return query_out + key_value + feed_forward + mixing + local
 
 

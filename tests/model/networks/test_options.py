@@ -20,6 +20,8 @@ OPTIONS = [
     {"local_mixing": 3},
     {"local_mixing": 4, "local_side": "past", "local_dilations": (1, 3), "norm": "pre"},
     {"local_mixing": 5, "local_dilations": (1, 4), "memory_tokens": 0},
+    {"read": "rms"},
+    {"pixels": "continuous", "vocabulary": 257},
 ]
 """Settings that every test of gradients, streams and costs takes."""
 OF_LANGUAGE_MODELS = [changes for changes in OPTIONS if set(changes) != {"readout"}]
@@ -221,3 +223,28 @@ def test_a_kernel_without_a_middle_or_without_dilations_is_refused():
     with pytest.raises(ParameterError, match="local_dilations is empty"):
         ModelParameters(local_mixing=3, local_dilations=())
     assert ModelParameters().override({"local_dilations": "1,32"}).local_dilations == (1, 32)
+
+
+def test_the_rms_read_is_refused_where_it_means_nothing():
+    with pytest.raises(ParameterError, match="read rms has no plasticity"):
+        ModelParameters(read="rms", exponent="learned")
+    for name in ("rmt", "s4d"):
+        plain = ModelParameters().as_architecture(name)
+        with pytest.raises(ParameterError, match=f"read is rms, which means nothing to a {name}"):
+            plain.override({"read": "rms"})
+        assert ModelParameters(read="rms").as_architecture(name) == plain
+
+
+def test_continuous_pixels_are_linear_in_the_grey_value_and_padding_is_zero(make_model):
+    embedding = make_model(pixels="continuous", vocabulary=257).cell.embedding
+    black, grey, white, padding = embedding(torch.tensor([[1, 129, 256, 0]]))[0]
+    assert not padding.any()
+    torch.testing.assert_close(grey, black + (white - black) * 128 / 255)
+    every = embedding(torch.arange(1, 257)[None])[0]
+    torch.testing.assert_close(every.std(dim=0), embedding.weight.abs(), rtol=3e-3, atol=0)
+
+
+def test_continuous_pixels_are_refused_for_other_vocabularies():
+    for changes in ({"vocabulary": 16}, {"vocabulary": 257, "separator": 255}):
+        with pytest.raises(ParameterError, match="is not that of images"):
+            ModelParameters.from_dict(changes | {"pixels": "continuous"})

@@ -54,6 +54,8 @@ OPTIONS = [
     {"memory_norm": True, "readout": "token", "memory_rule": "share"},
     {"local_mixing": 5},
     {"local_mixing": 3, "local_dilations": [1, 16], "local_side": "past"},
+    {"read": "rms"},
+    {"pixels": "continuous", "vocabulary": 257},
 ]
 
 
