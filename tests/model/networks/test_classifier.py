@@ -1,5 +1,6 @@
 """The classifier: segments, memory, retention, masking, readout and compilation."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -305,6 +306,8 @@ def test_passed_segments_cost_nothing_without_memory_tokens(make_any, ragged_bat
 
 
 COMPILED = """
+import json
+import sys
 import torch
 from torch._dynamo.utils import counters
 from torch.nn import functional
@@ -315,7 +318,7 @@ from model.memory.differentiation import Amrb, Bptt
 
 torch.manual_seed(1)
 sizes = {"width": 8, "heads": 2, "layers": 2, "feed_forward_width": 8, "memory_tokens": 2, "segment_length": 6}
-record = ModelParameters.from_dict(sizes | {"segments": 4, "dropout": 0.1, "readout": "every"})
+record = ModelParameters.from_dict(sizes | {"segments": 4, "dropout": 0.1} | json.loads(sys.argv[1]))
 model = build_model(record, default_tables())
 tokens, lengths = torch.randint(1, 16, (3, 24)), torch.tensor([24, 12, 5])
 shorter = (tokens[:, :20], torch.tensor([20, 12, 5]))
@@ -351,9 +354,16 @@ assert list(model.state_dict()) == names
 """
 
 
-def test_the_compiled_cell_has_one_training_graph_for_all_segments_and_the_gradient_of_the_plain_one():
+OPTIONS = {
+    "memory_rule": "share", "memory_norm": True, "local_mixing": 3, "local_dilations": [1, 2], "read": "rms",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", [{"readout": "every"}, {"readout": "every"} | OPTIONS], ids=["plain", "options"])
+def test_the_compiled_cell_has_one_training_graph_for_all_segments_and_the_gradient_of_the_plain_one(changes):
     """Run in another process, without the checks of shapes, which torch.compile cannot trace."""
-    done = subprocess.run([sys.executable, "-c", COMPILED], cwd=ROOT, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", COMPILED, json.dumps(changes)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
 
 
