@@ -27,6 +27,7 @@ from torch.utils.checkpoint import checkpoint
 from model.layers.fused import LEAST_KEY_SUM, fused_attention, positive_features
 from model.layers.mixing import Mixing, Rows, Shared, Valid, WantedRows
 from model.layers.precision import without_autocast
+from model.layers.rms_read import fused_rms_attention
 
 Kernel = Callable[[Tensor], Tensor]
 """From rows x (..., token) to x r, with r_ij the strength between tokens i and j."""
@@ -130,7 +131,8 @@ class AstromorphicAttention(Attention):
     """RMAAT's attention, in O(token width^2). Without positions and with exponent and scale 1 it is linear attention.
 
     `positions` is the astrocytic part phi(R), or None to leave it out; `exponent` is alpha, a number or a learned
-    parameter; `scale` multiplies the write, by default 1 / features per head.
+    parameter; `scale` multiplies the write, by default 1 / features per head. `read` is "divided" (by Q . g), or "rms"
+    as in `model.layers.rms_read`.
     """
 
     exponent: Tensor
@@ -142,8 +144,10 @@ class AstromorphicAttention(Attention):
         positions: RelativePositions | None,
         exponent: float | nn.Parameter,
         scale: float | None = None,
+        read: str = "divided",
     ):
         super().__init__(width, heads)
+        self.read = read
         self.scale = heads / width if scale is None else scale
         self.positions = positions
         if isinstance(exponent, nn.Parameter):
@@ -163,8 +167,10 @@ class AstromorphicAttention(Attention):
     def attend(
         self, query: Tensor, key: Tensor, value: Tensor, valid: Tensor, shared: Shared
     ) -> Float[Tensor, "batch head wanted feature"]:
-        """`astromorphic_attention`, computed by its fast form."""
+        """`astromorphic_attention`, computed by its fast form; or its RMS-normalised read."""
         astrocytic = self.astrocytic(shared, 0, key.shape[2])
+        if self.read == "rms":
+            return fused_rms_attention(query, key, value, astrocytic, valid, self.scale)
         return fused_attention(query, key, value, astrocytic, valid, self.exponent, self.scale)
 
 

@@ -17,6 +17,7 @@ from torch.nn import functional
 from model.layers.attention import AstromorphicAttention, join_heads, split_heads
 from model.layers.fused import LEAST_KEY_SUM, positive_features
 from model.layers.precision import at_least_float32, without_autocast
+from model.layers.rms_read import normalised
 
 BLOCK = 64
 """Tokens per block. Within a block: one masked product. Between blocks: one memory."""
@@ -45,22 +46,59 @@ def causal_attention(
     `model.layers.fused.fused_attention`. `written` holds the sums of earlier tokens of the segment; None means zeros.
     """
     with without_autocast(query):
-        features, rows = positive_features(query), valid[:, None, :, None]
-        keys = positive_features(key) * rows
-        traces = keys if astrocytic is None else keys + astrocytic * rows
-        batch, heads, _, size = keys.shape
-        before = written or Written(
-            keys.new_zeros(batch, heads, size, value.shape[3]), keys.new_zeros(batch, heads, 1, size)
-        )
-        key_sums = before.key_sum + keys.cumsum(dim=2)
-        normaliser = (features * key_sums.clamp(min=LEAST_KEY_SUM).pow(exponent)).sum(dim=3, keepdim=True)
-        asked, traces, values = (_blocks(x) for x in (features, scale * traces, at_least_float32(value)))
-        # A block reads the H at the end of the block before it, and its own tokens by a masked product.
-        memories = before.memory[:, :, None] + (traces.mT @ values).cumsum(dim=2)
-        earlier = torch.cat([before.memory[:, :, None], memories[:, :, :-1]], dim=2)
-        read = asked @ earlier + (asked @ traces.mT).tril() @ values
-        read = read.flatten(2, 3)[:, :, : query.shape[2]] / normaliser
-        return read.to(value.dtype), Written(memories[:, :, -1], key_sums[:, :, -1:])
+        features = positive_features(query)
+        sums = _sums(features, key, value, astrocytic, valid, scale, written)
+        plasticity = sums.key_sums.clamp(min=LEAST_KEY_SUM).pow(exponent)
+        read = sums.read / (features * plasticity).sum(dim=3, keepdim=True)
+        return read.to(value.dtype), sums.written
+
+
+def causal_rms_attention(
+    query: Float[Tensor, "batch head token feature"],
+    key: Float[Tensor, "batch head token feature"],
+    value: Float[Tensor, "batch head token value"],
+    astrocytic: Float[Tensor, "head token feature"] | None,
+    valid: Bool[Tensor, "batch token"],
+    scale: float,
+    written: Written | None = None,
+) -> tuple[Float[Tensor, "batch head token value"], Written]:
+    """As `causal_attention`, with the RMS-normalised read of `model.layers.rms_read`."""
+    with without_autocast(query):
+        sums = _sums(positive_features(query), key, value, astrocytic, valid, scale, written)
+        return normalised(sums.read).to(value.dtype), sums.written
+
+
+class _Sums(NamedTuple):
+    """Q_n H_n and sum_{i <= n} K_i of each token, and what is written after the last one."""
+
+    read: Float[Tensor, "batch head token value"]
+    key_sums: Float[Tensor, "batch head token feature"]
+    written: Written
+
+
+def _sums(
+    features: Tensor,
+    key: Tensor,
+    value: Tensor,
+    astrocytic: Tensor | None,
+    valid: Tensor,
+    scale: float,
+    written: Written | None,
+) -> _Sums:
+    rows = valid[:, None, :, None]
+    keys = positive_features(key) * rows
+    traces = keys if astrocytic is None else keys + astrocytic * rows
+    batch, heads, tokens, size = keys.shape
+    before = written or Written(
+        keys.new_zeros(batch, heads, size, value.shape[3]), keys.new_zeros(batch, heads, 1, size)
+    )
+    key_sums = before.key_sum + keys.cumsum(dim=2)
+    asked, traces, values = (_blocks(x) for x in (features, scale * traces, at_least_float32(value)))
+    # A block reads the H at the end of the block before it, and its own tokens by a masked product.
+    memories = before.memory[:, :, None] + (traces.mT @ values).cumsum(dim=2)
+    earlier = torch.cat([before.memory[:, :, None], memories[:, :, :-1]], dim=2)
+    read = asked @ earlier + (asked @ traces.mT).tril() @ values
+    return _Sums(read.flatten(2, 3)[:, :, :tokens], key_sums, Written(memories[:, :, -1], key_sums[:, :, -1:]))
 
 
 def _blocks(x: Tensor) -> Tensor:
@@ -76,8 +114,7 @@ class CausalAttention(AstromorphicAttention):
         self, query: Tensor, key: Tensor, value: Tensor, valid: Tensor, shared: tuple[Tensor, ...]
     ) -> Float[Tensor, "batch head token value"]:
         """Read of every row of a whole segment; see `Attention.attend`."""
-        astrocytic = self.astrocytic(shared, 0, key.shape[2])
-        return causal_attention(query, key, value, astrocytic, valid, self.exponent, self.scale)[0]
+        return self._attend(query, key, value, valid, self.astrocytic(shared, 0, key.shape[2]), None)[0]
 
     def advance(
         self,
@@ -90,5 +127,18 @@ class CausalAttention(AstromorphicAttention):
         """Attention of the rows from position `first` on, after the rows that gave `written`; and the new sums."""
         query, key, value = split_heads(self.project_in(rows), self.heads, 3)
         astrocytic = self.astrocytic(shared, first, rows.shape[1])
-        read, written = causal_attention(query, key, value, astrocytic, valid, self.exponent, self.scale, written)
+        read, written = self._attend(query, key, value, valid, astrocytic, written)
         return self.project_out(join_heads(read)), written
+
+    def _attend(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        valid: Tensor,
+        astrocytic: Tensor | None,
+        written: Written | None,
+    ) -> tuple[Tensor, Written]:
+        if self.read == "rms":
+            return causal_rms_attention(query, key, value, astrocytic, valid, self.scale, written)
+        return causal_attention(query, key, value, astrocytic, valid, self.exponent, self.scale, written)

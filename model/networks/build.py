@@ -11,7 +11,7 @@ from model.errors import ModelError
 from model.layers.attention import AstromorphicAttention, RelativePositions, SoftmaxAttention
 from model.layers.causal import CausalAttention
 from model.layers.mixing import Mixing
-from model.layers.positions import ExponentialKernel, LearnedExponentialKernel, MeasuredKernel
+from model.layers.positions import ExponentialKernel, LearnedExponentialKernel, MeasuredKernel, shuffled_decay
 from model.layers.state_space import StateSpace
 from model.memory.retention import build_retention, factors_without_length
 from model.networks.classifier import SegmentClassifier
@@ -54,11 +54,13 @@ def linear_time_attention(
     """Astromorphic or linear attention over `rows` rows, plain or causal by its `kind`."""
     width, heads = parameters.width, parameters.heads
     if parameters.family.attention == "linear":
-        return kind(width, heads, None, 1.0, 1.0)
+        return kind(width, heads, None, 1.0, 1.0, parameters.read)
     kernels: dict[str, Callable[[], nn.Module]] = {
         "decaying": lambda: ExponentialKernel(tables.decay_per_token),
         "learned": lambda: LearnedExponentialKernel(tables.decay_per_token),
         "measured": lambda: MeasuredKernel(torch.from_numpy(tables.decay_kernel(rows)).float()),
+        "identity": nn.Identity,
+        "random": lambda: MeasuredKernel(shuffled_decay(rows, tables.decay_per_token)),
     }
     make_kernel = kernels.get(parameters.relative_positions)
     exponent = 1.0 if parameters.exponent == "one" else tables.exponent
@@ -68,6 +70,7 @@ def linear_time_attention(
         RelativePositions(width, heads, rows, make_kernel()) if make_kernel else None,
         nn.Parameter(torch.tensor(exponent)) if parameters.exponent == "learned" else exponent,
         1.0 if parameters.write_scale == "one" else None,
+        parameters.read,
     )
 
 

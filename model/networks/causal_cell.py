@@ -16,6 +16,7 @@ from model.layers.causal import CausalAttention, Written
 from model.layers.mixing import Mixing
 from model.layers.precision import at_least_float32
 from model.memory.recurrence import Segment, State
+from model.memory.retention import next_memory
 from model.networks.cell import StackedCell
 from model.networks.parameters import ModelParameters
 
@@ -35,6 +36,13 @@ class PredictedSegment(NamedTuple):
     targets: Int[Tensor, "batch token"]
 
 
+class LayerState(NamedTuple):
+    """What one layer of a stream keeps of a segment: its sums, and the last tokens for its local mixing."""
+
+    written: Written | None
+    past: Float[Tensor, "batch reach width"] | None
+
+
 class CausalCell(StackedCell):
     """One segment of a language model.
 
@@ -43,14 +51,13 @@ class CausalCell(StackedCell):
     """
 
     def __init__(self, parameters: ModelParameters, attentions: list[CausalAttention]):
-        super().__init__(
-            parameters, cast(list[Mixing], attentions), 2 * parameters.memory_tokens + parameters.segment_length
-        )
+        super().__init__(parameters, cast(list[Mixing], attentions), causal=True)
+        self.segment_length = parameters.segment_length
         self.head = nn.Linear(parameters.width, parameters.vocabulary)
 
     def segment_rows(self, segment: Segment, memory: Tensor) -> Float[Tensor, "batch row width"]:
         """[memory; tokens; memory]."""
-        return torch.cat([memory, self.embedding(segment[0]), memory], dim=1)
+        return torch.cat([memory, self.embed(segment[0]), memory], dim=1)
 
     def valid_rows(self, segment: Segment) -> Bool[Tensor, "batch row"]:
         """Both copies of the memory, and tokens that are present."""
@@ -67,7 +74,7 @@ class CausalCell(StackedCell):
     ) -> State:
         """Logits or losses from the rows of tokens; the next memory from the last rows."""
         logits = self.head(rows[:, self.memory_tokens : self.memory_tokens + segment[0].shape[1]])
-        memory = rows[:, rows.shape[1] - self.memory_tokens :] * retention.to(rows.dtype)
+        memory = next_memory(self.memory_rule, memory, rows[:, rows.shape[1] - self.memory_tokens :], retention)
         if isinstance(segment, PredictedSegment):
             losses = functional.cross_entropy(at_least_float32(logits.mT), segment.targets.long(), reduction="none")
             return (losses * segment.present).sum(), memory
@@ -78,19 +85,26 @@ class CausalCell(StackedCell):
         rows: Float[Tensor, "batch row width"],
         valid: Bool[Tensor, "batch row"],
         first: int,
-        written: tuple[Written, ...],
+        states: tuple[LayerState, ...],
         shared: tuple[Tensor, ...],
-    ) -> tuple[Float[Tensor, "batch row width"], tuple[Written, ...]]:
+    ) -> tuple[Float[Tensor, "batch row width"], tuple[LayerState, ...]]:
         """The rows of a segment from position `first` on through all blocks, as a stream reads them.
 
-        `written` holds the sums of each layer over the earlier rows of the segment; it is empty at the start.
+        They are all memory rows or all tokens. `states` holds the state of each layer after the earlier rows of the
+        segment; it is empty at the start.
         """
-        rows, sums = self.enter(rows, first), []
+        rows, after = self.enter(rows), []
+        are_tokens = self.memory_tokens <= first < self.memory_tokens + self.segment_length
         for index, module in enumerate(self.blocks):
             block = cast(Block, module)
-            attended, after = cast(CausalAttention, block.attention).advance(
-                block.before(rows), valid, self.shared_of(index, shared), first, written[index] if written else None
+            written, past = states[index] if states else LayerState(None, None)
+            mixed = block.before(rows)
+            if block.local is not None and are_tokens:
+                past = mixed.new_zeros(len(mixed), block.local.reach, mixed.shape[2]) if past is None else past
+                mixed, past = block.local.advance(mixed, past)
+            attended, written = cast(CausalAttention, block.attention).advance(
+                mixed, valid, self.shared_of(index, shared), first, written
             )
             rows = block.after(rows, attended)
-            sums.append(after)
-        return self.final_norm(rows), tuple(sums)
+            after.append(LayerState(written, past))
+        return self.final_norm(rows), tuple(after)

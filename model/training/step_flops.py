@@ -27,12 +27,20 @@ def training_flops(model: ModelParameters, method: str, segments: int, batch: in
     # Backward recomputes W r. Only a learned kernel has a gradient of its own.
     kernel_passes = 4 if model.relative_positions == "learned" else 3
     once = kernel_passes * _kernel_flops(model) + 3 * (2 * _feature_flops(model) + _powers_flops(model))
-    return batch * (3 * sum(forward) + replayed + sum(replayed_layers)) + model.layers * once
+    recomputed = sum(_recomputed_flops(model, rows) for rows in wanted)
+    return batch * (3 * sum(forward) + recomputed + replayed + sum(replayed_layers)) + model.layers * once
+
+
+def _recomputed_flops(model: ModelParameters, wanted: int) -> float:
+    """Q H of a segment's layers, which backward of the RMS-normalised read recomputes."""
+    if model.read == "divided" or not wanted:
+        return 0.0
+    return 2 * ((model.layers - 1) * model.segment_rows + wanted) * model.width**2 / model.heads
 
 
 def wanted_rows(model: ModelParameters, segments: int) -> list[int]:
     """Rows that the last block computes, per segment: memory alone for segments that the readout leaves out."""
-    passed = segments - 1 if model.readout == "last" else 0
+    passed = 0 if model.readout == "every" else segments - 1
     return [model.memory_tokens] * passed + [model.segment_rows] * (segments - passed)
 
 
@@ -45,16 +53,18 @@ def _layer_flops(model: ModelParameters, wanted: int) -> float:
     rows, width = model.segment_rows, model.width
     query_out, key_value = 2 * 2 * wanted * width**2, 2 * 2 * rows * width**2
     feed_forward = 2 * 2 * wanted * width * model.feed_forward_width
+    local = 2 * model.segment_length * width * model.local_mixing * len(model.local_dilations)
     if model.family.attention == "state_space":
         values_and_gates = 2 * 2 * wanted * width**2
-        return values_and_gates + feed_forward
+        return values_and_gates + feed_forward + local
     if model.family.attention == "softmax":
         # Scores, and the products of scores and values.
         mixing = 2 * 2 * wanted * rows * width
     else:
         # Write and read of a (feature, value) memory per head, and the divisor Q . g.
-        mixing = 2 * (rows + wanted) * width**2 / model.heads + 2 * wanted * width
-    return query_out + key_value + feed_forward + mixing
+        divisor = 2 * wanted * width if model.read == "divided" else 0
+        mixing = 2 * (rows + wanted) * width**2 / model.heads + divisor
+    return query_out + key_value + feed_forward + mixing + local
 
 
 def _feature_flops(model: ModelParameters) -> float:
@@ -63,13 +73,15 @@ def _feature_flops(model: ModelParameters) -> float:
 
 
 def _kernel_flops(model: ModelParameters) -> float:
-    """W r as `model.layers.positions` computes it; a measured kernel of more than `DENSE_TOKENS` tokens uses FFT."""
+    """W r as `model.layers.positions` computes it; `MeasuredKernel` uses FFT above `DENSE_TOKENS`."""
     rows, width = model.segment_rows, model.width
     if not model.has_positions:
         return 0.0
+    if model.relative_positions == "identity":
+        return 0.0
     if rows <= DENSE_TOKENS:
         return 2 * width * rows**2
-    return 0.0 if model.relative_positions == "measured" else 2 * _scan_flops(width, rows)
+    return 0.0 if model.relative_positions in ("measured", "random") else 2 * _scan_flops(width, rows)
 
 
 def _powers_flops(model: ModelParameters) -> float:

@@ -74,7 +74,15 @@ def _layer(model: ModelParameters, wanted: int) -> float:
     sums, norms, masks = 2 * wanted, 2 * wanted, 2 * wanted if model.dropout else 0
     # Before and after the GELU.
     hidden = 2 * wanted * model.feed_forward_width / model.width
-    return _mixing(model, wanted) + sums + norms + masks + hidden
+    return _local(model) + _mixing(model, wanted) + sums + norms + masks + hidden
+
+
+def _local(model: ModelParameters) -> float:
+    """The tokens that a local mixing saves; the mixed rows take the place of the block's input."""
+    if not model.local_mixing:
+        return 0.0
+    reach = (model.local_mixing - 1) * max(model.local_dilations) if model.local_side == "past" else 0
+    return model.segment_length + reach
 
 
 def _mixing(model: ModelParameters, wanted: int) -> float:

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from model.layers.causal import BLOCK, causal_attention
+from model.layers.causal import BLOCK, causal_attention, causal_rms_attention
 from model.layers.fused import positive_features
+from model.layers.rms_read import fused_rms_attention
 from model.training.peak import peak_memory
 
 
@@ -49,6 +50,15 @@ def test_blocks_are_the_sum_over_each_tokens_past(tokens):
     parts = draw(tokens)
     with torch.no_grad():
         torch.testing.assert_close(causal_attention(**parts)[0], token_after_token(**parts), rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("tokens", [1, 5, BLOCK, 2 * BLOCK + 7])
+def test_the_last_token_of_the_causal_rms_read_reads_as_the_plain_form_does(tokens):
+    parts = draw(tokens)
+    del parts["exponent"]
+    last = parts | {"query": parts["query"][:, :, -1:]}
+    found = causal_rms_attention(**parts)[0][:, :, -1:]
+    torch.testing.assert_close(found, fused_rms_attention(**last), rtol=1e-9, atol=1e-11)
 
 
 def test_gradients_equal_finite_differences():

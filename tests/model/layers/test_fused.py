@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from model.layers.attention import astromorphic_attention
 from model.layers.fused import fused_attention, positive_features
+from model.layers.rms_read import fused_rms_attention
 
 BATCH, HEADS, TOKENS, FEATURES, VALUES = 2, 3, 7, 4, 5
 
@@ -34,6 +35,42 @@ def plain(query, key, value, astrocytic, valid, exponent, scale):
     return astromorphic_attention(
         positive_features(query), positive_features(key), value, astrocytic, valid, exponent, scale
     )
+
+
+def plain_rms(query, key, value, astrocytic, valid, scale):
+    """The RMS-normalised read in plain form, for autograd."""
+    rows = valid[:, None, :, None]
+    traces = positive_features(key) * rows
+    traces = traces if astrocytic is None else traces + astrocytic * rows
+    read = positive_features(query) @ (scale * (traces.mT @ value))
+    return read / (read.square().mean(dim=3, keepdim=True) + 1e-6).sqrt()
+
+
+@pytest.mark.parametrize("read_rows", [TOKENS, 2])
+@pytest.mark.parametrize("with_astrocyte", [True, False])
+def test_the_fused_rms_read_has_the_values_and_gradients_of_the_plain_form(inputs, with_astrocyte, read_rows):
+    del inputs["exponent"]
+    inputs["query"] = inputs["query"][:, :, :read_rows].detach().requires_grad_()
+    if not with_astrocyte:
+        inputs["astrocytic"] = None
+    leaves = [x for x in inputs.values() if isinstance(x, torch.Tensor) and x.requires_grad]
+    weight = torch.randn(BATCH, HEADS, read_rows, VALUES, dtype=torch.float64)
+    fused, expected = fused_rms_attention(**inputs), plain_rms(**inputs)
+    torch.testing.assert_close(fused, expected, rtol=1e-12, atol=0)
+    found, expected = (torch.autograd.grad(form, leaves, weight) for form in (fused, expected))
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
+
+
+def test_each_head_of_the_rms_read_has_size_one_whatever_the_scale_and_reads_nothing_as_zero(inputs):
+    del inputs["exponent"]
+    for scale in (0.3, 300.0):
+        read = fused_rms_attention(**(inputs | {"scale": scale}))
+        assert (read.square().mean(dim=3) - 1).abs().max() < 1e-3
+    empty = inputs | {"valid": torch.zeros_like(inputs["valid"])}
+    read = fused_rms_attention(**empty)
+    assert not read.any()
+    assert not torch.autograd.grad(read.sum(), inputs["query"])[0].any()
 
 
 def token_by_token(query, key, value, astrocytic, valid, exponent, scale):

@@ -1,5 +1,6 @@
 """The classifier: segments, memory, retention, masking, readout and compilation."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,9 @@ ABLATIONS = [
     {"relative_positions": "none"},
     {"relative_positions": "learned"},
     {"relative_positions": "measured"},
+    {"relative_positions": "identity"},
+    {"relative_positions": "random"},
+    {"position_embedding": "none"},
     {"exponent": "one"},
     {"exponent": "learned"},
     {"write_scale": "one"},
@@ -237,6 +241,27 @@ def test_each_ablation_changes_the_model_and_keeps_the_gradient_of_replay(make_a
     assert same == ("learned" in changes.values())
 
 
+@pytest.mark.parametrize(
+    ("changes", "sees_order"),
+    [
+        ({"position_embedding": "none", "relative_positions": "none"}, False),
+        ({"position_embedding": "none", "relative_positions": "identity"}, True),
+        ({"position_embedding": "learned", "relative_positions": "none"}, True),
+    ],
+    ids=["no positions", "identity kernel", "learned positions"],
+)
+def test_the_astrocytic_write_is_a_position_code_even_without_coupling(make_any, changes, sees_order):
+    model, tokens, length = make_any("rmaat", **changes), torch.arange(1, 11)[None], torch.tensor([10])
+    same = torch.allclose(model(tokens, length), model(tokens.flip(1), length), rtol=1e-9)
+    assert same != sees_order
+
+
+def test_without_learned_positions_all_other_weights_of_a_seed_are_the_same(make_any):
+    plain, changed = make_any("rmaat").state_dict(), make_any("rmaat", position_embedding="none").state_dict()
+    assert set(plain) - set(changed) == {"cell.positions"}
+    assert all(torch.equal(plain[name], values) for name, values in changed.items())
+
+
 def all_rows(model):
     """Make the model compute every row of every segment, needed or not."""
     return model.cell.register_forward_pre_hook(lambda _, given: (tuple(given[0]), *given[1:]))
@@ -281,6 +306,8 @@ def test_passed_segments_cost_nothing_without_memory_tokens(make_any, ragged_bat
 
 
 COMPILED = """
+import json
+import sys
 import torch
 from torch._dynamo.utils import counters
 from torch.nn import functional
@@ -291,7 +318,7 @@ from model.memory.differentiation import Amrb, Bptt
 
 torch.manual_seed(1)
 sizes = {"width": 8, "heads": 2, "layers": 2, "feed_forward_width": 8, "memory_tokens": 2, "segment_length": 6}
-record = ModelParameters.from_dict(sizes | {"segments": 4, "dropout": 0.1, "readout": "every"})
+record = ModelParameters.from_dict(sizes | {"segments": 4, "dropout": 0.1} | json.loads(sys.argv[1]))
 model = build_model(record, default_tables())
 tokens, lengths = torch.randint(1, 16, (3, 24)), torch.tensor([24, 12, 5])
 shorter = (tokens[:, :20], torch.tensor([20, 12, 5]))
@@ -327,9 +354,16 @@ assert list(model.state_dict()) == names
 """
 
 
-def test_the_compiled_cell_has_one_training_graph_for_all_segments_and_the_gradient_of_the_plain_one():
+OPTIONS = {
+    "memory_rule": "share", "memory_norm": True, "local_mixing": 3, "local_dilations": [1, 2], "read": "rms",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", [{"readout": "every"}, {"readout": "every"} | OPTIONS], ids=["plain", "options"])
+def test_the_compiled_cell_has_one_training_graph_for_all_segments_and_the_gradient_of_the_plain_one(changes):
     """Run in another process, without the checks of shapes, which torch.compile cannot trace."""
-    done = subprocess.run([sys.executable, "-c", COMPILED], cwd=ROOT, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", COMPILED, json.dumps(changes)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
 
 
