@@ -258,6 +258,23 @@ def test_published_figures_stand_in_columns_of_their_own(finished):
 
 
 @pytest.mark.usefixtures("presets")
+def test_the_papers_memory_is_a_range_where_no_task_is_known_alone(finished):
+    _, runs, _ = finished
+    (first, *_) = findings(runs)
+
+    def row(contender, task):
+        page = markdown(STUDY, "tiny", runs, [dataclasses.replace(first, contender=contender, task=task)], "", {})
+        return page.split("| task | model")[1]
+
+    assert "| *4.7 to 7.8 over tasks* |" in row("transformer", "text")
+    assert "| *3.9 to 6.2 over tasks* |" in row("linear_transformer", "image")
+    assert "| *4.1 to 6.3 over tasks* |" in row("astromorphic_transformer", "listops")
+    assert "| *24* |" in row("rmt", "text")
+    for contender, task in (("transformer", "same_film"), ("transformer", "needle"), ("s4d", "text")):
+        assert "over tasks" not in row(contender, task)
+
+
+@pytest.mark.usefixtures("presets")
 def test_names_that_a_study_does_not_have_are_refused(tmp_path):
     with pytest.raises(ModelError, match="pathfinder"):
         runs_of(STUDY, "tiny", 1, tmp_path, ["pathfinder"])
