@@ -111,7 +111,12 @@ SECTIONS = [(page, title) for page, titles in MEASURED.items() for title in titl
 def test_every_measured_number_has_a_source(page, title):
     for block in blocks(section((ROOT / page).read_text(), title)):
         words = re.sub(r"`[^`]*`|\[[^]]*\]\([^)]*\)|^#.*|^    .*", "", COMMENT.sub("", block), flags=re.MULTILINE)
-        assert not re.search(r"\d", words) or re.search(r"<!-- (from |by:)", block), f"{page}: no source for {block!r}"
+        sources = [comment.split()[0] for comment in COMMENT.findall(block)]
+        assert block.count("<!--") == len(sources), f"{page}: a comment is not closed in {block!r}"
+        assert not re.search(r"\d", words) or {"from", "by:"} & set(sources), f"{page}: no source for {block!r}"
+        if "by:" not in sources:
+            decimals = set(re.findall(r"\d+\.\d+", words)) - {shown for _, _, shown, _ in claims(block)}
+            assert not decimals, f"{page}: no source for {sorted(decimals)} in {block!r}"
 
 
 def test_commands_that_are_named_as_sources_exist():
