@@ -3,6 +3,7 @@ from .dynamics import draw_dynamics as draw_dynamics
 from .errors import FigureError as FigureError
 from .folder import draw_all as draw_all
 from .laws import draw_laws as draw_laws
+from .layouts import draw_layouts as draw_layouts
 from .linear_response import draw_linear_response as draw_linear_response
 from .retention import draw_retention as draw_retention
 from .save import save_figure as save_figure

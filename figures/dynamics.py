@@ -1,4 +1,4 @@
-"""The dynamics of neurons, synapses and astrocytic processes: figure 3 of the RMAAT paper."""
+"""The dynamics of neurons, synapses and astrocytic processes."""
 
 import math
 
@@ -43,8 +43,9 @@ MOST_CYCLE_TICKS = 12
 
 @paper_style()
 def draw_dynamics(traces: xr.Dataset) -> Figure:
-    """Neurons, synapses and both astrocytic processes over the run, as the paper's figure 3 (arXiv 2601.00426).
+    """Neurons, synapses and both astrocytic processes over the run.
 
+    The paper (arXiv 2601.00426) shows such traces in its figure 3, which we have not seen; this drawing is ours.
     There is one panel per variable, dimensionless, against time in s. Thin lines are single neurons or synapses, the
     bold line is their mean, and the stimulus is shaded. Markers on the long-term process show the ends of the cycles,
     whose increments give the retention factors. Of a large network 64 evenly chosen neurons or synapses are drawn, with

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import netCDF4
+import xarray as xr
 from matplotlib.figure import Figure
 
 from astro_sim.runs.schema import SCHEMA as TRACES
@@ -14,7 +15,7 @@ from distill import Tables, read_tables
 from distill.inverse.sweep_file import SCHEMA as SWEEP
 from distill.inverse.sweep_file import read_sweep
 from distill.tables import SCHEMA as TABLES
-from figures import laws, linear_response
+from figures import laws, layouts, linear_response
 from figures.coupling import draw_coupling
 from figures.dynamics import draw_dynamics
 from figures.errors import FigureError
@@ -38,6 +39,7 @@ def draw_all(runs: Path, out: Path) -> list[Path]:
     | sweep `sim.nc` | `sim-sensitivity` |
     | run folder `listops` | `listops-training`; `training` if it is `runs` itself |
     | tables of two to seven runs in one folder | `laws` |
+    | traces of one folder that differ from the first in the layout alone (line, random, equal) | `layouts` |
     | tables that differ in coupling_strength alone | `sim-linear-response`, named after the first of them |
 
     Sources in a subfolder of `runs` go to the same subfolder of `out`, so that no two figures share a name. Hidden
@@ -75,6 +77,7 @@ def _drawn(folder: Path, runs: Path) -> Iterator[tuple[Path, Figure]]:
     run, place = RunFolder(folder), folder.relative_to(runs)
     is_run = run.configuration.is_file()
     tables: dict[str, Tables] = {}
+    responses: dict[str, xr.Dataset | None] = {}
     for path in sorted(folder.glob("*.nc")):
         if not path.is_file() or path.name.startswith(".") or (is_run and path == run.tables):
             continue
@@ -83,6 +86,7 @@ def _drawn(folder: Path, runs: Path) -> Iterator[tuple[Path, Figure]]:
             # Draw while the file is open, because it may be larger than memory.
             with open_traces(path) as traces:
                 figure = draw_dynamics(traces)
+                responses[path.stem] = layouts.response_of(traces)
             yield place / f"{path.stem}-dynamics", figure
         elif schema == TABLES:
             tables[path.stem] = read_tables(path)
@@ -91,6 +95,8 @@ def _drawn(folder: Path, runs: Path) -> Iterator[tuple[Path, Figure]]:
     # After the loop, because some figures compare all tables of the folder.
     for name, figure in _drawn_tables(tables):
         yield place / name, figure
+    if compared := layouts.comparable(responses):
+        yield place / "layouts", layouts.draw_layouts(compared)
     if is_run and run.metrics.is_file():
         yield place.with_name(f"{place.name}-training") if place.name else Path("training"), _drawn_run(run)
 

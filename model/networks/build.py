@@ -55,12 +55,17 @@ def linear_time_attention(
     width, heads = parameters.width, parameters.heads
     if parameters.family.attention == "linear":
         return kind(width, heads, None, 1.0, 1.0, parameters.read)
+
+    def decay() -> float:
+        # Read only by the kernels that need it: tables may leave the influence out.
+        return parameters.decay_factor * tables.decay_per_token
+
     kernels: dict[str, Callable[[], nn.Module]] = {
-        "decaying": lambda: ExponentialKernel(tables.decay_per_token),
-        "learned": lambda: LearnedExponentialKernel(tables.decay_per_token),
+        "decaying": lambda: ExponentialKernel(decay()),
+        "learned": lambda: LearnedExponentialKernel(decay()),
         "measured": lambda: MeasuredKernel(torch.from_numpy(tables.decay_kernel(rows)).float()),
         "identity": nn.Identity,
-        "random": lambda: MeasuredKernel(shuffled_decay(rows, tables.decay_per_token)),
+        "random": lambda: MeasuredKernel(shuffled_decay(rows, decay())),
     }
     make_kernel = kernels.get(parameters.relative_positions)
     exponent = 1.0 if parameters.exponent == "one" else tables.exponent

@@ -33,8 +33,10 @@ ARCHITECTURES = {
 }
 PIXEL_TOKENS = 257
 """Token ids of images: padding, and 256 grey values."""
-ASTROCYTIC = ("exponent", "relative_positions", "write_scale")
+ASTROCYTIC = ("exponent", "relative_positions", "decay_factor", "write_scale")
 """Settings of astromorphic attention alone."""
+DECAYING = ("decaying", "learned", "random")
+"""The relative positions that take a decay from the tables."""
 OF_MEMORY = ("memory_rule", "memory_norm", "initial_memory_scale")
 """Settings of architectures with memory tokens alone."""
 
@@ -84,6 +86,12 @@ class ModelParameters(Record):
         "coupling of positions) and random (the strengths of decaying at shuffled distances)",
         choices=("decaying", "learned", "measured", "identity", "random", "none"),
         source=Source.READER,
+    )
+    decay_factor: float = parameter(
+        1.0,
+        "multiple of the tables' decay per token, to measure the sensitivity to it",
+        low=1e-3,
+        high=1e3,
     )
     position_embedding: str = parameter(
         "learned",
@@ -199,6 +207,11 @@ class ModelParameters(Record):
             raise ParameterError(
                 f"a {self.architecture} reads the whole sequence as one segment without memory, not {self.segments} "
                 f"segments and {self.memory_tokens} memory tokens; use ModelParameters.as_architecture"
+            )
+        if self.decay_factor != 1 and self.relative_positions not in DECAYING:
+            raise ParameterError(
+                f"decay_factor is {self.decay_factor}, but relative_positions {self.relative_positions} have no decay; "
+                f"use {', '.join(DECAYING)}"
             )
         for name in foreign_settings(self.architecture):
             if getattr(self, name) != _default(name):

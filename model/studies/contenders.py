@@ -106,5 +106,13 @@ ABLATIONS: dict[str, Contender] = RETENTIONS | {
         "RLT, retention, AMRB", model={"relative_positions": "none", "exponent": "one", "write_scale": "one"}
     ),
 }
-CONTENDERS: dict[str, Contender] = BASELINES | ABLATIONS
+SENSITIVITY: dict[str, Contender] = {
+    f"decay_{name}": Contender(f"RMAAT, {factor:g} x decay", model={"decay_factor": factor})
+    for name, factor in {"sixteenth": 1 / 16, "quarter": 1 / 4, "fourfold": 4.0, "sixteenfold": 16.0}.items()
+} | {
+    f"memory_{count}": Contender(f"RMAAT, memory tokens: {count}", model={"memory_tokens": count})
+    for count in (1, 4, 32)
+}
+"""The decay of the relative positions and the number of memory tokens, around a preset's own; the values are ours."""
+CONTENDERS: dict[str, Contender] = BASELINES | ABLATIONS | SENSITIVITY
 """All contenders, by their name on the command line."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from model.errors import ModelError
 from model.studies.contenders import CONTENDERS
-from model.studies.published import ACCURACY, PEAK_GIGABYTES, SPEED_OF_RMT
+from model.studies.published import ACCURACY, PEAK_GIGABYTES, PEAK_GIGABYTES_OVER_TASKS, SPEED_OF_RMT
 from model.studies.study import Run, Study
 from model.tasks.library import TASKS
 from model.training.run_folder import RunFolder
@@ -227,7 +227,6 @@ def _cost_table(found: Sequence[Finding]) -> list[str]:
     for finding in found:
         beside = rmt.get(finding.task)
         speed = _in_paper(SPEED_OF_RMT, finding.contender, finding.task)
-        peak = _in_paper(PEAK_GIGABYTES, finding.contender, finding.task)
         rows.append(
             [
                 TASKS[finding.task].title,
@@ -240,10 +239,21 @@ def _cost_table(found: Sequence[Finding]) -> list[str]:
                 "" if beside is None else f"{beside.step_seconds / finding.step_seconds:.2f}",
                 "" if beside is None else f"1/{beside.peak_megabytes / finding.peak_megabytes:.1f}",
                 "" if speed is None else f"*{speed:g}*",
-                "" if peak is None else f"*{peak:g}*",
+                _paper_peak(finding),
             ]
         )
     return _table(header, rows)
+
+
+def _paper_peak(finding: Finding) -> str:
+    """The paper's peak memory for this task, or its range over the tasks if it has no other."""
+    peak = _in_paper(PEAK_GIGABYTES, finding.contender, finding.task)
+    if peak is not None:
+        return f"*{peak:g}*"
+    bounds = PEAK_GIGABYTES_OVER_TASKS.get(finding.contender)
+    if bounds is None or finding.task not in ACCURACY[finding.contender]:
+        return ""
+    return f"*{bounds[0]:g} to {bounds[1]:g} over tasks*"
 
 
 def _accuracy(finding: Finding) -> str:

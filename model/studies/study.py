@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model.errors import ModelError
-from model.studies.contenders import ABLATIONS, BASELINES, CONTENDERS, RETENTIONS
+from model.studies.contenders import ABLATIONS, BASELINES, CONTENDERS, RETENTIONS, SENSITIVITY
 from model.studies.presets import PRESETS, Preset
 from model.training.run_folder import RunFolder
 from rmaat.base.records import unknown_name
@@ -36,6 +36,12 @@ STUDIES: dict[str, Study] = {
     "table1": Study("Accuracy on the Long Range Arena", LRA, tuple(BASELINES)),
     "table2": Study("Speed and memory of training on the Long Range Arena", LRA, tuple(BASELINES)),
     "ablations": Study("Ablations", ("listops", "text", "retrieval", "same_film"), ("rmaat", "rmt", "rlt", *ABLATIONS)),
+    # The paper's appendix F varies these two; its values and numbers are not known to us.
+    "sensitivity": Study(
+        "Sensitivity to the decay and to the number of memory tokens",
+        ("listops", "text", "retrieval", "same_film"),
+        ("rmaat", "no_memory", *SENSITIVITY),
+    ),
     "diagnostics": Study(
         "What memory carries over segments", ("needle", "copy", "recall"), (*BASELINES, *RETENTIONS, "no_memory")
     ),

@@ -8,11 +8,12 @@ import torch
 from distill import default_tables
 from model.networks.build import build_model
 from model.networks.parameters import ARCHITECTURES
-from model.studies.contenders import ABLATIONS, BASELINES, CONTENDERS, RETENTIONS, Contender
+from model.studies.contenders import ABLATIONS, BASELINES, CONTENDERS, RETENTIONS, SENSITIVITY, Contender
 from model.studies.presets import PRESETS
 from model.studies.published import ACCURACY, PEAK_GIGABYTES, SPEED_OF_RMT
 from model.studies.study import STUDIES
 from model.tasks.library import TASKS
+from model.tasks.listops import generate
 from model.training.method import differentiation
 from rmaat.base.records import ParameterError
 
@@ -105,3 +106,46 @@ def test_more_segments_than_there_are_cannot_be_joined():
     assert Contender("one", joined_segments=16).change(SMALL).model.segments == 1
     with pytest.raises(ParameterError, match="the preset has 2 segments, fewer than the 4 that it needs"):
         CONTENDERS["joined_by_four"].change(PRESETS["image"]["small"])
+
+
+@pytest.mark.parametrize(("name", "factor"), [("decay_sixteenth", 1 / 16), ("decay_fourfold", 4)])
+def test_the_decay_of_the_model_is_the_multiple_of_the_tables_that_the_contender_names(name, factor):
+    model = build_model(CONTENDERS[name].change(SMALL).model, default_tables())
+    found = model.state_dict()["cell.blocks.0.attention.positions.kernel.decay"].item()
+    assert found == pytest.approx(factor * default_tables().decay_per_token)
+
+
+@pytest.mark.parametrize("count", [1, 4, 32])
+def test_the_sensitivity_to_memory_tokens_changes_their_number_alone(count):
+    changed = CONTENDERS[f"memory_{count}"].change(SMALL)
+    assert changed == dataclasses.replace(SMALL, model=dataclasses.replace(SMALL.model, memory_tokens=count))
+    assert build_model(changed.model, default_tables()).initial_memory.shape == (count, SMALL.model.width)
+
+
+def test_the_sensitivity_study_surrounds_the_presets_own_values():
+    decays = [contender.model.get("decay_factor", 1.0) for contender in SENSITIVITY.values()]
+    assert min(decays) < 1 < max(decays)
+    for preset in ("small", "paper"):
+        counts = {c.change(PRESETS["listops"][preset]).model.memory_tokens for c in SENSITIVITY.values()}
+        assert min(counts) < PRESETS["listops"][preset].model.memory_tokens < max(counts)
+    assert set(STUDIES["sensitivity"].contenders) == {"rmaat", "no_memory", *SENSITIVITY}
+
+
+def test_a_decay_that_the_model_does_not_have_is_refused():
+    with pytest.raises(
+        ParameterError, match="relative_positions identity have no decay; use decaying, learned, random"
+    ):
+        dataclasses.replace(SMALL.model, relative_positions="identity", decay_factor=2.0)
+    with pytest.raises(ParameterError, match=r"decay_factor is 2\.0, which means nothing to a rmt"):
+        dataclasses.replace(SMALL.model, architecture="rmt", decay_factor=2.0)
+
+
+def test_the_8k_preset_of_listops_holds_the_longest_expression_with_brackets():
+    preset = PRESETS["listops"]["brackets_8x1024"]
+    longest = preset.task_parameters.longest_length - 1
+    assert (preset.model.segments, preset.model.segment_length) == (8, 1024)
+    assert 3 * longest - 2 == 5995 <= preset.model.longest_sequence == 8192
+    small = dataclasses.replace(preset.task_parameters, train_size=4, validation_size=2, test_size=2)
+    task = generate(small)
+    assert (task.vocabulary, task.classes) == (preset.model.vocabulary, preset.model.classes)
+    assert task.longest > 1500

@@ -12,15 +12,19 @@ import time
 import numpy as np
 import pytest
 
+from distill import default_tables
 from model.errors import ModelError
 from model.networks.parameters import ModelParameters
+from model.studies.contenders import CONTENDERS
 from model.studies.presets import PRESETS, Preset
 from model.studies.report import findings, markdown, write_csv
 from model.studies.runner import carry_out, without_data
-from model.studies.study import Study, runs_of
+from model.studies.study import STUDIES, Study, runs_of
 from model.tasks.diagnostics import NeedleParameters, answer_distances
 from model.tasks.library import load_task
 from model.training.checkpoint import CHECKPOINT, load_state, newest
+from model.training.evaluation import evaluate, measure_cost
+from model.training.loop import train
 from model.training.parameters import TrainingParameters
 from model.training.run_folder import RunFolder
 from rmaat.base.errors import OutOfTime
@@ -254,8 +258,42 @@ def test_published_figures_stand_in_columns_of_their_own(finished):
 
 
 @pytest.mark.usefixtures("presets")
+def test_the_papers_memory_is_a_range_where_no_task_is_known_alone(finished):
+    _, runs, _ = finished
+    (first, *_) = findings(runs)
+
+    def row(contender, task):
+        page = markdown(STUDY, "tiny", runs, [dataclasses.replace(first, contender=contender, task=task)], "", {})
+        return page.split("| task | model")[1]
+
+    assert "| *4.7 to 7.8 over tasks* |" in row("transformer", "text")
+    assert "| *3.9 to 6.2 over tasks* |" in row("linear_transformer", "image")
+    assert "| *4.1 to 6.3 over tasks* |" in row("astromorphic_transformer", "listops")
+    assert "| *24* |" in row("rmt", "text")
+    for contender, task in (("transformer", "same_film"), ("transformer", "needle"), ("s4d", "text")):
+        assert "over tasks" not in row(contender, task)
+
+
+@pytest.mark.usefixtures("presets")
 def test_names_that_a_study_does_not_have_are_refused(tmp_path):
     with pytest.raises(ModelError, match="pathfinder"):
         runs_of(STUDY, "tiny", 1, tmp_path, ["pathfinder"])
     with pytest.raises(ModelError, match="preset of needle"):
         runs_of(STUDY, "huge", 1, tmp_path)
+
+
+def test_a_study_trains_scores_and_reports_another_decay_and_fewer_memory_tokens(tiny, tmp_path, monkeypatch):
+    short = dataclasses.replace(tiny, training=dataclasses.replace(tiny.training, steps=1, validate_every=1))
+    monkeypatch.setitem(PRESETS["needle"], "tiny", short)
+    study = dataclasses.replace(STUDIES["sensitivity"], tasks=("needle",), contenders=("decay_quarter", "memory_1"))
+    runs = runs_of(study, "tiny", 1, tmp_path)
+    for run in runs:
+        task = load_task(run.preset.task_parameters, None, tmp_path / "data")
+        train(run.preset.configuration(task), task, default_tables(), run.place)
+        evaluate(run.place, task)
+        measure_cost(run.place, task)
+    found = findings(runs)
+    assert [finding.contender for finding in found] == list(study.contenders)
+    page = markdown(study, "tiny", runs, found, "rmaat reproduce sensitivity", {})
+    assert "2 of 2 runs are done" in page
+    assert all(f"| {CONTENDERS[name].title} | " in page for name in study.contenders)
