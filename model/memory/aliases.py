@@ -66,7 +66,8 @@ class CellAliases:
             if found[f"cell.{name}"] is not tensor or tensor._version != versions[name]:
                 raise ModelError(
                     f"the cell changes its tensor {name} while it runs, and a replay would change it again; "
-                    "use Bptt, or a cell without such state (batch norm and spectral norm: call eval())"
+                    "use Bptt, or a cell without such state (batch norm and spectral norm: call eval(); FSDP2: wrap "
+                    "the whole model)"
                 )
         return result
 
