@@ -20,7 +20,7 @@ def measure_first_graph(
 ) -> tuple[SegmentGraph | None, int]:
     """The number of graphs to keep; with the first segment's graph if all are kept.
 
-    `run_first` runs the first segment with a graph. If not all graphs fit, that graph is dropped and the random state
+    `run_first` runs the first segment with a graph. Unless all graphs fit, that graph is dropped and the random state
     is restored.
     """
     random = RandomState.current(memory.device)
@@ -29,11 +29,14 @@ def measure_first_graph(
     # Besides graphs, backward holds the memories, the sum of each parameter's gradient, and one part of a sum.
     sums = [tensor.nbytes for tensor in tensors if tensor.requires_grad]
     others = segments * memory.nbytes + sum(sums) + max(sums, default=0)
-    keep = budget.keep(sum(saved.values()), others, segments)
-    if keep == segments:
-        return graph, keep
-    random.restore()
-    return None, keep
+    keep = 0
+    try:
+        keep = budget.keep(sum(saved.values()), others, segments)
+    finally:
+        # Also if the budget is too small.
+        if keep < segments:
+            random.restore()
+    return (graph if keep == segments else None), keep
 
 
 @contextmanager

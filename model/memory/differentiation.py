@@ -9,7 +9,9 @@ For T segments and L layers, with an activation = the tensors that autograd save
     LayerwiseAmrb     exact                one layer of one segment     (5 - 1 / L) / 3
     Truncated(k)      of k segments        one segment                  at most that of Amrb
 
-All but `Bptt` also hold the T memories, and recompute segments in backward: see `model.memory.replay`.
+All but `Bptt` also hold the T memories, and recompute segments in backward: see `model.memory.replay`. They have the
+setting `check`: backward compares each segment that it recomputes with the first run, bit by bit, and raises
+`ModelError` if they differ. It holds a copy of all summaries and memories.
 """
 
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ class Amrb:
     """Memory replay: keep the memory tokens, and the graphs of the last `keep` segments."""
 
     keep: int = 1
+    check: bool = False
 
     def __post_init__(self) -> None:
         _check_keep(self.keep)
@@ -40,6 +43,7 @@ class LayerwiseAmrb:
     """
 
     keep: int = 1
+    check: bool = False
 
     def __post_init__(self) -> None:
         _check_keep(self.keep)
@@ -55,6 +59,7 @@ class MemoryBudget:
     """
 
     megabytes: float
+    check: bool = False
 
     def __post_init__(self) -> None:
         if not self.megabytes > 0:
@@ -89,6 +94,7 @@ class Truncated:
 
     segments: int
     keep: int = 1
+    check: bool = False
 
     def __post_init__(self) -> None:
         _check_keep(self.keep)

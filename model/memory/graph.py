@@ -4,16 +4,15 @@
 `LayerwiseAmrb`. Both offer `SegmentGraph`, which the backward pass in `model.memory.replay` uses.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from model.memory.autocast import AutocastState
+from model.memory.checks import check_leaves, check_same
 from model.memory.random_state import RandomState
 from model.memory.recurrence import Stage, State
 
@@ -23,39 +22,24 @@ Gradients = Sequence[Tensor | None]
 
 @dataclass(frozen=True)
 class Leaves:
-    """Tensors that the graph of every segment starts from, in addition to its own state."""
+    """Aliases that the graph of every segment starts from, in addition to its own state.
 
-    shared: Sequence[Tensor]
-    parameters: Sequence[Tensor]
-
-
-class GradientSums:
-    """Sums over segments of the gradients of shared tensors and parameters.
-
-    Each part is added as soon as autograd has computed it, so that the parts of a segment never exist all together.
+    Backward adds up their gradients in `grad`. Autograd adds each part as soon as it has computed it, so the parts of a
+    segment never exist all together.
     """
 
-    def __init__(self, count: int):
-        self.sums: list[Tensor | None] = [None] * count
+    shared: tuple[Tensor, ...]
+    cell: Sequence[Tensor]
 
-    @contextmanager
-    def collecting(self, leaves: Sequence[Tensor]) -> Iterator[None]:
-        """A context that adds gradients of `leaves` to the sums; `torch.autograd.grad` then returns zeros for them."""
-        handles = [
-            leaf.register_hook(partial(self._add, index)) for index, leaf in enumerate(leaves) if leaf.requires_grad
-        ]
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
+    @property
+    def all(self) -> tuple[Tensor, ...]:
+        """Shared tensors, followed by the tensors of the cell."""
+        return (*self.shared, *self.cell)
 
-    def _add(self, index: int, part: Tensor) -> Tensor:
-        total = self.sums[index]
-        # Not in place: autograd may use the tensor of the first part elsewhere.
-        self.sums[index] = part if total is None else total + part
-        # Zeros of one number's size, so that autograd does not keep the part.
-        return part.new_zeros(()).expand(part.shape)
+    def clear_gradients(self) -> None:
+        """Drop the sums."""
+        for leaf in self.all:
+            leaf.grad = None
 
 
 class SegmentGraph(Protocol):
@@ -66,10 +50,10 @@ class SegmentGraph(Protocol):
         """Summary and next memory."""
         ...
 
-    def backward(self, gradients: Gradients, sums: GradientSums) -> list[Tensor | None]:
+    def backward(self, gradients: Gradients, verify: bool) -> list[Tensor | None]:
         """Gradients of the state before the segment, from the `gradients` of its outputs.
 
-        Gradients of shared tensors and parameters are added to `sums`.
+        Adds to the gradients of the leaves. `verify` raises `ModelError` if the graph has other leaves.
         """
         ...
 
@@ -79,32 +63,37 @@ class Graph:
     """The graph of a stage, or of a whole cell, from its state and its leaves to its outputs."""
 
     state: State
-    leaves: list[Tensor]
+    leaves: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
 
-    def backward(self, gradients: Gradients, sums: GradientSums) -> list[Tensor | None]:
+    def backward(self, gradients: Gradients, verify: bool) -> list[Tensor | None]:
         """As `SegmentGraph.backward`, in one traversal of the graph."""
         known = [
             (output, gradient)
             for output, gradient in zip(self.outputs, gradients, strict=True)
             if gradient is not None and output.requires_grad
         ]
-        wanted = [leaf for leaf in (*self.state, *self.leaves) if leaf.requires_grad]
-        if not known or not wanted:
+        wanted = list({id(leaf): leaf for leaf in (*self.state, *self.leaves) if leaf.requires_grad}.values())
+        if not known:
             return [None] * len(self.state)
         outputs, output_gradients = zip(*known, strict=True)
-        with sums.collecting(self.leaves):
-            found = iter(torch.autograd.grad(outputs, wanted, output_gradients, allow_unused=True))
-        return [next(found) if tensor.requires_grad else None for tensor in self.state]
+        if verify:
+            check_leaves(outputs, wanted)
+        if wanted:
+            torch.autograd.backward(outputs, output_gradients, inputs=wanted)
+        # A tensor that is in the state twice returns its gradient once.
+        first = {id(tensor): place for place, tensor in reversed(list(enumerate(self.state)))}
+        return [tensor.grad if first[id(tensor)] == place else None for place, tensor in enumerate(self.state)]
 
 
 def run_with_graph(stage: Stage, state: State, leaves: Leaves) -> Graph:
     """Run `stage` with a graph that starts at its state, the shared tensors and the parameters."""
     with torch.enable_grad():
-        state = tuple(tensor.detach().requires_grad_(tensor.is_floating_point()) for tensor in state)
-        shared = tuple(tensor.detach().requires_grad_(tensor.requires_grad) for tensor in leaves.shared)
-        outputs = stage(state, shared)
-    return Graph(state, [*shared, *leaves.parameters], outputs)
+        # One leaf for a tensor that is in the state twice. Two would add its gradients in another order than BPTT.
+        starts = {id(tensor): tensor.detach().requires_grad_(tensor.is_floating_point()) for tensor in state}
+        state = tuple(starts[id(tensor)] for tensor in state)
+        outputs = stage(state, leaves.shared)
+    return Graph(state, leaves.all, outputs)
 
 
 @dataclass(frozen=True)
@@ -124,33 +113,40 @@ class LayerGraphs:
     last: Graph
     leaves: Leaves
     autocast: AutocastState
+    check: bool
 
     @property
     def outputs(self) -> tuple[Tensor, ...]:
         """Summary and next memory."""
         return self.last.outputs
 
-    def backward(self, gradients: Gradients, sums: GradientSums) -> list[Tensor | None]:
+    def backward(self, gradients: Gradients, verify: bool) -> list[Tensor | None]:
         """As `SegmentGraph.backward`, one stage at a time: recompute it, back-propagate through it, free it."""
-        gradients = self.last.backward(gradients, sums)
+        gradients = self.last.backward(gradients, verify)
+        following = self.last.state if self.check else ()
         while self.inputs:
             entry = self.inputs.pop()
             entry.random.restore()
             with self.autocast.restored():
                 graph = run_with_graph(entry.stage, entry.state, self.leaves)
+            if self.check:
+                check_same(f"stage {len(self.inputs) + 1} of a segment", graph.outputs, following)
+                following = entry.state
             # Otherwise the last stage's input and graph would exist beside the next one's.
             del entry
-            gradients = graph.backward(gradients, sums)
+            gradients = graph.backward(gradients, verify)
             del graph
         return list(gradients)
 
 
-def run_layers(stages: Sequence[Stage], memory: Tensor, leaves: Leaves, autocast: AutocastState) -> LayerGraphs:
+def run_layers(
+    stages: Sequence[Stage], memory: Tensor, leaves: Leaves, autocast: AutocastState, check: bool
+) -> LayerGraphs:
     """Run all `stages` but the last without a graph, and the last one with a graph."""
     state, inputs = (memory,), []
     *earlier, final = stages
     with torch.no_grad():
         for stage in earlier:
             inputs.append(StageInput(stage, state, RandomState.current(memory.device)))
-            state = stage(state, tuple(leaves.shared))
-    return LayerGraphs(inputs, run_with_graph(final, state, leaves), leaves, autocast)
+            state = stage(state, leaves.shared)
+    return LayerGraphs(inputs, run_with_graph(final, state, leaves), leaves, autocast, check)

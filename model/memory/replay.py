@@ -1,4 +1,4 @@
-"""Memory replay: the gradient of all segments from the memory of one. Class `MemoryReplay` has both passes.
+"""Memory replay: the gradient of all segments from the memory of one. `Recording` has both passes.
 
 AMRB (Astrocytic Memory Replay Backpropagation; RMAAT, arXiv 2601.00426) for T segments:
 
@@ -14,73 +14,113 @@ Two corrections of the paper's listing. It back-propagates from the memory befor
 is part of the graph. It traverses each graph twice, but the first traversal frees the graph; here there is one.
 
 The last `keep` segments keep the graph of the forward pass, because backward needs them first.
-`model.memory.differentiation` lists all methods and their costs.
+`model.memory.differentiation` lists all methods and their costs. Both passes run the cell with aliases of its tensors:
+see `model.memory.aliases`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from model.errors import ModelError
+from model.memory.aliases import CellAliases, alias
 from model.memory.autocast import AutocastState
-from model.memory.budget import measure_first_graph
-from model.memory.differentiation import Amrb, LayerwiseAmrb, MemoryBudget, Truncated
-from model.memory.graph import GradientSums, Leaves, SegmentGraph, run_layers, run_with_graph
+from model.memory.checks import check_same
+from model.memory.graph import Leaves, SegmentGraph
 from model.memory.packed import PackedTensors
 from model.memory.random_state import RandomState, RandomStates
-from model.memory.recurrence import LayeredCell, Segment, Shared
+from model.memory.segments import Recurrence
 
 
-@dataclass(frozen=True)
-class Recurrence:
-    """A cell, its inputs without gradient, and the method to differentiate it.
+class Recording:
+    """A forward pass over all segments, with what its backward pass needs."""
 
-    Methods take the tensors with gradient: `tensors` are the shared tensors, followed by the cell's parameters.
-    """
+    def __init__(self, recurrence: Recurrence, memory: Tensor, tensors: Sequence[Tensor]):
+        """`tensors` are the shared tensors, followed by those of the cell."""
+        count, shared = len(recurrence.segments), recurrence.shared_count
+        self.recurrence = recurrence
+        self.aliases = CellAliases(recurrence.cell, recurrence.places, tensors[shared:])
+        self.leaves = Leaves(tuple(alias(tensor) for tensor in tensors[:shared]), self.aliases.tensors)
+        self.autocast = AutocastState.current(memory.device.type)
+        self.memories, self.random = PackedTensors(count), RandomStates(memory.device, count)
+        self.graphs: dict[int, SegmentGraph] = {}
+        self.first_outputs: list[list[Tensor]] = []
 
-    cell: nn.Module
-    segments: Sequence[Segment]
-    retention: Sequence[Tensor] | Tensor
-    method: Amrb | LayerwiseAmrb | MemoryBudget | Truncated
-    shared_count: int
+    def run(self, memory: Tensor) -> list[Tensor]:
+        """Run every segment; return the tensors of all summaries, and the last memory."""
+        with self.autocast.restored():
+            return self.aliases.call(lambda: self._run(memory))
 
-    def run(self, index: int, memory: Tensor, shared: Shared) -> tuple[Tensor, Tensor]:
-        """Summary and next memory of segment `index`."""
-        return self.cell(self.segments[index], memory, self.retention[index], shared)
+    def replay(self, gradients: Sequence[Tensor | None]) -> tuple[Tensor | None, list[Tensor | None]]:
+        """Gradients of the first memory, and of the tensors, from the `gradients` of the results of `run`."""
+        random_before = RandomState.current(self.random.device)
+        self.leaves.clear_gradients()
+        try:
+            memory_gradient = self.aliases.call(lambda: self._replay(gradients))
+            return memory_gradient, [leaf.grad for leaf in self.leaves.all]
+        finally:
+            random_before.restore()
+            self.leaves.clear_gradients()
 
-    def run_with_graph(
-        self, index: int, memory: Tensor, tensors: Sequence[Tensor], autocast: AutocastState
-    ) -> SegmentGraph:
-        """Run segment `index` so that it can be differentiated."""
-        leaves = Leaves(tensors[: self.shared_count], tensors[self.shared_count :])
-        if isinstance(self.method, LayerwiseAmrb):
-            assert isinstance(self.cell, LayeredCell)
-            return run_layers(self.cell.stages(self.segments[index], self.retention[index]), memory, leaves, autocast)
-        return run_with_graph(lambda state, shared: self.run(index, state[0], shared), (memory,), leaves)
+    def _run(self, memory: Tensor) -> list[Tensor]:
+        results, count = [], len(self.recurrence.segments)
+        self._store_start(memory)
+        first, keep = self.recurrence.first_graph_and_keep(memory, self.leaves, self.autocast)
+        for index in range(count):
+            if index >= count - keep:
+                graph = first or self.recurrence.run_with_graph(index, memory, self.leaves, self.autocast)
+                first, self.graphs[index] = None, graph
+                outputs = graph.outputs
+            else:
+                outputs = self.recurrence.run(index, memory, self.leaves.shared)
+            # Detach also those without a graph: a cell may return a parameter.
+            *summary, memory = (output.detach() for output in outputs)
+            results += summary
+            if self.recurrence.method.check:
+                self.first_outputs.append([output.clone() for output in (*summary, memory)])
+            if index + 1 < count:
+                self._store_start(memory)
+        return [*results, memory]
 
-    def first_graph_and_keep(
-        self, memory: Tensor, tensors: Sequence[Tensor], autocast: AutocastState
-    ) -> tuple[SegmentGraph | None, int]:
-        """The number of graphs to keep; with the first segment's graph if a memory budget measured and keeps it."""
-        if isinstance(self.method, MemoryBudget):
-            return measure_first_graph(
-                self.method,
-                lambda: self.run_with_graph(0, memory, tensors, autocast),
-                memory,
-                tensors,
-                len(self.segments),
-            )
-        return None, self.method.keep
+    def _store_start(self, memory: Tensor) -> None:
+        """Store what the replay of the next segment starts with."""
+        self.memories.append(memory)
+        self.random.append_current()
 
-    def cuts_gradient_before(self, index: int) -> bool:
-        """Whether truncation stops the gradient at the memory before segment `index`."""
-        return (
-            isinstance(self.method, Truncated)
-            and index > 0
-            and (len(self.segments) - index) % self.method.segments == 0
-        )
+    def _replay(self, gradients: Sequence[Tensor | None]) -> Tensor | None:
+        *summary_gradients, memory_gradient = gradients
+        verify = True
+        # Autograd adds the segments in this order under BPTT; any other order would change the bits.
+        for index in reversed(range(len(self.recurrence.segments))):
+            graph = self.graphs.pop(index, None)
+            known = (*self._take_last(summary_gradients, index), memory_gradient)
+            if all(gradient is None for gradient in known):
+                continue
+            graph = graph or self._run_again(index)
+            (memory_gradient,) = graph.backward(known, verify)
+            # Free this graph before the next segment runs.
+            del graph
+            verify = self.recurrence.method.check
+            if self.recurrence.cuts_gradient_before(index):
+                memory_gradient = None
+        return memory_gradient
+
+    def _take_last(self, gradients: list[Tensor | None], index: int) -> list[Tensor | None]:
+        """Remove the gradients of the summary of segment `index` from the end of the list."""
+        first = len(gradients) - self.recurrence.summary_tensors(index)
+        taken = gradients[first:]
+        del gradients[first:]
+        return taken
+
+    def _run_again(self, index: int) -> SegmentGraph:
+        self.random[index].restore()
+        with self.autocast.restored():
+            graph = self.recurrence.run_with_graph(index, self.memories[index], self.leaves, self.autocast)
+        if self.recurrence.method.check:
+            check_same(f"segment {index + 1}", graph.outputs, self.first_outputs[index])
+        return graph
 
 
 class MemoryReplay(torch.autograd.Function):
@@ -88,56 +128,21 @@ class MemoryReplay(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, recurrence: Recurrence, memory: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Run every segment; keep the memories, the random states and the graphs of the last segments.
-
-        Returns the summaries and the last memory.
-        """
-        ctx.recurrence = recurrence
-        ctx.save_for_backward(*tensors)
+        """Run every segment; returns the tensors of all summaries, and the last memory."""
         ctx.set_materialize_grads(False)
-        ctx.autocast = AutocastState.current(memory.device.type)
-        count = len(recurrence.segments)
-        ctx.memories, ctx.random, ctx.graphs = PackedTensors(count), RandomStates(memory.device, count), {}
-        summaries = []
-        with ctx.autocast.restored():
-            first, keep = recurrence.first_graph_and_keep(memory, tensors, ctx.autocast)
-            for index in range(count):
-                ctx.memories.append(memory)
-                ctx.random.append_current()
-                if index >= count - keep:
-                    graph = first or recurrence.run_with_graph(index, memory, tensors, ctx.autocast)
-                    first, ctx.graphs[index] = None, graph
-                    summary, memory = (output.detach() for output in graph.outputs)
-                else:
-                    summary, memory = recurrence.run(index, memory, tensors[: recurrence.shared_count])
-                summaries.append(summary)
-        return (*summaries, memory)
+        # Autograd then refuses to go backward after a change in place of any of them.
+        ctx.save_for_backward(*tensors, *recurrence.inputs())
+        ctx.recording = Recording(recurrence, memory, tensors)
+        return tuple(ctx.recording.run(memory))
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(  # pyright: ignore[reportIncompatibleMethodOverride] (the decorator hides the names)
-        ctx: Any, *gradients: Tensor | None
-    ) -> tuple[Tensor | None, ...]:
-        """Replay the segments from the last to the first, and add up the gradients of parameters and shared tensors."""
-        recurrence: Recurrence = ctx.recurrence
-        tensors = ctx.saved_tensors
-        *summary_gradients, memory_gradient = gradients
-        sums = GradientSums(len(tensors))
-        random_before = RandomState.current(ctx.random.device)
-        # Autograd adds the segments in this order under BPTT; any other order would change the bits.
-        for index in reversed(range(len(recurrence.segments))):
-            graph = ctx.graphs.pop(index, None)
-            known = (summary_gradients[index], memory_gradient)
-            if all(gradient is None for gradient in known):
-                continue
-            if graph is None:
-                ctx.random[index].restore()
-                with ctx.autocast.restored():
-                    graph = recurrence.run_with_graph(index, ctx.memories[index], tensors, ctx.autocast)
-            (memory_gradient,) = graph.backward(known, sums)
-            # Free this graph before the next segment runs.
-            del graph
-            if recurrence.cuts_gradient_before(index):
-                memory_gradient = None
-        random_before.restore()
-        return (None, memory_gradient, *sums.sums)
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Replay the segments from the last to the first."""
+        if torch.is_grad_enabled():
+            raise ModelError(
+                "create_graph=True asks for the gradient of a gradient, which a replay does not have; use Bptt"
+            )
+        # Raises if a tensor has changed, or if an earlier backward pass has freed this one.
+        _ = ctx.saved_tensors
+        memory_gradient, found = ctx.recording.replay(gradients)
+        return (None, memory_gradient, *found)

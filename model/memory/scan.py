@@ -4,19 +4,24 @@ The cell is a function of its arguments and its parameters:
 
     summary, memory = cell(segment, memory, retention, shared)
 
-It must have no other state that changes, because a replay calls it again and expects the same result. Dropout is fine:
-replay restores the random state. Segments receive no gradient, so embeddings belong inside the cell.
+A summary is a tensor, or a tuple or list of summaries. The cell must have no other state that changes, because a replay
+calls it again and expects the same result. Dropout is fine: replay restores the random state of torch's default
+generators. `check=True` finds other sources of chance. Segments receive no gradient, so embeddings belong inside the
+cell.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from model.errors import ModelError
+from model.memory.aliases import named_tensors
 from model.memory.differentiation import Bptt, Differentiation, LayerwiseAmrb
 from model.memory.recurrence import Cell, LayeredCell, Segment, Shared
-from model.memory.replay import MemoryReplay, Recurrence
+from model.memory.replay import MemoryReplay
+from model.memory.segments import Recurrence
 
 
 def scan(
@@ -26,7 +31,7 @@ def scan(
     retention: Sequence[Tensor] | Tensor,
     shared: Shared,
     differentiation: Differentiation,
-) -> tuple[list[Tensor], Tensor]:
+) -> tuple[list[Any], Tensor]:
     """Run `cell` over `segments`, starting with `memory`.
 
     Parameters
@@ -46,21 +51,30 @@ def scan(
 
     Returns
     -------
-    The summaries in order, and the last memory. Any loss over them can be differentiated, once.
+    The summaries in order, in the form that the cell gives them, and the last memory. Any loss over them can be
+    differentiated; a second time with `retain_graph=True`.
 
     Raises
     ------
     ModelError
         No segments; another number of retention factors than segments; a segment or a retention factor that requires a
-        gradient; a cell without `stages` under `LayerwiseAmrb`; a budget too small for one segment.
+        gradient; a cell without `stages` under `LayerwiseAmrb`; a budget too small for one segment. With all methods
+        but `Bptt`: a cell that changes its parameters or buffers; a summary that is no tensor, tuple or list; a
+        transform of `torch.func`. In backward: a gradient of the gradient; a cell that uses a tensor with gradient that
+        is neither its own nor shared; with `check`, a replay that gives another result.
     """
     _check(cell, segments, retention, differentiation)
     if isinstance(differentiation, Bptt) or not torch.is_grad_enabled():
         return _run(cell, segments, memory, retention, shared)
-    parameters = [parameter for parameter in cell.parameters() if parameter.requires_grad]
-    recurrence = Recurrence(cell, segments, retention, differentiation, len(shared))
-    *summaries, memory = MemoryReplay.apply(recurrence, memory, *shared, *parameters)
-    return summaries, memory
+    _check_no_transform()
+    names = named_tensors(cell)
+    # One input per tensor, so that hooks on a tensor that modules share run once.
+    tensors = list({id(tensor): tensor for tensor in names.values()}.values())
+    index = {id(tensor): place for place, tensor in enumerate(tensors)}
+    places = {name: index[id(tensor)] for name, tensor in names.items()}
+    recurrence = Recurrence(cell, places, segments, retention, differentiation, len(shared))
+    *found, memory = MemoryReplay.apply(recurrence, memory, *shared, *tensors)
+    return recurrence.rebuild(found), memory
 
 
 def _check(
@@ -79,6 +93,15 @@ def _check(
     if isinstance(differentiation, LayerwiseAmrb) and not isinstance(cell, LayeredCell):
         raise ModelError(
             f"{type(cell).__name__} has no method stages, which LayerwiseAmrb replays; add it, or use Amrb"
+        )
+
+
+def _check_no_transform() -> None:
+    # torch has no public name for this test; `torch.autograd.Function` uses the same one.
+    if torch._C._are_functorch_transforms_active():
+        raise ModelError(
+            "transforms of torch.func (grad, vmap, jacrev and others) cannot differentiate a replay; use Bptt, or "
+            "torch.autograd.grad"
         )
 
 
