@@ -21,7 +21,7 @@ DEEP = {
 SHALLOW = DEEP | {
     "feed_forward_width": 128, "layers": 2, "segments": 3, "dropout": 0.0, "norm": "pre", "readout": "every",
 }  # fmt: skip
-WAYS = {"bptt": Bptt(), "amrb": Amrb(), "layerwise": LayerwiseAmrb()}
+METHODS = {"bptt": Bptt(), "amrb": Amrb(), "layerwise": LayerwiseAmrb()}
 
 
 def as_architecture(architecture, changes):
@@ -54,9 +54,9 @@ def test_parameters_and_arithmetic_follow_the_settings_of_the_astrocytes(tables,
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_memory_agrees_with_the_profiler_within_15_percent(tables, architecture, changes, batch):
     record = as_architecture(architecture, changes)
-    for name in WAYS if record.family.recurrent else ("bptt",):
+    for name in METHODS if record.family.recurrent else ("bptt",):
         planned = plan(record, name, record.longest_sequence, batch).megabytes
-        assert planned == pytest.approx(measured_megabytes(tables, record, batch, WAYS[name]), rel=0.15), name
+        assert planned == pytest.approx(measured_megabytes(tables, record, batch, METHODS[name]), rel=0.15), name
 
 
 def measured_megabytes(tables, record, batch, way):
