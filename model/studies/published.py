@@ -32,5 +32,5 @@ PEAK_GIGABYTES: dict[str, dict[str, float]] = {
 }
 """Peak memory of training, by contender and task."""
 
-SPEED_OF_RMT: dict[str, dict[str, float]] = {"rmaat": _by_task(1.5, 1.5, 1.73, 1.3, 0.95)}
-"""Training throughput in units of RMT's."""
+SPEED_AGAINST_RMT: dict[str, dict[str, float]] = {"rmaat": _by_task(1.5, 1.5, 1.73, 1.3, 0.95)}
+"""Training throughput divided by RMT's, by contender and task."""
