@@ -57,7 +57,7 @@ def retention_of_first_of_four() -> float:
 
 
 def refusals() -> float:
-    """How many of two networks are refused: one is 2 % below the bound of stability, one 2 % above."""
+    """The number of refused networks, of one 2 % below and one 2 % above the bound of stability."""
     count = 0
     for share in (0.98, 1.02):
         try:

@@ -20,8 +20,8 @@ def measure_first_graph(
 ) -> tuple[SegmentGraph | None, int]:
     """The number of graphs to keep; with the first segment's graph if all are kept.
 
-    `run_first` runs the first segment with a graph. If not all graphs fit, this function drops that graph and restores
-    the random state, because the forward pass then runs the first segment again.
+    `run_first` runs the first segment with a graph. If not all graphs fit, that graph is dropped and the random state
+    is restored.
     """
     random = RandomState.current(memory.device)
     with _record_saved_bytes({_storage_address(tensor) for tensor in (memory, *tensors)}) as saved:

@@ -54,7 +54,7 @@ class GradientSums:
         total = self.sums[index]
         # Not in place: autograd may use the tensor of the first part elsewhere.
         self.sums[index] = part if total is None else total + part
-        # Zeros of one number's size, so that autograd does not keep the gradient alive.
+        # Zeros of one number's size, so that autograd does not keep the part.
         return part.new_zeros(()).expand(part.shape)
 
 
@@ -138,7 +138,7 @@ class LayerGraphs:
             entry.random.restore()
             with self.autocast.restored():
                 graph = run_with_graph(entry.stage, entry.state, self.leaves)
-            # Free the input of this stage before the next stage runs.
+            # Otherwise the last stage's input and graph would exist beside the next one's.
             del entry
             gradients = graph.backward(gradients, sums)
             del graph

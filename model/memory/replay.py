@@ -1,4 +1,4 @@
-"""Memory replay: the exact gradient of all segments, with the graph of one segment at a time in memory.
+"""Memory replay: the gradient of all segments from the memory of one. Class `MemoryReplay` has both passes.
 
 AMRB (Astrocytic Memory Replay Backpropagation; RMAAT, arXiv 2601.00426) for T segments:
 
