@@ -15,9 +15,9 @@ from astro_sim.equations.rate_model import RateModelForm
 from astro_sim.parameters import NetworkParameters, RateModelParameters, RecordingParameters, SolverParameters
 from astro_sim.protocol import ProtocolParameters
 from astro_sim.stimuli import StpCycles
-from rmaat.base.records import ParameterError, Quantity, Record, texts, unknown_name
+from rmaat.base.records import ParameterError, Quantity, Record, read_text_mapping, unknown_name
 
-GIVEN = "given here, in place of the default"
+REPLACED_DEFAULT = "given here, in place of the default"
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class SimulationParameters(Record):
     def changed(self, values: Mapping[str, Any]) -> Self:
         """As `Record.changed`. A changed value loses its reference unless `values` gives a new one."""
         values = dict(values) if isinstance(values, Mapping) else values
-        given = texts("references", values.pop("references", {})) if isinstance(values, dict) else {}
+        given = read_text_mapping("references", values.pop("references", {})) if isinstance(values, dict) else {}
         # Drop the references first: another kind of protocol may lack the parameters that they name.
         bare = dataclasses.replace(self, references={})
         changed = super(SimulationParameters, bare).changed(values)
@@ -86,11 +86,12 @@ def credited(
 ) -> Iterator[tuple[tuple[str, ...], Any, Quantity]]:
     """The `parameters` of `record`, each with the reference of its value.
 
-    The source of a default applies to the default only. A value that differs gets its text from `references`, or GIVEN.
+    The source of a default applies to the default only. A value that differs gets its text from `references`, or
+    REPLACED_DEFAULT.
     """
     defaults = {path: value for path, value, _ in _defaults(record)}
     for path, value, quantity in parameters:
-        reference = "" if value == defaults[path] else GIVEN
+        reference = "" if value == defaults[path] else REPLACED_DEFAULT
         text = references.get(path[-1], reference or quantity.reference)
         yield path, value, dataclasses.replace(quantity, reference=text)
 

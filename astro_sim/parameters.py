@@ -16,8 +16,8 @@ from rmaat.base.records import ParameterError, Record, Source, parameter
 class NetworkParameters(Record):
     """Number and layout of the neurons, and the strength of the coupling between their synapses.
 
-    The unit of length is one spacing: the distance between neighbouring neurons in the layouts line and random, the
-    distance between neighbouring synapses in grid, and `layout_unit` in layouts that are read from a file.
+    The unit of length is one spacing. In the layouts line and random it is the distance between neighbouring neurons,
+    in grid the distance between neighbouring synapses. Layouts that are read from a file have `layout_unit`.
     `coupling_given_by` selects the number that sets the coupling: its strength or its spectral radius. The other one
     follows from it.
 

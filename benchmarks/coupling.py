@@ -3,11 +3,12 @@
 python -m benchmarks.coupling [--nest-python PYTHON] [--out benchmarks/results/coupling.json]
 
 - One application of each coupling operator, for 16 x 16 to 1024 x 1024 neurons, against the dense tensor.
-- A run of 128 x 128 neurons over 32 cycles, with both solvers. The tolerances leave about the same error, measured over
-  one cycle against a much finer run. The absolute tolerance is above the default, so decayed activity is not followed.
+- A run of 128 x 128 neurons over 32 cycles, with both solvers. Their tolerances are set to give about the same error,
+  measured over one cycle against a much finer run. The absolute tolerance is above the default, so the solvers need no
+  small steps for activity that has decayed.
 - The same run with the dense form is extrapolated. One dense application, measured on a smaller network, grows with
   synapses². The number of applications is counted in one cycle and multiplied. All other costs stay.
-- Small runs against Brian2 and NEST (`benchmarks.outside`).
+- Small runs against Brian2 and NEST (`benchmarks.other_simulators`).
 
 All runs use one thread.
 """
@@ -37,7 +38,7 @@ from astro_sim.network.coupling import (
 from astro_sim.network.geometry import build_geometry
 from astro_sim.parameters import NetworkParameters
 from astro_sim.runs.simulate import prepare
-from benchmarks.outside import OutsideRun, beside_brian2, beside_nest
+from benchmarks.other_simulators import OutsideRun, beside_brian2, beside_nest
 from benchmarks.report import RESULTS, option_parser, write_report
 from benchmarks.timing import growth_exponent, seconds_of
 from rmaat.base.arrays import Array

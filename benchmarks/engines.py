@@ -3,8 +3,9 @@
 python -m benchmarks.engines [--cycles 6] [--out benchmarks/results/engines.json]
 
 The default network runs with SciPy, and with Brian2 at two time steps. The first table shows the largest relative
-difference of each variable over all stored times, and its ratio between the steps: 2 means first order. The second
-shows the time, for Brian2 with and without the build of its C++ program.
+difference of each variable over all stored times. Its last column divides the differences at both steps: 2 means that
+Brian2's error is of first order. The second table shows the time, for Brian2 with and without the build of its C++
+program.
 """
 
 from functools import partial
@@ -13,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from astro_sim import SimulationParameters, simulate
-from benchmarks.outside import empty_cache
+from benchmarks.other_simulators import empty_cache
 from benchmarks.report import RESULTS, option_parser, write_report
 from benchmarks.timing import seconds_of, timed
 from rmaat.base.provenance import processor

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-import benchmarks.bare  # noqa: F401 (first, because the packages below import what it replaces)
+import benchmarks.stand_ins  # noqa: F401 (first, because the packages below import what it replaces)
 from astro_sim.runs.simulate import simulate
 from benchmarks.report import RESULTS, option_parser, write_report
 from benchmarks.steps import MODEL_SIZE, eager_softmax, gradient, random_batch, relative_error
@@ -63,7 +63,7 @@ class Contender:
     """One model with one method of differentiation."""
 
     architecture: str
-    way: Differentiation
+    method: Differentiation
     kernels: Callable[[], AbstractContextManager[Any]] = nullcontext
     """context that selects the softmax attention"""
 
@@ -83,10 +83,10 @@ CONTENDERS = {
 }
 
 MODES = ("eager", "compiled", "graphs")
-"""Plain; the segment cell compiled; the cell's kernels captured once and replayed as a CUDA graph."""
+"""Uncompiled; with a compiled segment cell; with the cell's kernels captured once and replayed as a CUDA graph."""
 
 LONGEST_STEP = 8.0
-"""Limit in seconds of a step's estimated time at a tenth of the device's peak; longer steps are skipped."""
+"""Steps with a longer estimate, in seconds at a tenth of the device's peak rate, are skipped."""
 
 COLUMNS = (
     "model",
@@ -141,7 +141,7 @@ def measure_exactness(device: torch.device, scale: Scale) -> list[dict[str, Any]
     reference = gradient(exact, batch, Bptt())
     results = []
     for precision in (torch.float32, torch.bfloat16):
-        bptt, amrb = (gradient(model, batch, way, precision) for way in (Bptt(), Amrb(1)))
+        bptt, amrb = (gradient(model, batch, method, precision) for method in (Bptt(), Amrb(1)))
         results.append(
             {
                 "precision": str(precision).removeprefix("torch."),
@@ -204,7 +204,7 @@ def measure(
     def step() -> None:
         marks = [now(device)]
         with torch.autocast(device.type, torch.bfloat16):
-            loss = functional.cross_entropy(model(tokens, lengths, contender.way), labels)
+            loss = functional.cross_entropy(model(tokens, lengths, contender.method), labels)
         marks.append(now(device))
         loss.backward()
         marks.append(now(device))

@@ -32,7 +32,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-import benchmarks.bare  # noqa: F401 (first, because the packages below import what it replaces)
+import benchmarks.stand_ins  # noqa: F401 (first, because the packages below import what it replaces)
 from benchmarks.peer_models import CLASSES, PEERS, VOCABULARY, Size
 from benchmarks.report import RESULTS, option_parser, write_report
 from benchmarks.steps import eager_softmax
@@ -62,22 +62,22 @@ class Contender:
     """context that selects the softmax attention"""
     compiled: bool = False
     precision: str = "float32"
-    """or bfloat16, by autocast, which newer processors multiply faster"""
+    """float32, or bfloat16 by autocast; newer processors multiply bfloat16 faster"""
     flops: Callable[[Size], float] | None = None
     """multiplications and additions of a step in matrix products; None if not known"""
 
 
-class Ours(nn.Module):
+class OurModel(nn.Module):
     """One of our models with one method of differentiation, and the cross-entropy of class 0."""
 
-    def __init__(self, architecture: str, way: Differentiation, size: Size):
+    def __init__(self, architecture: str, method: Differentiation, size: Size):
         super().__init__()
         self.model = build_model(_record(architecture, size), default_tables())
-        self.way = way
+        self.method = method
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return the loss of one batch of tokens (batch, token)."""
-        logits = self.model(tokens, torch.tensor([tokens.shape[1]]), self.way)
+        logits = self.model(tokens, torch.tensor([tokens.shape[1]]), self.method)
         return functional.cross_entropy(logits, tokens.new_zeros(len(tokens)))
 
     def compile_cell(self) -> None:
@@ -100,13 +100,13 @@ def _record(architecture: str, size: Size) -> ModelParameters:
     return record.as_architecture(architecture)
 
 
-def _ours(architecture: str, way: Differentiation, **settings: Any) -> Contender:
-    name = {Bptt: "bptt", Amrb: "amrb", LayerwiseAmrb: "layerwise"}[type(way)]
+def _ours(architecture: str, method: Differentiation, **settings: Any) -> Contender:
+    name = {Bptt: "bptt", Amrb: "amrb", LayerwiseAmrb: "layerwise"}[type(method)]
 
     def flops(size: Size) -> float:
         return plan(_record(architecture, size), name, size.length).training_flops_per_token * size.length
 
-    return Contender(partial(Ours, architecture, way), flops=flops, **settings)
+    return Contender(partial(OurModel, architecture, method), flops=flops, **settings)
 
 
 CONTENDERS: dict[str, Contender] = {
@@ -210,7 +210,7 @@ def measure(contender: Contender, size: Size) -> dict[str, Any]:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     module = contender.build(size)
-    if contender.compiled and isinstance(module, Ours):
+    if contender.compiled and isinstance(module, OurModel):
         module.compile_cell()
     optimiser = torch.optim.AdamW(module.parameters())
     tokens = torch.randint(1, VOCABULARY, (1, size.length))

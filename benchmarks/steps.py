@@ -27,7 +27,7 @@ def random_batch(lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def gradient(
     model: SegmentClassifier,
     batch: tuple[Tensor, Tensor, Tensor],
-    way: Differentiation,
+    method: Differentiation,
     precision: torch.dtype = torch.float32,
 ) -> Tensor:
     """Return the gradient of the cross-entropy by all parameters, shape (parameter,).
@@ -38,7 +38,7 @@ def gradient(
     model.zero_grad()
     torch.manual_seed(1)
     with torch.autocast(tokens.device.type, torch.bfloat16, enabled=precision == torch.bfloat16):
-        loss = functional.cross_entropy(model(tokens, lengths, way), labels)
+        loss = functional.cross_entropy(model(tokens, lengths, method), labels)
     loss.backward()
     return torch.cat([parameter.grad.flatten() for parameter in model.parameters() if parameter.grad is not None])
 

@@ -19,7 +19,6 @@ import numpy as np
 from benchmarks.report import RESULTS, option_parser, write_report
 from benchmarks.timing import timed
 from model.tasks import TaskError, trivial_levels
-from model.tasks.baselines import linear_probe
 from model.tasks.data.dataset import TaskParameters
 from model.tasks.data.encoding import from_images
 from model.tasks.image import ImageParameters
@@ -28,15 +27,16 @@ from model.tasks.listops import OFFICIAL, evaluate, samples, value_of_top, walk
 from model.tasks.pairs import SameFilmParameters
 from model.tasks.pathfinder.task import DIFFICULTIES, PathfinderParameters, draw_images
 from model.tasks.text import TextParameters
+from model.tasks.trivial_levels import linear_probe
 from rmaat.base.provenance import processor
 from rmaat.base.text import table
 
-LADDER = {1: 0.485, 2: 0.673, 3: 0.800}
-"""Accuracy on ListOps when only so many levels of lists are read; measured on LRA's grammar."""
+ACCURACY_BY_DEPTH = {1: 0.485, 2: 0.673, 3: 0.800}
+"""Accuracy on ListOps by the number of levels of lists that are read; measured on LRA's grammar."""
 
 
 @dataclass(frozen=True)
-class Grey:
+class ImageFigures:
     """Figures of images of the original Pathfinder generator; the first two have standard errors."""
 
     mean: float
@@ -51,9 +51,9 @@ class Grey:
 
 
 PATHFINDER = {
-    "easy": Grey(12.77, 0.12, 0.0749, 0.0007, 0.0140, 0.223),
-    "middle": Grey(15.56, 0.14, 0.0941, 0.0008, 0.0149, 0.267),
-    "hard": Grey(20.39, 0.11, 0.1271, 0.0007, 0.0160, 0.345),
+    "easy": ImageFigures(12.77, 0.12, 0.0749, 0.0007, 0.0140, 0.223),
+    "middle": ImageFigures(15.56, 0.14, 0.0941, 0.0008, 0.0149, 0.267),
+    "hard": ImageFigures(20.39, 0.11, 0.1271, 0.0007, 0.0160, 0.345),
 }
 
 
@@ -107,7 +107,7 @@ def listops_figures(count: int) -> list[Figure]:
             statistics.mean(value_of_top(tokens, levels) == value for tokens, value in pairs),
             f"{expected:g}",
         )
-        for levels, expected in LADDER.items()
+        for levels, expected in ACCURACY_BY_DEPTH.items()
     ]
     return [
         Figure(name, "minutes for 100,000", seconds / count * 1e5 / 60, "at most 2.5"),
@@ -152,11 +152,11 @@ FILES = {
     "image": {"linear probe on pixels": "0.275, of all 50,000 training pictures"},
     "same_film": {},
 }
-"""Known accuracies of the levels without a model, by task."""
+"""Known accuracies of the trivial levels, by task."""
 
 
 def file_figures(parameters: TaskParameters, data: Path) -> list[Figure]:
-    """Return counts and levels without a model of a task that is read from files; nothing if `data` lacks it."""
+    """Return counts and trivial levels of a task that is read from files; nothing if `data` lacks it."""
     try:
         task = load_task(parameters, None, data)
     except TaskError as error:

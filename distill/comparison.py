@@ -3,12 +3,12 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from distill.schema import ADDED_PARTS, PARTS, PROVENANCE, VARIABLES
 from distill.tables import Tables
+from rmaat.base.nested import flattened
 
 TOLERANCE = 1e-9
 """Relative difference up to which two numbers count as equal; machines differ in the last digits."""
@@ -98,7 +98,7 @@ def _near_zero(name: str) -> float:
 
 def _parameters(first: Tables, second: Tables) -> Iterator[Difference]:
     for attribute, word in (("parameters", "simulation"), ("distill_parameters", "distillation")):
-        one, other = (_flat(json.loads(tables.dataset.attrs[attribute])) for tables in (first, second))
+        one, other = (flattened(json.loads(tables.dataset.attrs[attribute])) for tables in (first, second))
         for name in dict.fromkeys((*one, *other)):
             if one.get(name) != other.get(name):
                 values = [json.dumps(record[name]) if name in record else "absent" for record in (one, other)]
@@ -110,13 +110,3 @@ def _provenance(first: Tables, second: Tables) -> Iterator[Difference]:
         one, other = (str(tables.dataset.attrs[name]) for tables in (first, second))
         if one != other and name not in ("parameters", "distill_parameters"):
             yield Difference(name, one, other, False)
-
-
-def _flat(record: dict[str, Any], path: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in record.items():
-        if isinstance(value, dict):
-            found |= _flat(value, f"{path}{name}.")
-        else:
-            found[path + name] = value
-    return found

@@ -1,8 +1,8 @@
 """Spatial coupling: the decay of the influence between astrocytic processes with distance.
 
 Attention has the relative position matrix r_ij = exp(-scale |pos_i - pos_j|) (the RMAAT paper as we read it). Its scale
-comes from the *measured* influence: the response of the short-term process at one synapse to a small push at another.
-The influence is wider than the coupling put in, because it also travels over third synapses.
+comes from the *measured* influence: the response of the short-term process at one synapse to a small perturbation at
+another. The influence is wider than the coupling put in, because it also travels over third synapses.
 
 Akaike's criterion compares the exponential with a Gaussian, exp(-(scale d)^2), and a power law, d^-scale. An F test
 checks whether strength also depends on the direction of a pair. Pairs that share a synapse are not independent, so

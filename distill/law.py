@@ -63,7 +63,7 @@ class Law:
         From integral exp(-(a u)^b) du = P(1 / b, (a u)^b) Gamma(1 / b) / (a b), with P the regularised incomplete
         gamma function.
         """
-        # Imported here because only distil needs it; it would take a tenth of a second from reading tables.
+        # Importing it takes 0.1 s, which reading tables avoids.
         from scipy.special import gamma, gammainc
 
         edge = np.arange(cycles + 1.0)

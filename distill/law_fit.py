@@ -219,7 +219,7 @@ def _two_rates_guess(cycle: Array, growth: Array) -> tuple[float, ...] | None:
     with np.errstate(divide="ignore", invalid="ignore"):
         one = (other * right[first] - mixed * right[second]) / determinant
         two = (square * right[second] - mixed * right[first]) / determinant
-        # By this much a pair reduces the sum of squares; pairs with a negative amplitude do not count.
+        # The reduction of the sum of squares by each pair; pairs with a negative amplitude are excluded.
         gain = np.where((one > 0) & (two > 0), one * right[first] + two * right[second], -np.inf)
     # Equal or indistinguishable rates have a determinant of 0 and give NaN.
     best = int(np.nanargmax(gain))

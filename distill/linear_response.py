@@ -1,7 +1,9 @@
 """Linear response: the influence between synapses that theory predicts for weak signals, from the parameters alone.
 
 It shows how far the measured influence departs from the coupling put in, because influence also travels over third
-synapses. All nonlinearities of the rate model have slope 1 at rest. The derivation is ours.
+synapses. It needs slope 1 at rest for tanh(p^s) and for the drive of p^s by s, tanh or linear; both have it. The other
+nonlinearities do not matter: the product of activities has slope 0 at rest, also with rectified_tanh, and the drive of
+p^l, tanh or hill, counts only with `long_term_feedback`, which the theory leaves out. The derivation is ours.
 """
 
 import numpy as np
@@ -16,7 +18,7 @@ from rmaat.base.arrays import Array
 def linear_response(coupling: Array, restoring: float) -> Array:
     """The influence of weak signals, (synapse, synapse), dimensionless: (restoring - T)^-1.
 
-    At rest a push d moves the short-term process p until `restoring p = T p + d`. The series
+    At rest a small perturbation d moves the short-term process p until `restoring p = T p + d`. The series
     1 / restoring + T / restoring^2 + T^2 / restoring^3 + ... counts the paths over third synapses.
 
     Parameters

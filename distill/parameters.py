@@ -35,6 +35,6 @@ class DistillParameters(Record):
         symbol="A",
     )
     bootstrap_resamples: int = parameter(
-        200, "resamples of the bootstrap, which errors come from where traces hold several trials", low=20, high=10_000
+        200, "resamples of the bootstrap, which gives the errors if traces hold several trials", low=20, high=10_000
     )
     seed: int = parameter(0, "seed of the bootstrap and of the variant random", low=0, high=2**31 - 1)

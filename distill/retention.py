@@ -1,12 +1,12 @@
 """Retention factors: RF(t, T) is the share of the memory that is kept after segment t of T.
 
-This module is the only one that computes them. From the long-term curve p, Delta_t is the growth of p in cycle t, one
-cycle per segment:
+This module has every formula; `model.memory.retention` only divides w(t) by W(T), which the tables hold. From the
+long-term curve p, Delta_t is the growth of p in cycle t, one cycle per segment:
 
     increment    RF(t, T) = Delta_t / sum_{i<=T} Delta_i    the RMAAT paper as we read it; positive, decreasing, sum 1
     area         RF(t, T) = A_t / sum_{i<=T} A_i            the paper's earlier version as we read it; A_t is the area
                                                             under the fitted curve in cycle t, so RF grows with t
-    horizon      increment of the law slowed to T cycles    ours; for many segments
+    horizon      see `slowed_factors`                       ours; for many segments
     streaming    RF(t)    = Delta_t / sum_{i<=t} Delta_i    ours; needs no T
     saturation   RF(t)    = Delta_t / sum_{all i} Delta_i   ours; needs no T
     constant     RF(T)    = 1 / T                           ours; a control
@@ -16,6 +16,9 @@ cycle per segment:
 
 With a linear long-term process and fast variables that restart, the increments are geometric,
 Delta_t = Delta_1 exp(-a (t - 1)) with a = gamma^l tau_cycle / tau_p^l, and `geometric_factors` is the closed form.
+
+Four functions give the variant increment. `increment_factors` is the main one. `separable_factors` is its form for the
+stored w and W, `sampled_factors` adds derivatives for fits, and `geometric_factors` is the closed form.
 """
 
 from collections.abc import Iterator
@@ -66,15 +69,15 @@ def sampled_factors(values: Array, slopes: Array) -> tuple[Array, Array]:
 def slowed_factors(law: Law, cycles: float, segments: int) -> Array:
     """RF(t, T) of the variant horizon for T = `segments`, (segment,).
 
-    The law is slowed so that T cycles take it as far as `cycles` did before. For the geometric law with
-    cycles = A / a this is its closed form with a = A / T.
+    They are the factors of the fitted law after its time axis is stretched: T cycles of the stretched law are `cycles`
+    cycles of the law. For the geometric law with cycles = A / a this is its closed form with a = A / T.
     """
     edge = cycles * np.arange(segments + 1) / segments
     return law.growth(edge[:-1], edge[1:]) / law.values(cycles)
 
 
 def shuffled_factors(factors: Array, order: np.ndarray) -> Array:
-    """RF(t, T) of the variant random, (segment,): the r-th smallest of `order` (segment,) takes the r-th factor."""
+    """RF(t, T) of the variant random, (segment,): position i gets the factor whose index is the rank of order[i]."""
     # Applied twice, argsort gives the rank of each entry.
     return factors[np.argsort(np.argsort(order))]
 
@@ -145,9 +148,9 @@ def continued_areas(areas: Array, increments: Array) -> Array:
 
 
 def shuffled_order(segments: int, seed: int) -> np.ndarray:
-    """A random permutation of 1 to `segments`, (segment,), whose first T entries order T segments, for any T.
+    """A random permutation of 1 to `segments`, (segment,). For any T, `shuffled_factors` uses its first T entries.
 
-    A longer order with the same seed starts with the same relative order; `shuffled_factors` applies it.
+    With the same seed, a longer permutation ranks these entries in the same order.
     """
     keys = np.random.default_rng(seed).random(segments)
     return (np.argsort(np.argsort(keys)) + 1).astype(np.int32)

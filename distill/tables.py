@@ -190,7 +190,7 @@ class Tables:
         self._check_request(segments, variant)
         if FORMS[variant] != SEPARABLE:
             raise TableError(
-                f"the retention factors of {variant} depend on T in another way than by a total; "
+                f"the retention factors of {variant} are no quotients of a weight w(t) and a total W(T); "
                 "take them from retention or retention_rows"
             )
         row = self.variants.index(variant)

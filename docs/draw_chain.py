@@ -113,7 +113,7 @@ def draw_training(axes: Axes, metrics: Sequence[Mapping[str, float]]) -> None:
 
 
 def draw_levels(axes: Axes, accuracies: Mapping[str, float]) -> None:
-    """Draw the test accuracy of the model, last, below the levels that need no model."""
+    """Draw the test accuracy of the model, last, below the trivial levels."""
     places = -np.arange(len(accuracies))
     values = [100 * value for value in accuracies.values()]
     bars = axes.barh(places, values, height=0.42, color=[REFERENCE] * (len(values) - 1) + [HELD_OUT])

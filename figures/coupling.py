@@ -9,7 +9,7 @@ from distill import Tables
 from figures.style import REFERENCE, SHORT_TERM, axis_label, label_one_two_five, paper_style, units_of
 
 WIDE_RATIO = 1000
-"""Ratio of the ends of a logarithmic axis from which on only powers of ten are labelled."""
+"""If the ends of a logarithmic axis have at least this ratio, only powers of ten are labelled."""
 
 
 @paper_style()
@@ -17,10 +17,10 @@ def draw_coupling(tables: Tables) -> Figure:
     """Strength between astrocytic processes against the distance of their synapses, with the fitted decay.
 
     Squares are the coupling T put in. Circles are the measured influence: the response of the short-term process at one
-    synapse to a small push at another, per push. Both are dimensionless means over the pairs at each distance, in
-    synapse spacings. The line is amplitude * exp(-scale * distance), fitted to the influence; its scale becomes the
-    decay of attention's relative position matrix. The RMAAT paper states the dependence on distance; the figure is
-    ours.
+    synapse to a small perturbation at another, divided by it. Both are dimensionless means over the pairs at each
+    distance, in synapse spacings. The line is amplitude * exp(-scale * distance), fitted to the influence; its scale
+    becomes the decay of attention's relative position matrix. The RMAAT paper states the dependence on distance; the
+    figure is ours.
 
     Parameters
     ----------

@@ -80,7 +80,7 @@ def stimulus_spans(traces: xr.Dataset) -> list[tuple[float, float]]:
     driven = (traces["presynaptic_drive"] != 0).any("pre").values
     # False at both ends turns a drive that starts or ends with the run into two edges.
     edges = np.flatnonzero(np.diff(driven, prepend=False, append=False))
-    # A stored drive is that of the interval before its time: a stimulus starts one stored time before its first value.
+    # The drive stored at a time acted before it. A stimulus therefore starts one stored time before its first value.
     return [(float(time[max(on - 1, 0)]), float(time[off - 1])) for on, off in edges.reshape(-1, 2)]
 
 

@@ -9,7 +9,7 @@ from figures.style import paper_style
 from rmaat.base.files import write_bytes
 
 # Metadata that Matplotlib would add and that differ between days or versions.
-UNSTATED = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
+OMITTED_METADATA = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
 
 
 def save_figure(figure: Figure, stem: Path) -> list[Path]:
@@ -21,7 +21,7 @@ def save_figure(figure: Figure, stem: Path) -> list[Path]:
         A file cannot be written.
     """
     paths = []
-    for suffix in UNSTATED:
+    for suffix in OMITTED_METADATA:
         # Not with_suffix: it would cut a stem at its last dot.
         path = stem.with_name(f"{stem.name}.{suffix}")
         write_bytes(path, _render(figure, suffix))
@@ -32,5 +32,5 @@ def save_figure(figure: Figure, stem: Path) -> list[Path]:
 @paper_style()
 def _render(figure: Figure, suffix: str) -> bytes:
     content = io.BytesIO()
-    figure.savefig(content, format=suffix, metadata=UNSTATED[suffix])
+    figure.savefig(content, format=suffix, metadata=OMITTED_METADATA[suffix])
     return content.getvalue()

@@ -22,7 +22,7 @@ def draw_study(findings: Sequence[Finding], title: str) -> Figure:
     """Test accuracy in % of each contender, one panel per task; the figure is ours.
 
     A dot is one seed and a bar the mean over seeds. A hollow diamond is the accuracy that the RMAAT paper prints, for
-    other sizes and budgets. Grey lines are the levels that need no model.
+    other sizes and budgets. Grey lines are the trivial levels.
 
     Raises
     ------

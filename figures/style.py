@@ -30,7 +30,7 @@ MODELS = (LONG_TERM, SHORT_TERM, FACILITATION, POSTSYNAPTIC, PRESYNAPTIC, SEEN, 
 MARKERS = "osD^v<>Phd"
 """Markers of several curves in one panel, in this order."""
 LEVEL_LINES = (":", "-.", (0, (5, 1)), (0, (1, 3)))
-"""Line styles of the levels that need no model, in the order of the evaluation."""
+"""Line styles of the trivial levels, in the order of the evaluation."""
 
 
 @contextmanager

@@ -19,7 +19,7 @@ def draw_training(
 
     The upper panel shows the loss on training and validation data, the lower one the validation accuracy. With an
     evaluation the lower panel also shows the accuracy on the test split, with a band of one standard error, and the
-    levels that need no model.
+    trivial levels.
 
     Parameters
     ----------

@@ -2,8 +2,8 @@
 
 A run of a 3 x 3 network spends its time in calls of NumPy, not in arithmetic. Here every variable has a last axis of
 points, one for each network, so that one call of the compiled equations serves all of them. All points take the same
-steps. Time within an interval is the share of the point's own interval, in [0, 1]. So points may differ in all
-durations, but not in the number of intervals.
+steps. Within an interval, time runs from 0 to 1 for every point, whatever the interval's duration at that point. So
+points may differ in all durations, but not in the number of intervals.
 
 No point is solved less accurately than alone. LSODA bounds the largest error over all states. DOP853 bounds the mean
 square, all of which could come from one point, so its tolerances are divided by the square root of the points.

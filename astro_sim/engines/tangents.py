@@ -36,7 +36,10 @@ IMAGINARY_STEP = 1e-30
 INPUT_STEP = 1e-3
 """Step of the differences of coupling and drive, as a share of the parameter's unit."""
 TANGENT_TOLERANCE = 1e-3
-"""Absolute tolerance of a tangent, per relative tolerance. At the zeros of a tangent no relative one can be met."""
+"""Absolute tolerance of a tangent divided by its relative tolerance.
+
+A relative tolerance alone cannot be met where the tangent is 0.
+"""
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from astro_sim.protocol import ProtocolParameters
 from rmaat.base.records import ParameterError
 
 DECAY_TIMES_PER_CYCLE = 4
-"""Length of a cycle, in decay times of the short-term process, from which on little of it reaches the next cycle."""
+"""Shortest cycle, in decay times, without carry-over."""
 
 
 def check_stability(

@@ -33,10 +33,10 @@ from rmaat.base.records import ParameterError
 # The stubs of scipy.fft describe its dispatch to backends, not the arrays that it returns.
 fft: Any = scipy_fft
 
-# Synapses; the tensor then takes 0.5 MB, and up to this size it is also the fastest kind.
+# Largest number of synapses with a dense tensor. It then takes 0.5 MB and is the fastest kind up to this size.
 LARGEST_DENSE = 256
 
-# Share of the strongest coupling; the sum over a million synapses this weak is below rounding.
+# Couplings below this share of the strongest are dropped: even a million of them sum to less than rounding.
 NEGLIGIBLE = 1e-22
 
 RADIUS_TOLERANCE = 1e-7

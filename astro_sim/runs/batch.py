@@ -101,8 +101,8 @@ def _simulate_alike(points: list[_Point]) -> dict[int, Outcome]:
 def measure_influences(jobs: Sequence[Job]) -> Array:
     """Influence (point, source, post, pre), dimensionless, of every synapse on every other, for each job.
 
-    `astro_sim.equations.influence.measure_influence` is the plain form, for one network. Here the push is infinitely
-    small.
+    `astro_sim.equations.influence.measure_influence` is the plain form, for one network. Here the
+    perturbation is infinitely small.
 
     Raises
     ------

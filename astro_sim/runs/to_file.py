@@ -1,6 +1,6 @@
 """Simulate straight to a file, in bounded memory, with checkpoints from which an interrupted run continues.
 
-`astro_sim.runs.simulate` is the plain form, in memory. Here the states are written, as they are computed, to a NetCDF
+`astro_sim.runs.simulate` is the plain form, in memory. Here each state is written, once it is computed, to a NetCDF
 file in a hidden folder beside the final path. Every few seconds, at an edge of the stimulus, a checkpoint with the
 state is written as well. The solver restarts at edges anyway, so that a run that was interrupted, or killed, continues
 to the same bits. Everything else in the file is written before the run starts, and every state has its place already,

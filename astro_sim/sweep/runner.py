@@ -1,4 +1,4 @@
-"""Runs the points of a design in batches: in parallel, resumable, and without stopping at points that fail.
+"""Run the points of a design in batches: in parallel, resumable, and without stopping at points that fail.
 
 The design alone decides the batches, so that any number of workers gives the same bits on the same kind of machine.
 Each finished batch is a file, which is either complete or missing.
@@ -30,7 +30,7 @@ from rmaat.base.records import Record
 Result = TypeVar("Result")
 Outcome = xr.Dataset | Exception
 Measure = Callable[[Sequence[Any]], Sequence[Outcome]]
-"""From the parameters of a batch to the result at each point: a dataset, or the error that prevented one.
+"""A function that takes the parameters of a batch and returns the result at each point: a dataset or an error.
 
 A variable that the dataset of one point lacks is NaN there. A variable `message` describes a partial failure.
 """

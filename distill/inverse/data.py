@@ -14,7 +14,7 @@ from rmaat.base.arrays import Array
 from rmaat.base.records import unknown_name
 
 ROUNDING = 0.02
-"""Largest difference from 1 of the sum of retention factors that counts as rounding."""
+"""Retention factors may differ from a sum of 1 by this much, because files hold rounded numbers."""
 
 
 @dataclass(frozen=True, eq=False)

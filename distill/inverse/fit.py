@@ -24,7 +24,7 @@ from astro_sim.engines.tangents import smooth_parameters
 from astro_sim.errors import SimulationError
 from astro_sim.parameter_set import SimulationParameters
 from distill.inverse.data import Data, read_data
-from distill.inverse.problem import CONSIDERABLE, MOST_RUNS, Problem
+from distill.inverse.problem import MOST_RUNS, SMALLEST_COMPONENT, Problem
 from rmaat.base.arrays import Array
 from rmaat.base.errors import UsageError
 from rmaat.base.progress import Progress, ignore_progress
@@ -106,7 +106,7 @@ def fit(
             f"no best fit was found in {MOST_RUNS} runs; vary fewer parameters, or start nearer to the data"
         )
     progress(1.0)
-    found = _assessed(problem, problem.settled(result.x))
+    found = _assessed(problem, problem.with_free_at_start(result.x))
     _warn(found, [name for name, active in zip(names, result.active_mask, strict=True) if active])
     return found
 
@@ -140,7 +140,10 @@ def _variance(data: Data, fitted: Array, freedom: int) -> float:
 
 
 def _simplest(directions: Array, names: Sequence[str]) -> tuple[dict[str, float], ...]:
-    """A basis of the space of `directions` (direction, parameter), each of few parameters, its largest component 1."""
+    """Directions that span the same space as `directions` (direction, parameter), as parameters and components by name.
+
+    Each has few parameters, and its largest component is 1.
+    """
     if not len(directions):
         return ()
     # Pivoting brings independent columns to the front; solving by them makes that block the identity.
@@ -151,7 +154,7 @@ def _simplest(directions: Array, names: Sequence[str]) -> tuple[dict[str, float]
     reduced[:, order] = np.linalg.solve(triangle[:, :count], triangle)
     reduced /= np.take_along_axis(reduced, np.abs(reduced).argmax(axis=1)[:, None], axis=1)
     return tuple(
-        {name: float(part) for name, part in zip(names, direction, strict=True) if abs(part) > CONSIDERABLE}
+        {name: float(part) for name, part in zip(names, direction, strict=True) if abs(part) > SMALLEST_COMPONENT}
         for direction in reduced
     )
 

@@ -20,10 +20,13 @@ UNDETERMINED = 1e-5
 
 Derivatives are exact to 1e-7, so smaller singular values would be rounding.
 """
-CONSIDERABLE = 0.01
-"""Smallest component of a direction along a parameter that counts: smaller ones are ignored."""
-PULL = 1e-7
-"""Weight of the start, as a share of the data. It makes every step well defined if the data leave a direction open."""
+SMALLEST_COMPONENT = 0.01
+"""Components of a direction along a parameter that are smaller than this are ignored."""
+START_WEIGHT = 1e-7
+"""Weight of the distance from the start in the residuals, relative to the norm of the data.
+
+Without it a step is not defined along directions that the data do not determine.
+"""
 
 
 class Problem:
@@ -99,7 +102,7 @@ class Problem:
         return self._latest[1], self._latest[2]
 
     def residuals(self, coordinates: Array) -> Array:
-        """Weighted differences of rate model and data, then the pull to the start, (row + parameter,).
+        """Weighted differences of rate model and data, then weighted distances from the start, (row + parameter,).
 
         They are infinite where the model cannot be simulated, so that the solver shortens its step.
         """
@@ -107,9 +110,9 @@ class Problem:
             values, _ = self.simulate(coordinates)
         except RmaatError:
             values = np.full(self.data.values.size, np.inf)
-        # Without the pull the solver would take arbitrary steps along directions that the data leave open.
-        pull = PULL * self.scale * (coordinates - self.start)
-        return np.concatenate([(values - self.data.values) * self._weights, pull])
+        # Without this term the solver would take arbitrary steps along directions that the data leave open.
+        from_start = START_WEIGHT * self.scale * (coordinates - self.start)
+        return np.concatenate([(values - self.data.values) * self._weights, from_start])
 
     def jacobian(self, coordinates: Array) -> Array:
         """Derivatives of `residuals`, (row + parameter, parameter).
@@ -118,13 +121,13 @@ class Problem:
         """
         directions, _, _ = self.directions(coordinates)
         slopes = self._weighted_slopes(coordinates) @ directions.T @ directions
-        return np.concatenate([slopes, PULL * self.scale * np.eye(self.start.size)])
+        return np.concatenate([slopes, START_WEIGHT * self.scale * np.eye(self.start.size)])
 
-    def settled(self, coordinates: Array) -> Array:
+    def with_free_at_start(self, coordinates: Array) -> Array:
         """`coordinates` (parameter,), but the start for parameters without an effect on the data."""
         _, _, free = self.directions(coordinates)
         # The share of a parameter's axis in the free directions is 1 if the data do not depend on it at all.
-        return np.where((free**2).sum(axis=0) > 1 - CONSIDERABLE**2, self.start, coordinates)
+        return np.where((free**2).sum(axis=0) > 1 - SMALLEST_COMPONENT**2, self.start, coordinates)
 
     def directions(self, coordinates: Array) -> tuple[Array, Array, Array]:
         """Orthonormal directions in coordinates: determined ones, the data's change along each, undetermined ones.

@@ -12,8 +12,9 @@ Per head, with phi(x) = elu(x) + 1, features K = phi(X W_K), Q = phi(X W_Q) and 
 `model.layers.causal` has the causal form.
 
 Source: RMAAT (arXiv 2601.00426) section 3 and its parent AT (arXiv 2312.10925). The paper writes the read as `H o P`,
-whose shapes do not fit; the division per token is AT's. `scale` is ours: with AT's m = 500 the term is too small to
-matter. With alpha = 1, scale = 1 and no phi(R), this is linear attention (Katharopoulos et al. 2020).
+whose shapes do not fit; the division per token is AT's. `scale` is ours: AT divides by m = 500, which leaves attention
+without effect beside the residual. With alpha = 1, scale = 1 and no phi(R), this is linear attention (Katharopoulos et
+al. 2020).
 """
 
 from collections.abc import Callable

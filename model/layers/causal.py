@@ -4,7 +4,8 @@ Within a segment, H and g of `model.layers.attention` become sums over the token
 
     H_n = scale sum_{i <= n} (K_i + phi(R)_i) V_i^T      g_n = (sum_{i <= n} K_i)^alpha      L_n = Q_n H_n / (Q_n . g_n)
 
-phi(R) depends on parameters alone, so no token sees a later one through it. The causal form is ours.
+phi(R) depends on parameters alone. It therefore carries nothing from later tokens to earlier ones. The causal form is
+ours.
 """
 
 from typing import NamedTuple
@@ -19,8 +20,8 @@ from model.layers.fused import LEAST_KEY_SUM, positive_features
 from model.layers.precision import at_least_float32, without_autocast
 from model.layers.rms_read import normalised
 
-BLOCK = 64
-"""Tokens per block. Within a block: one masked product. Between blocks: one memory."""
+TOKENS_PER_BLOCK = 64
+"""Within a block: one masked product. Between blocks: one memory."""
 
 
 class Written(NamedTuple):
@@ -103,7 +104,7 @@ def _sums(
 
 def _blocks(x: Tensor) -> Tensor:
     """(batch, head, token, feature) as (batch, head, block, token, feature), padded with zeros, which write nothing."""
-    size = min(BLOCK, x.shape[2])
+    size = min(TOKENS_PER_BLOCK, x.shape[2])
     return functional.pad(x, (0, 0, 0, -x.shape[2] % size)).unflatten(2, (-1, size))
 
 

@@ -106,7 +106,7 @@ class _FusedAttention(torch.autograd.Function):
             query_gradient = (through_memory + normaliser_gradient * plasticity) * features.clamp(max=1)
             plasticity_gradient = normaliser_gradient.mT @ features
             memory_gradient = ctx.scale * (features.mT @ numerator_gradient)
-            # Each is as large as the rows: free them before the key's half.
+            # Each of these is as large as the rows. Free them before the gradients of key and value.
             del features, numerator_gradient, through_memory
 
             key_features = positive_features(key)
@@ -116,7 +116,7 @@ class _FusedAttention(torch.autograd.Function):
             trace_gradient = (at_least_float32(value) @ memory_gradient.mT).mul_(rows)
             astrocytic_gradient = None if astrocytic is None else trace_gradient.sum(dim=0).to(astrocytic.dtype)
             sum_gradient = plasticity_gradient * exponent * plasticity / key_sum
-            # The slope of phi is exp(x) below zero and 1 above, so min(phi, 1).
+            # The slope of phi, as in `_PositiveFeatures`.
             key_gradient = trace_gradient.add_(sum_gradient).mul_(rows).mul_(key_features.clamp_(max=1))
             exponent_gradient = None
             if ctx.needs_input_grad[5]:

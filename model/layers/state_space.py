@@ -1,6 +1,6 @@
 """A diagonal state space (S4D) in the place of attention, of the kind that leads the Long Range Arena.
 
-Each feature u drives N complex states x from the first row to the last, and N others x' from the last to the first:
+Each feature u drives 2 N complex states: N states x run from the first row to the last, N states x' run backwards:
 
     x_k = exp(Delta A) x_{k-1} + B u_k          B = (exp(Delta A) - 1) / A          (zero-order hold over a step Delta)
     y_k = 2 Re(C x_k) + 2 Re(C' x'_{k+1}) + D u_k

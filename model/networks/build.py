@@ -45,6 +45,10 @@ def _attention(parameters: ModelParameters, tables: Tables) -> Mixing:
         return SoftmaxAttention(parameters.width, parameters.heads)
     if parameters.family.attention == "state_space":
         return StateSpace(parameters.width, parameters.state_size, rows)
+    if parameters.family.attention not in ("astromorphic", "linear"):
+        raise ModelError(
+            f"no module for attention {parameters.family.attention!r}; build it in model/networks/build.py"
+        )
     return linear_time_attention(AstromorphicAttention, parameters, tables, rows)
 
 

@@ -152,7 +152,7 @@ def initial_memory(parameters: ModelParameters) -> nn.Parameter:
 
 
 class PassedSegment(NamedTuple):
-    """A segment whose summary does not reach the loss, so that only its next memory is computed."""
+    """A segment that the readout leaves out: it passes memory on, and its summary does not reach the loss."""
 
     tokens: Int[Tensor, "batch token"]
     present: Bool[Tensor, "batch token"]

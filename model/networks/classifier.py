@@ -78,9 +78,9 @@ class SegmentClassifier(nn.Module):
     def compile_cell(self, backend: str = "inductor") -> None:
         """Compile the segment cell with `torch.compile`.
 
-        All segments have one shape, so training needs one compiled graph. There are more in three cases: up to
-        `COMPILED_LENGTHS` if the whole sequence is one segment, a second one for segments that the readout leaves out,
-        and separate ones for passes without gradient. Names of weights stay. Replay and BPTT, both compiled, agree to
+        All segments have one shape, so training needs one compiled graph. Three cases add graphs: a whole sequence as
+        one segment (up to `COMPILED_LENGTHS`), segments that the readout leaves out (one), and passes without gradient.
+        Names of weights stay. Replay and BPTT, both compiled, agree to
         the bit; compiled and plain model agree to rounding.
         """
         # Training, replay, evaluation, passed segments and smaller last batches exceed torch's limit of 8 compilations.
@@ -158,7 +158,7 @@ def check_tokens(tokens: Tensor, device: torch.device, vocabulary: int) -> None:
         )
     if tokens.device != device:
         raise ModelError(f"tokens are on {tokens.device}, the model on {device}; move one to the other")
-    # Not on an accelerator: the check would wait for the device, which reports such an index itself.
+    # Only on the CPU, as in `_check_batch`.
     if tokens.device.type == "cpu" and (int(tokens.min()) < 0 or int(tokens.max()) >= vocabulary):
         raise ModelError(
             f"token {int(tokens.max() if tokens.min() >= 0 else tokens.min())} is out of range; "

@@ -1,8 +1,7 @@
 """The models of a comparison: RMAAT, its baselines and its ablations, each a change of a preset.
 
-To add a baseline: if its network is new, add it to `ARCHITECTURES` in `model/networks/parameters.py`; then add a line
-to `BASELINES` below. To add an ablation, which only changes settings, add a line to `ABLATIONS`. The studies and the
-option `--contender` find it by its name.
+docs/architecture.md, "Where to add", tells how to add a baseline. To add an ablation, which only changes settings, add
+a line to `ABLATIONS`. The option `--contender` and the studies with all ablations find it by its name.
 
 Baselines differentiate by BPTT, as they were published. A baseline with AMRB, which gives the same gradient, is a
 contender of its own.
@@ -82,7 +81,7 @@ RETENTIONS: dict[str, Contender] = {
     f"retention_{variant}": _retention(variant)
     for variant in ("none", "area", "horizon", "streaming", "saturation", "constant", "random")
 }
-"""Every variant of the tables except RMAAT's own, and `none`: no retention."""
+"""All variants but `increment`, which RMAAT has. `none` switches retention off."""
 ABLATIONS: dict[str, Contender] = RETENTIONS | {
     "bptt": Contender("RMAAT, BPTT", training={"differentiation": "bptt"}),
     "no_astrocytic_write": Contender("RMAAT without H_astro", model={"relative_positions": "none"}),

@@ -1,7 +1,7 @@
 """Named settings of a task, a model and a training that fit together; all are ours, as the paper's are not public.
 
-To add a task, write it first (see `model/tasks/library.py`), then add its presets to `PRESETS` below. For the models of
-a comparison see `model/studies/contenders.py`.
+docs/architecture.md, "Where to add", tells how to add a task. `model/studies/contenders.py` has the models of a
+comparison.
 """
 
 import dataclasses

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from model.errors import ModelError
 from model.studies.contenders import CONTENDERS
-from model.studies.published import ACCURACY, PEAK_GIGABYTES, PEAK_GIGABYTES_OVER_TASKS, SPEED_OF_RMT
+from model.studies.published import ACCURACY, PEAK_GIGABYTES, PEAK_GIGABYTES_OVER_TASKS, SPEED_AGAINST_RMT
 from model.studies.study import Run, Study
 from model.tasks.library import TASKS
 from model.training.run_folder import RunFolder
@@ -32,7 +32,7 @@ class Finding:
     seconds: dict[int, float]
     """time of steps and validations, by seed"""
     step_seconds: float
-    """time of a training step, the least of all seeds"""
+    """time of a training step, of the fastest seed"""
     peak_megabytes: float
     """peak memory of a training step, the highest of all seeds"""
     levels: dict[str, float]
@@ -159,13 +159,13 @@ def markdown(
         f"`{command}`: {done} of {len(runs)} runs are done. {made}.",
         "",
         "Accuracy in % at the best validated step, mean ± standard deviation over seeds (their number). All models of "
-        "a task had the same data, steps and batches. Levels without a model are of the whole test split. What the "
-        "paper prints, of other sizes and budgets, stands in columns of its own.",
+        "a task had the same data, steps and batches. Trivial levels are of the whole test split. The paper's "
+        "results, of other sizes and budgets, have their own columns.",
         "",
         *_accuracy_table(study, found),
         "",
         *_distance_tables(found),
-        "Seconds are those of all steps and validations, as long as they took beside what else the machine did. A step "
+        "Seconds are the wall time of all steps and validations, which includes other load on the machine. A step "
         "is one on the longest sequences, the fastest of several and of all seeds; memory is its peak above "
         "parameters, gradients and moments. Baselines differentiate by BPTT, as they were published, RMAAT and its "
         "ablations by AMRB, unless the name says otherwise: it is AMRB that saves the memory.",
@@ -226,7 +226,7 @@ def _cost_table(found: Sequence[Finding]) -> list[str]:
     rows = []
     for finding in found:
         beside = rmt.get(finding.task)
-        speed = _in_paper(SPEED_OF_RMT, finding.contender, finding.task)
+        speed = _in_paper(SPEED_AGAINST_RMT, finding.contender, finding.task)
         rows.append(
             [
                 TASKS[finding.task].title,

@@ -58,7 +58,7 @@ def default_workers() -> int:
     return 1 if torch.cuda.is_available() else core_count()
 
 
-def carry_out(runs: Sequence[Run], data: Path, workers: int, deadline: float, progress: Progress) -> None:
+def run_unfinished(runs: Sequence[Run], data: Path, workers: int, deadline: float, progress: Progress) -> None:
     """Train and score the unfinished `runs` in `workers` processes that share the CPU cores.
 
     `deadline` is a time of `time.time`. Running workers then finish their validation or scoring and write a checkpoint.

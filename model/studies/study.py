@@ -1,6 +1,7 @@
 """A study: several contenders on several tasks with several seeds, for one table; planning one needs no torch.
 
-A new baseline goes to `model/studies/contenders.py`, a new task to `model/tasks/library.py`, a new study to `STUDIES`.
+`STUDIES` lists every task of a study by hand. docs/architecture.md, "Where to add", tells how to add a task, a baseline
+or a study.
 
 OUT/PRESET/TASK/CONTENDER/seed-0/    one run folder (`model.training.run_folder`) and its cost.json; studies share runs
 OUT/PRESET/TASK/levels.json          the task's trivial levels

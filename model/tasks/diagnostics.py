@@ -5,7 +5,7 @@ recall    k1 v1 ... kn vn  . . .  ? kj   ->  vj   which value follows this key?
 needle    . . ! v . . .  ?   ->  v                which value follows the mark, somewhere in noise?
 
 The dots are noise. At least `gap` tokens separate the answer from the question. If `gap` is at least the length of a
-model's segment, the answer must pass through its memory. Without it, a guess is right once in `values` times.
+model's segment, the answer must pass through its memory. Without it, chance accuracy is 1 / `values`.
 """
 
 from collections.abc import Callable
@@ -39,9 +39,9 @@ class DiagnosticParameters(TaskParameters):
     length: int = parameter(512, "tokens of every sequence", unit="token", low=4, high=2**24)
     gap: int = parameter(128, "least tokens between an item and the question", unit="token", low=0, high=2**24)
     values: int = parameter(10, "values that can be asked for", low=2, high=100)
-    train_size: int = parameter(20_000, "sequences to learn from", low=1, high=1e8)
-    validation_size: int = parameter(1_000, "sequences to choose by", low=1, high=1e8)
-    test_size: int = parameter(2_000, "sequences to report on", low=1, high=1e8)
+    train_size: int = parameter(20_000, "training sequences", low=1, high=1e8)
+    validation_size: int = parameter(1_000, "validation sequences", low=1, high=1e8)
+    test_size: int = parameter(2_000, "test sequences", low=1, high=1e8)
     data_seed: int = parameter(0, "seed of the generator", low=0, high=2**63 - 1)
 
     def __post_init__(self) -> None:

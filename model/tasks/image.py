@@ -30,7 +30,7 @@ class ImageParameters(TaskParameters):
     kind: ClassVar[str] = "image"
 
     validation_size: int = parameter(
-        5000, "training pictures held out to choose by", low=1, high=1e8, source=Source.BENCHMARK
+        5000, "training pictures held out for validation", low=1, high=1e8, source=Source.BENCHMARK
     )
     data_seed: int = parameter(0, "seed of the choice of held-out pictures", low=0, high=2**63 - 1)
 

@@ -1,8 +1,6 @@
-"""The tasks by name, and their data, which are read from a user's files or generated, and kept in a data folder.
+"""The tasks by name, and their data. A user's files or a generator give the data; a data folder keeps them.
 
-To add a task: write a module beside this one with a subclass of `TaskParameters` and a function that generates or reads
-a `TaskData` (`diagnostics.py` is a short example), add a `Task` to `TASKS` below, and a preset to
-`model/studies/presets.py`. The command line, the studies and their tests find it by its `kind`.
+docs/architecture.md, "Where to add", tells how to add a task; `diagnostics.py` is a short example.
 """
 
 import hashlib

@@ -54,9 +54,9 @@ class SameFilmParameters(TaskParameters):
     kind: ClassVar[str] = "same_film"
 
     longest_document: int = parameter(4000, "each review is cut to this many bytes", unit="token", low=1, high=1e6)
-    train_size: int = parameter(20_000, "pairs to learn from", low=2, high=1e6)
-    validation_size: int = parameter(2_000, "pairs to choose by, of films held out", low=2, high=1e6)
-    test_size: int = parameter(4_000, "pairs to report on", low=2, high=1e6)
+    train_size: int = parameter(20_000, "training pairs", low=2, high=1e6)
+    validation_size: int = parameter(2_000, "validation pairs, of films held out", low=2, high=1e6)
+    test_size: int = parameter(4_000, "test pairs", low=2, high=1e6)
     data_seed: int = parameter(0, "seed of the pairs", low=0, high=2**63 - 1)
 
 

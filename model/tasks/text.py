@@ -29,7 +29,7 @@ class TextParameters(TaskParameters):
     longest_length: int = parameter(
         4000, "a review is cut to this many bytes", unit="token", low=1, high=1e6, source=Source.BENCHMARK
     )
-    validation_size: int = parameter(2500, "training reviews held out to choose by", low=1, high=1e8)
+    validation_size: int = parameter(2500, "training reviews held out for validation", low=1, high=1e8)
     data_seed: int = parameter(0, "seed of the choice of held-out reviews", low=0, high=2**63 - 1)
 
 

@@ -1,9 +1,10 @@
 """Checkpoints: folders of safetensors and JSON that appear complete or not at all; loading one runs no code.
 
-Each is a folder such as `checkpoint-000000400`, which appears by one rename. The newest counts; older ones are removed
-after it exists. `best-*` are the same without the optimiser's moments. No file is larger than `MOST_BYTES`, because
-some hosts limit the size of files: tensors are split over `model-00001-of-00003.safetensors` and so on, and a larger
-tensor is flattened and cut into pieces `name@SHAPE@0` and so on.
+Each checkpoint is a folder such as `checkpoint-000000400`. A rename makes it appear at once; then older ones are
+removed. Resuming reads the newest. `best-*` are the same without the optimiser's moments.
+
+No file is larger than `MOST_BYTES`, because some hosts limit the size of files. Tensors are split over files such as
+`model-00001-of-00003.safetensors`. A larger tensor is flattened and cut into pieces `name@SHAPE@0`, `name@SHAPE@1` ...
 """
 
 import json

@@ -204,7 +204,7 @@ class _Run:
         if math.isfinite(loss + norm):
             return replace(self.state, step=step + 1, window=[*self.state.window, [loss, norm]])
         skip = self.settings.not_finite == "skip"
-        # If no step since the last validation was finite, no later one will be.
+        # Stop if no step since the last validation was finite.
         if not skip or (not self.state.window and (step + 1) % self.settings.validate_every == 0):
             raise ModelError(
                 f"the loss is {loss} and its gradient's norm {norm} at step {step + 1}"

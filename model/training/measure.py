@@ -28,13 +28,13 @@ class StepCost:
 def compare_steps(
     model: SegmentClassifier,
     batch: Batch,
-    ways: Mapping[str, Differentiation],
+    methods: Mapping[str, Differentiation],
     precision: str = "float32",
     repeats: int = 5,
 ) -> dict[str, StepCost]:
-    """Cost of one step of `model` on `batch` for each method in `ways`, interleaved so that drift affects all."""
+    """Cost of one step of `model` on `batch` for each method in `methods`, interleaved so that drift affects all."""
     model.train()
-    steps = {name: partial(_step, model, batch, precision, way) for name, way in ways.items()}
+    steps = {name: partial(_step, model, batch, precision, method) for name, method in methods.items()}
     times: dict[str, list[float]] = {name: [] for name in steps}
     for run in steps.values():
         run()  # warm up: allocate gradients and load libraries
@@ -51,7 +51,7 @@ def compare_steps(
     return costs
 
 
-def _step(model: SegmentClassifier, batch: Batch, precision: str, way: Differentiation) -> None:
+def _step(model: SegmentClassifier, batch: Batch, precision: str, method: Differentiation) -> None:
     with mixed_precision(precision, batch.tokens.device):
-        loss = functional.cross_entropy(model(batch.tokens, batch.lengths, way), batch.labels)
+        loss = functional.cross_entropy(model(batch.tokens, batch.lengths, method), batch.labels)
     loss.backward()

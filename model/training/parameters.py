@@ -25,21 +25,25 @@ class TrainingParameters(Record):
     )
     keep_graphs: int = parameter(1, "segments whose graph amrb keeps", unit="segments", low=0, high=2**16)
     memory_budget: float = parameter(
-        0.0, "amrb keeps as many graphs as fit into this memory; 0 is keep_graphs", unit="MB", low=0, high=1e9
+        0.0,
+        "amrb keeps as many graphs as fit into this memory; if 0, keep_graphs",
+        unit="MB",
+        low=0,
+        high=1e9,
     )
     truncate_after: int = parameter(1, "segments that a truncated gradient reaches", unit="segments", low=1, high=2**16)
     not_finite: str = parameter(
         "stop",
-        "what a loss or gradient that is not finite does: stop the training, or skip the step, which is counted",
+        "after a loss or gradient that is not finite: stop the training, or skip and count the step",
         choices=("stop", "skip"),
     )
     precision: str = parameter(
         "auto", "auto is bfloat16 on CUDA, else float32", choices=("auto", "float32", "bfloat16")
     )
     compile: bool = parameter(
-        False, "compile the segment cell: worth its minute where a run takes longer than some minutes"
+        False, "compile the segment cell: takes a minute, and pays off if a run takes longer than some minutes"
     )
-    device: str = parameter("auto", "auto is CUDA where there is one, else the CPU", choices=("auto", "cpu", "cuda"))
+    device: str = parameter("auto", "auto is CUDA if there is one, else the CPU", choices=("auto", "cpu", "cuda"))
     parallel: str = parameter(
         "replicate",
         "processes that train together each hold the whole model (DDP), or shard it (FSDP2)",

@@ -21,7 +21,7 @@ from model.training.parameter_count import parameter_count
 from model.training.step_flops import forward_flops, training_flops
 from model.training.step_memory import peak_bytes
 
-WAYS = ("bptt", "amrb", "layerwise")
+METHODS = ("bptt", "amrb", "layerwise")
 """Methods that can be planned."""
 
 
@@ -30,7 +30,7 @@ class Plan:
     """Cost of a training step of one model with one method of differentiation."""
 
     architecture: str
-    way: str
+    method: str
     parameters: int
     megabytes: float
     """largest sum of tensors in addition to parameters, gradients and moments (10^6 bytes)"""
@@ -39,18 +39,18 @@ class Plan:
     training_flops_per_token: float
 
 
-def plan(model: ModelParameters, way: str, tokens: int, batch: int = 1, keep: int = 1) -> Plan:
-    """Cost of a step of `model` on `batch` sequences of `tokens` tokens, in float32, differentiated by `way`.
+def plan(model: ModelParameters, method: str, tokens: int, batch: int = 1, keep: int = 1) -> Plan:
+    """Cost of a step of `model` on `batch` sequences of `tokens` tokens, in float32, differentiated by `method`.
 
     A pair of documents counts as two sequences of half the length. `keep` is the argument of `Amrb`.
 
     Raises
     ------
     ModelError
-        `way` is not one of `WAYS`, or the sequence is longer than the model accepts.
+        `method` is not one of `METHODS`, or the sequence is longer than the model accepts.
     """
-    if way not in WAYS:
-        raise ModelError(f"rmaat plan does not support {way}; choose one of {', '.join(WAYS)}")
+    if method not in METHODS:
+        raise ModelError(f"rmaat plan does not support {method}; choose one of {', '.join(METHODS)}")
     rows, longest = (2 * batch, document_length(tokens)) if model.separator else (batch, tokens)
     if not 1 <= longest <= model.longest_sequence:
         each = " per document" if model.separator else ""
@@ -58,12 +58,12 @@ def plan(model: ModelParameters, way: str, tokens: int, batch: int = 1, keep: in
             f"the model takes 1 to {model.longest_sequence} tokens{each}, not {longest}; set more segments"
         )
     segments = -(-longest // model.segment_length)
-    forward, training = forward_flops(model, segments, rows), training_flops(model, way, segments, rows, keep)
+    forward, training = forward_flops(model, segments, rows), training_flops(model, method, segments, rows, keep)
     return Plan(
         model.architecture,
-        way,
+        method,
         parameter_count(model),
-        peak_bytes(model, way, segments, rows, keep) / 1e6,
+        peak_bytes(model, method, segments, rows, keep) / 1e6,
         forward / (tokens * batch),
         training / (tokens * batch),
     )

@@ -22,6 +22,7 @@ from model.networks.parameters import ModelParameters
 from model.tasks.library import TaskParameters
 from model.training.parameters import TrainingParameters
 from rmaat.base.files import read_text, write_text
+from rmaat.base.nested import flattened
 from rmaat.base.records import ParameterError
 
 METRICS: tuple[str, ...] = (
@@ -46,7 +47,7 @@ class RunConfiguration:
 
     def differences(self, other: "RunConfiguration") -> list[str]:
         """The names of the settings in which two runs differ, apart from versions, source and devices."""
-        mine, theirs = _flat(asdict(self)), _flat(asdict(other))
+        mine, theirs = flattened(asdict(self)), flattened(asdict(other))
         passing = ("versions", "source", "training.device", "training.parallel")
         return [name for name in mine if mine[name] != theirs.get(name) and not name.startswith(passing)]
 
@@ -60,7 +61,7 @@ class Evaluation:
     """binomial, of `accuracy`"""
     loss: float
     trivial_levels: dict[str, float]
-    """accuracy of the baselines without a model on the whole test split, by name"""
+    """accuracy of the trivial levels on the whole test split, by name"""
     samples: int
     """sequences of the test split that were scored"""
     parameters: int
@@ -220,10 +221,3 @@ def _text_or_none(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
     raise TypeError(f"{value!r} is not a path")
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return flat

@@ -96,7 +96,7 @@ def _mixing(model: ModelParameters, wanted: int) -> float:
 
 
 def _passing(model: ModelParameters, wanted: int) -> float:
-    """Gradients alive at the widest place of a segment's backward pass, minus the buffers freed by then."""
+    """Rows of gradients at the peak of a segment's backward pass, minus the buffers freed by then."""
     hidden = model.feed_forward_width / model.width
     # Gradients of the rows, and of the hidden features before or after the GELU.
     feed_forward = (1 + hidden) * wanted

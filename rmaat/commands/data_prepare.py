@@ -35,9 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Prepare the data of a task."""
-    from model.tasks.baselines import trivial_levels
     from model.tasks.data.store import read_task
     from model.tasks.library import TASKS, prepare_task
+    from model.tasks.trivial_levels import trivial_levels
 
     parameters = task_settings(options, TASKS[options.task].parameters)
     with Bar("prepare") as progress:
@@ -45,4 +45,4 @@ def run(options: argparse.Namespace) -> None:
     data = read_task(place)
     counts = ", ".join(f"{len(dataset):,} {split}" for split, dataset in data.splits.items())
     print(f"{place}: {data.name}, {data.origin}; {counts}; up to {data.longest:,} tokens")
-    print("without a model: " + ", ".join(map(str, trivial_levels(data))))
+    print("trivial levels: " + ", ".join(map(str, trivial_levels(data))))

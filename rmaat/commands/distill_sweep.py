@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rmaat.base.errors import UsageError
 from rmaat.base.progress import Bar
 from rmaat.base.text import table
-from rmaat.commands.settings import add_parameters, assignments, starting_parameters
 from rmaat.commands.shared import add_out, new_file
+from rmaat.commands.simulation_options import add_parameters, assignments, starting_parameters
 
 if TYPE_CHECKING:
     import numpy as np

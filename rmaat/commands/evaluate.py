@@ -5,9 +5,9 @@ from pathlib import Path
 
 from rmaat.base.progress import Bar
 from rmaat.base.text import table
-from rmaat.commands.shared import add_data, load_task
+from rmaat.commands.shared import add_data, load_task_with_bar
 
-SUMMARY = "Score a trained model on its test data, next to baselines that need no model"
+SUMMARY = "Score a trained model on its test data, next to trivial levels, which need no model"
 EXAMPLE = "  rmaat evaluate runs/listops"
 
 
@@ -21,13 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Score a run and print its accuracy and that of the baselines."""
+    """Score a run and print its accuracy and the trivial levels."""
     from model.training.evaluation import evaluate
     from model.training.run_folder import RunFolder
 
     configuration = RunFolder(options.run_folder).read_configuration()
     source = Path(configuration.source) if configuration.source else None
-    task = load_task(configuration.task_parameters, source, options.data)
+    task = load_task_with_bar(configuration.task_parameters, source, options.data)
     with Bar("evaluate") as progress:
         result = evaluate(options.run_folder, task, options.device, progress)
     print(f"{configuration.model.architecture} on {result.samples} test samples ({result.origin}):")
@@ -41,6 +41,6 @@ def run(options: argparse.Namespace) -> None:
                 ),
                 *((name, f"{level:.1%}") for name, level in result.trivial_levels.items()),
             ],
-            ("guess by", "test accuracy"),
+            ("scored", "test accuracy"),
         )
     )

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from rmaat.base.progress import Bar
 from rmaat.base.text import counted, table
-from rmaat.commands.settings import add_parameters, assignments, starting_parameters
 from rmaat.commands.shared import add_out, new_file
+from rmaat.commands.simulation_options import add_parameters, assignments, starting_parameters
 
 if TYPE_CHECKING:
     from distill.inverse.fit import Fit

@@ -9,11 +9,11 @@ from rmaat.commands.settings import add_settings, model_settings
 if TYPE_CHECKING:
     from model.networks.parameters import ModelParameters
 
-SUMMARY = "Estimate the parameters, memory and arithmetic of training, for every model and way to differentiate"
+SUMMARY = "Estimate the parameters, memory and arithmetic of training, for every model and method of differentiation"
 EXAMPLE = "  rmaat plan --length 1000000 --width 1024 --layers 12 --segment-length 512"
 
 # All architectures are shown, the length gives the segments, and retention factors cost nothing.
-SETTLED = ("architecture", "segments", "retention")
+CHOSEN_ELSEWHERE = ("architecture", "segments", "retention")
 """Model settings without an option."""
 
 
@@ -27,13 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep-graphs", type=int, default=1, help="number of segments whose graph AMRB keeps [default: 1]"
     )
-    add_settings(parser, "settings of the model [default; bounds]", [ModelParameters()], SETTLED)
+    add_settings(parser, "settings of the model [default; bounds]", [ModelParameters()], CHOSEN_ELSEWHERE)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print the cost of every architecture with every way to differentiate."""
+    """Print the cost of every architecture with every method of differentiation."""
     from model.networks.parameters import ARCHITECTURES, foreign_settings
-    from model.training.plan import WAYS, document_length, plan
+    from model.training.plan import METHODS, document_length, plan
 
     model, foreign = _model(options)
     rows = []
@@ -41,19 +41,19 @@ def run(options: argparse.Namespace) -> None:
         lacks = foreign_settings(architecture)
         own = {name: value for name, value in foreign.items() if name not in lacks}
         shaped = model.as_architecture(architecture).override(own)
-        for way in WAYS if shaped.segments > 1 else ("bptt",):
-            cost = plan(shaped, way, options.length, options.batch_size, options.keep_graphs)
+        for method in METHODS if shaped.segments > 1 else ("bptt",):
+            cost = plan(shaped, method, options.length, options.batch_size, options.keep_graphs)
             rows.append(
                 (
                     architecture,
-                    way,
+                    method,
                     f"{cost.parameters / 1e6:.2f} M",
                     f"{cost.megabytes:.1f} MB",
                     f"{cost.forward_flops_per_token / 1e6:.2f} M",
                     f"{cost.training_flops_per_token / 1e6:.2f} M",
                 )
             )
-    header = ("model", "way", "parameters", "memory of a step", "FLOPs/token forward", "FLOPs/token training")
+    header = ("model", "method", "parameters", "memory of a step", "FLOPs/token forward", "FLOPs/token training")
     print(table(rows, header))
     documents = f"in two documents of {document_length(options.length)}, each " if model.separator else ""
     print(
@@ -67,6 +67,6 @@ def _model(options: argparse.Namespace) -> tuple["ModelParameters", dict[str, st
     from model.networks.parameters import ModelParameters
     from model.training.plan import document_length
 
-    model, foreign = model_settings(options, ModelParameters(), SETTLED)
+    model, foreign = model_settings(options, ModelParameters(), CHOSEN_ELSEWHERE)
     length = document_length(options.length) if model.separator else options.length
     return model.override({"segments": max(1, -(-length // model.segment_length))}), foreign

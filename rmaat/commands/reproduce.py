@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Train the missing runs and write the table."""
-    from model.studies.runner import carry_out, default_workers, without_data
+    from model.studies.runner import default_workers, run_unfinished, without_data
     from model.studies.study import STUDIES, runs_of
 
     deadline = time.time() + (parse_duration(options.budget) if options.budget else math.inf)
@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> None:
             raise UsageError(f"none of the tasks of {options.study} has data in {options.data}; see: rmaat data list")
         try:
             with Bar(options.study) as progress:
-                carry_out(runs, options.data, workers, deadline, progress)
+                run_unfinished(runs, options.data, workers, deadline, progress)
         finally:
             # Report the finished runs even if others failed.
             page = _write_report(folder / "-".join([options.study, *tasks]), options, runs, missing)

@@ -1,16 +1,13 @@
-"""Parameters from the command line: the options that set fields of records, and how the help shows them.
+"""Settings of tasks, models and training: one option for each, and how the help shows parameters.
 
-The simulator has too many parameters for an option each: `--preset`, `--parameters FILE` and `--set NAME=VALUE` set
-them. Tasks, models and training have one option for each setting.
+`rmaat.commands.simulation_options` has the parameters of the simulator.
 """
 
 import argparse
 import math
 from collections.abc import Collection, Iterable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from rmaat.base.errors import UsageError
 from rmaat.base.records import Quantity, Record
 from rmaat.base.text import table
 
@@ -19,64 +16,6 @@ if TYPE_CHECKING:
     from model.tasks import TaskParameters
 
 Settings = TypeVar("Settings", bound=Record)
-
-# Parameters of the simulator.
-
-
-def add_parameters(parser: argparse.ArgumentParser) -> None:
-    """Add --preset, --parameters and --set, which together give the parameters of a simulation."""
-    parser.add_argument(
-        "--preset",
-        metavar="NAME",
-        help="parameter set of the rate model: paper_default (6 cycles, as in the paper) or biological (time scales of "
-        "astrocytes, 32 cycles) [default: paper_default]",
-    )
-    parser.add_argument(
-        "--parameters",
-        type=Path,
-        metavar="FILE",
-        help="YAML file with parameters; names that it does not contain keep the preset's values",
-    )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="change one parameter; may be repeated; rmaat simulate --show lists all names",
-    )
-
-
-def starting_parameters(options: argparse.Namespace) -> Any:
-    """The parameters of --preset, changed by the file of --parameters; --set is applied by `assignments`."""
-    parameters = _defaults(getattr(options, "model", "rate"), options.preset)
-    return parameters.load(options.parameters, parameters) if options.parameters else parameters
-
-
-def _defaults(model: str, preset: str | None) -> Any:
-    if model == "rate":
-        from astro_sim import load_preset
-
-        return load_preset(preset or "paper_default")
-    if preset:
-        raise UsageError(f"preset {preset} is of the rate model; leave --preset out for the biophysical model")
-    from astro_sim.biophysics.spiking.parameters import BiophysicalParameters
-
-    return BiophysicalParameters()
-
-
-def assignments(texts: Iterable[str]) -> dict[str, Any]:
-    """Names and values of `--set NAME=VALUE`; raises `UsageError` if one has no value."""
-    return dict(map(_assignment, texts))
-
-
-def _assignment(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise UsageError(f"--set {text} has no value; write --set name=value")
-    return name.strip(), value.strip()
-
-
-# Settings of tasks, models and training.
 
 
 def add_settings(

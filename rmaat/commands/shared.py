@@ -35,8 +35,8 @@ def new_file(path: Path, options: argparse.Namespace) -> Path:
     return path
 
 
-def load_task(parameters: "TaskParameters", source: Path | None, data: Path) -> "TaskData":
-    """Read the data of a task from `source`; without a source, read them from `data` or generate them there."""
+def load_task_with_bar(parameters: "TaskParameters", source: Path | None, data: Path) -> "TaskData":
+    """Call `library.load_task` and show a progress bar."""
     from model.tasks import library
 
     with Bar("data") as progress:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from rmaat.base.errors import UsageError
 from rmaat.base.files import FileError, discard
 from rmaat.base.progress import Bar, Progress
-from rmaat.commands.settings import add_parameters, assignments, describe, starting_parameters
+from rmaat.commands.settings import describe
 from rmaat.commands.shared import add_out, new_file
+from rmaat.commands.simulation_options import add_parameters, assignments, starting_parameters
 
 if TYPE_CHECKING:
     from xarray import Dataset

@@ -12,7 +12,7 @@ from rmaat.base.files import refuse_existing
 from rmaat.base.progress import Bar, is_first_process
 from rmaat.base.records import unknown_name
 from rmaat.commands.settings import add_settings, model_settings, task_settings, with_settings
-from rmaat.commands.shared import add_data, load_task
+from rmaat.commands.shared import add_data, load_task_with_bar
 
 if TYPE_CHECKING:
     from model.studies.presets import Preset
@@ -27,7 +27,7 @@ EXAMPLE = (
     "  torchrun --nproc-per-node=2 -m rmaat train listops --out runs/two"
 )
 
-SETTLED = ("vocabulary", "classes")
+CHOSEN_ELSEWHERE = ("vocabulary", "classes")
 """Model settings without an option, because the task decides them."""
 
 
@@ -88,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser,
         "settings of the model, in place of the preset's [value in listops short; bounds]",
         [example.model],
-        SETTLED,
+        CHOSEN_ELSEWHERE,
     )
     add_settings(
         parser,
@@ -111,7 +111,7 @@ def run(options: argparse.Namespace) -> None:
     tables = read_tables(options.tables) if options.tables else default_tables()
     if not resume:
         refuse_existing(options.out, "resume it with --resume, or choose another --out")
-    task = load_task(preset.task_parameters, options.source, options.data)
+    task = load_task_with_bar(preset.task_parameters, options.source, options.data)
     configuration = _sized_for(task, preset).configuration(task, options.source)
     with Bar("train") as progress:
         best = train(
@@ -145,7 +145,7 @@ def _preset(options: argparse.Namespace) -> "Preset":
             )
         preset = CONTENDERS[options.contender].change(preset)
     # A setting that the preset's architecture lacks may belong to the one from --architecture.
-    model, foreign = model_settings(options, preset.model, ("architecture", *SETTLED))
+    model, foreign = model_settings(options, preset.model, ("architecture", *CHOSEN_ELSEWHERE))
     if options.architecture is not None:
         model = model.as_architecture(options.architecture)
     return dataclasses.replace(
@@ -158,5 +158,5 @@ def _preset(options: argparse.Namespace) -> "Preset":
 
 def _sized_for(task: "TaskData", preset: "Preset") -> "Preset":
     """The preset with the vocabulary and the number of classes of `task`."""
-    sizes = {name: getattr(task, name) for name in SETTLED}
+    sizes = {name: getattr(task, name) for name in CHOSEN_ELSEWHERE}
     return dataclasses.replace(preset, model=preset.model.override(sizes))

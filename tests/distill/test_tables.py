@@ -51,7 +51,7 @@ def test_rows_of_every_variant_hold_the_factors_of_every_length(small, variant):
 
 @pytest.mark.parametrize("variant", ["horizon", "random"])
 def test_variants_without_parts_are_refused_by_name(small, variant):
-    with pytest.raises(TableError, match=f"{variant} depend on T in another way .* take them from retention"):
+    with pytest.raises(TableError, match=f"{variant} are no quotients .* take them from retention"):
         small.retention_parts(3, variant)
 
 

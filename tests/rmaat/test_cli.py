@@ -22,7 +22,7 @@ from astro_sim import SimulationParameters, simulate, write_traces
 from distill import read_tables
 from model.networks.parameters import ARCHITECTURES
 from model.training.checkpoint import CHECKPOINT, newest
-from model.training.plan import WAYS
+from model.training.plan import METHODS
 from model.training.run_folder import RunFolder
 from rmaat.cli import COMMANDS, main
 
@@ -363,7 +363,7 @@ def test_the_plan_shows_every_model_and_way(capsys):
     shown = capsys.readouterr().out
     rows = [line.split()[:2] for line in shown.splitlines()]
     for name, family in ARCHITECTURES.items():
-        assert all([name, way] in rows for way in (WAYS if family.recurrent else ["bptt"]))
+        assert all([name, way] in rows for way in (METHODS if family.recurrent else ["bptt"]))
     assert "196 segments of 512" in shown
     assert main(["plan", "--length", "100000", "--width", "32", "--segment-length", "512", "--state-size", "4"]) == 0
     smaller = capsys.readouterr().out.splitlines()
@@ -456,7 +456,7 @@ def test_every_task_is_prepared_listed_trained_and_scored(capsys, task, preset):
         pytest.importorskip("numba")
     settings = SMALLER.get(task, [])
     assert main(["data", "prepare", task, *make_source(task), *settings]) == 0
-    assert "without a model: commonest label" in capsys.readouterr().out
+    assert "trivial levels: commonest label" in capsys.readouterr().out
     status, line = failure(
         capsys, "data", "prepare", task, *(["--source", "source"] if Path("source").exists() else []), *settings
     )

@@ -106,7 +106,7 @@ class TaskData:
     separator
         The token between the two documents of each sequence, or None if a sequence is one document.
     levels
-        Names of the trivial levels (`model.tasks.baselines.LEVELS`) to compare an accuracy with.
+        Names of the trivial levels (`model.tasks.trivial_levels.LEVELS`) to compare an accuracy with.
 
     Raises
     ------

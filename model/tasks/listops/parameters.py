@@ -37,13 +37,11 @@ class ListOpsParameters(TaskParameters):
     operator_probability: float = parameter(
         0.25, "chance that a node is an operator (LRA: 0.25)", low=0, high=1, source=Source.BENCHMARK
     )
-    train_size: int = parameter(
-        96_000, "sequences to learn from (LRA: 96,000)", low=1, high=1e8, source=Source.BENCHMARK
-    )
+    train_size: int = parameter(96_000, "training sequences (LRA: 96,000)", low=1, high=1e8, source=Source.BENCHMARK)
     validation_size: int = parameter(
-        2_000, "sequences to choose by (LRA: 2,000)", low=1, high=1e8, source=Source.BENCHMARK
+        2_000, "validation sequences (LRA: 2,000)", low=1, high=1e8, source=Source.BENCHMARK
     )
-    test_size: int = parameter(2_000, "sequences to report on (LRA: 2,000)", low=1, high=1e8, source=Source.BENCHMARK)
+    test_size: int = parameter(2_000, "test sequences (LRA: 2,000)", low=1, high=1e8, source=Source.BENCHMARK)
     data_seed: int = parameter(0, "seed of the generator (LRA sets none)", low=0, high=2**63 - 1)
     brackets: str = parameter(
         "dropped",

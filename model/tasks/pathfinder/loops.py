@@ -12,9 +12,9 @@ import numpy as np
 from numba import njit
 
 FREE = 76
-"""A place is taken from 0.3 of 255 on."""
+"""Highest value of a free place: 0.3 of 255, rounded down."""
 OVERLAP = 459
-"""A paddle is refused where its footprint and the map sum to 1.8 times 255."""
+"""Least sum of footprint and map, 1.8 times 255, at which a paddle is refused."""
 LEAST_WEIGHT = 1e-4
 LEAST_FREE_SHARE = 0.01
 
@@ -27,14 +27,14 @@ def moved(row, column, angle, distance):
 
 @njit(nogil=True, cache=True)
 def stamp_of(angle, reach, centre):
-    """Which stamp a paddle of this direction has."""
+    """Index (row, column) of the stamp of a paddle that points along `angle`."""
     row, column = moved(centre, centre, angle, reach)
     return row - centre + reach, column - centre + reach
 
 
 @njit(nogil=True, cache=True)
 def opposite(angle):
-    """The other way."""
+    """The opposite direction, in radians."""
     return angle + math.pi if angle < 0 else angle - math.pi
 
 
@@ -46,7 +46,7 @@ def inside(row, column, size):
 
 @njit(nogil=True, cache=True)
 def imprint(taken, paddle, footprints):
-    """Take the places of a paddle."""
+    """Mark the places of a paddle as taken."""
     footprint = footprints[paddle[2], paddle[3]]
     half = footprint.shape[0] // 2
     for i in range(footprint.shape[0]):
@@ -94,11 +94,11 @@ def widened(taken, row, column, margin):
 
 @njit(nogil=True, cache=True)
 def free_starts(taken, footprint, reach, starts):
-    """Fill `starts` with the places where a paddle with this footprint can start; returns how many, none if unclear.
+    """Fill `starts` with the places where a paddle with this footprint can start; returns how many.
 
-    A place is free where no place under the footprint, which lies one row and column behind, is taken. Where some
-    place has nothing under it on the map, LRA's generator gave up: without that, images hold more and brighter snakes
-    than LRA's (mean grey 27.8 and not 20.4 for the hard set).
+    A place is free if no place under the footprint, shifted by one row and one column, is taken. If the footprint of
+    any place is entirely off the map, the result is 0, because LRA's generator gave up there. Without this rule images
+    hold more and brighter snakes than LRA's (mean grey 27.8 and not 20.4 for the hard set).
     """
     size, half, count = taken.shape[0], footprint.shape[0] // 2, 0
     offsets, used = np.empty((footprint.size, 2), np.int64), 0

@@ -1,12 +1,13 @@
 """Pathfinder: are two discs on one dashed curve, among other dashed curves? Generated, or read from LRA's files.
 
-Two long snakes of paddles grow over one map of taken places, then shorter distractors on free places. One disc
-marks an end of one long snake; the other the far end of the same snake (label 1) or of the other (label 0). Both labels
-hold the same things, so that only the link between the discs differs.
+A paddle is a dash; a chain of paddles is a snake. Two long snakes grow on the map first, then shorter distractors on
+the free places. One disc marks the start of a long snake. The other disc marks the far end of the same snake (label 1)
+or of the other long snake (label 0). Images of both labels hold the same objects; only the link between the discs
+differs.
 
 Sources: Linsley et al., Learning long-range spatial dependencies with horizontal gated recurrent units (arXiv
-1805.08315), whose generator this one follows in what it draws, not in its code; the settings are those of Tay et al.,
-Long Range Arena (arXiv 2011.04006). LRA's seeds are not public: its images cannot be made again, only their like.
+1805.08315). This generator draws the same objects with other code. The settings are those of Tay et al., Long Range
+Arena (arXiv 2011.04006). LRA's seeds are not public, so its own images cannot be regenerated.
 """
 
 import math
@@ -92,9 +93,9 @@ class PathfinderParameters(TaskParameters):
     difficulty: str = parameter(
         "hard", "length of the snakes: 6, 9 or 14 paddles", choices=tuple(DIFFICULTIES), source=Source.BENCHMARK
     )
-    train_size: int = parameter(160_000, "images to learn from", low=1, high=1e8, source=Source.BENCHMARK)
-    validation_size: int = parameter(20_000, "images to choose by", low=1, high=1e8, source=Source.BENCHMARK)
-    test_size: int = parameter(20_000, "images to report on", low=1, high=1e8, source=Source.BENCHMARK)
+    train_size: int = parameter(160_000, "training images", low=1, high=1e8, source=Source.BENCHMARK)
+    validation_size: int = parameter(20_000, "validation images", low=1, high=1e8, source=Source.BENCHMARK)
+    test_size: int = parameter(20_000, "test images", low=1, high=1e8, source=Source.BENCHMARK)
     data_seed: int = parameter(0, "seed of the generator, or of the split of LRA's files", low=0, high=2**63 - 1)
 
 
@@ -237,8 +238,8 @@ def _task(origin: str, splits: dict[str, TokenDataset]) -> TaskData:
 def read_official(parameters: PathfinderParameters, folder: Path, progress: Progress = ignore_progress) -> TaskData:
     """The task from LRA's `pathfinder32` (64, 128) folder, of the difficulty and resolution that `parameters` name.
 
-    All images are put in an order drawn from the seed and cut into 80 %, 10 % and 10 %: LRA's own order is that of a
-    library and cannot be had without it. Empty image files are skipped, as in LRA.
+    All images are shuffled with the seed and cut into 80 %, 10 % and 10 %. LRA's own order comes from a library that is
+    not used here. Empty image files are skipped, as in LRA.
 
     Raises
     ------

@@ -10,7 +10,7 @@
 """
 
 from rmaat.base.records.family import OneOf
-from rmaat.base.records.quantity import ParameterError, Quantity, Source, parameter, texts, unknown_name
+from rmaat.base.records.quantity import ParameterError, Quantity, Source, parameter, read_text_mapping, unknown_name
 from rmaat.base.records.record import Record
 
-__all__ = ["OneOf", "ParameterError", "Quantity", "Record", "Source", "parameter", "texts", "unknown_name"]
+__all__ = ["OneOf", "ParameterError", "Quantity", "Record", "Source", "parameter", "read_text_mapping", "unknown_name"]

@@ -1,7 +1,7 @@
 """One parameter: its meaning, unit, bounds and source, and the checks of its value.
 
-`read_value` converts text from a file or a command line and checks the unit. `check_value` checks type, choices and
-bounds each time a record is constructed.
+`read_value` converts text from a file or a command line; `check_unit` checks its unit. `check_value` checks type,
+choices and bounds each time a record is constructed. Values set in Python carry no unit.
 """
 
 import dataclasses
@@ -127,14 +127,19 @@ def read_value(name: str, value: Any, hint: Any, quantity: Quantity) -> Any:
 def _read_number(name: str, value: Any, hint: type, unit: str) -> Any:
     """The number in `value`, such as "3 s"; a unit is optional and must equal `unit`."""
     number, _, given_unit = str(value).strip().partition(" ")
-    if given_unit and given_unit.strip() != unit:
-        wanted = "has no unit" if unit == "1" else f"is in {unit}"
-        raise ParameterError(f"{name} is given as {value!r}; it {wanted}")
+    check_unit(name, value, given_unit.strip(), unit)
     try:
         return hint(number)
     except ValueError:
         kind = "a whole number" if hint is int else "a number"
         raise ParameterError(f"{name} is {value!r}; it must be {kind}") from None
+
+
+def check_unit(name: str, value: Any, given_unit: str, unit: str) -> None:
+    """Raise `ParameterError` if `value` comes with a `given_unit` other than `unit`; an empty one is accepted."""
+    if given_unit and given_unit != unit:
+        wanted = "has no unit" if unit == "1" else f"is in {unit}"
+        raise ParameterError(f"{name} is given as {value!r}; it {wanted}")
 
 
 def with_unit(value: Any, unit: str) -> Any:
@@ -144,7 +149,7 @@ def with_unit(value: Any, unit: str) -> Any:
     return value if unit == "1" else f"{value!r} {unit}"
 
 
-def texts(name: str, value: Any) -> dict[str, str]:
+def read_text_mapping(name: str, value: Any) -> dict[str, str]:
     """`value` as a mapping from names to texts; raises `ParameterError` for anything else."""
     if not isinstance(value, Mapping) or not all(isinstance(item, str) for pair in value.items() for item in pair):
         raise ParameterError(f"{name} is {value!r}; it must give a text for each name")

@@ -17,8 +17,8 @@ from rmaat.base.records.quantity import (
     ParameterError,
     Quantity,
     check_value,
+    read_text_mapping,
     read_value,
-    texts,
     unknown_name,
     with_unit,
 )
@@ -163,7 +163,7 @@ def _read_field(entry: dataclasses.Field, value: Any, hint: Any) -> Any:
     if isinstance(hint, type) and issubclass(hint, Record):
         return value if isinstance(value, hint) else hint.from_dict(value)
     if typing.get_origin(hint) is Mapping:
-        return texts(entry.name, value)
+        return read_text_mapping(entry.name, value)
     return read_value(entry.name, value, hint, entry.metadata["quantity"])
 
 

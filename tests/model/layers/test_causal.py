@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from model.layers.causal import BLOCK, causal_attention, causal_rms_attention
+from model.layers.causal import TOKENS_PER_BLOCK, causal_attention, causal_rms_attention
 from model.layers.fused import positive_features
 from model.layers.rms_read import fused_rms_attention
 from model.training.peak import peak_memory
@@ -45,14 +45,14 @@ def token_after_token(query, key, value, astrocytic, valid, exponent, scale):
     return read
 
 
-@pytest.mark.parametrize("tokens", [1, 5, BLOCK, 2 * BLOCK + 7])
+@pytest.mark.parametrize("tokens", [1, 5, TOKENS_PER_BLOCK, 2 * TOKENS_PER_BLOCK + 7])
 def test_blocks_are_the_sum_over_each_tokens_past(tokens):
     parts = draw(tokens)
     with torch.no_grad():
         torch.testing.assert_close(causal_attention(**parts)[0], token_after_token(**parts), rtol=1e-9, atol=1e-11)
 
 
-@pytest.mark.parametrize("tokens", [1, 5, BLOCK, 2 * BLOCK + 7])
+@pytest.mark.parametrize("tokens", [1, 5, TOKENS_PER_BLOCK, 2 * TOKENS_PER_BLOCK + 7])
 def test_the_last_token_of_the_causal_rms_read_reads_as_the_plain_form_does(tokens):
     parts = draw(tokens)
     del parts["exponent"]
@@ -71,7 +71,7 @@ def test_gradients_equal_finite_differences():
     assert torch.autograd.gradcheck(run, [parts[name] for name in names])
 
 
-@pytest.mark.parametrize("cut", [1, 30, BLOCK, 100])
+@pytest.mark.parametrize("cut", [1, 30, TOKENS_PER_BLOCK, 100])
 def test_attention_continues_from_any_cut_given_what_was_written(cut):
     parts = draw(150)
     whole, end = causal_attention(**parts)

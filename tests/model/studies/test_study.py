@@ -18,7 +18,7 @@ from model.networks.parameters import ModelParameters
 from model.studies.contenders import CONTENDERS
 from model.studies.presets import PRESETS, Preset
 from model.studies.report import findings, markdown, write_csv
-from model.studies.runner import carry_out, without_data
+from model.studies.runner import run_unfinished, without_data
 from model.studies.study import STUDIES, Study, runs_of
 from model.tasks.diagnostics import NeedleParameters, answer_distances
 from model.tasks.library import load_task
@@ -62,7 +62,7 @@ def finished(tiny, tmp_path_factory):
         runs = runs_of(STUDY, "tiny", 2, out, ["needle"])
         shares = []
         assert without_data(runs, out / "data", ignore) == {}
-        carry_out(runs, out / "data", 2, math.inf, lambda fraction, note: shares.append((fraction, note)))
+        run_unfinished(runs, out / "data", 2, math.inf, lambda fraction, note: shares.append((fraction, note)))
     return out, runs, shares
 
 
@@ -90,7 +90,7 @@ def test_all_runs_are_trained_and_scored_with_progress_to_the_end(finished):
 def test_what_is_done_is_not_done_again(finished):
     out, runs, _ = finished
     before = {run.name: RunFolder(run.place).evaluation.stat().st_mtime_ns for run in runs}
-    carry_out(runs, out / "data", 1, math.inf, ignore)
+    run_unfinished(runs, out / "data", 1, math.inf, ignore)
     assert before == {run.name: RunFolder(run.place).evaluation.stat().st_mtime_ns for run in runs}
 
 
@@ -100,7 +100,7 @@ def test_a_run_without_its_score_is_scored_again(finished):
     score = folder.read_evaluation()
     folder.evaluation.unlink()
     assert not runs[0].is_done()
-    carry_out(runs[:1], out / "data", 1, math.inf, ignore)
+    run_unfinished(runs[:1], out / "data", 1, math.inf, ignore)
     assert folder.read_evaluation() == score
     assert folder.read_cost().seconds == load_state(newest(folder.path, CHECKPOINT)).seconds
 
@@ -141,7 +141,7 @@ def test_a_run_that_fails_is_named_after_the_others_are_finished(finished, tmp_p
     first, second = runs_of(STUDY, "tiny", 1, tmp_path, ["needle"])
     first.place.mkdir(parents=True)
     with pytest.raises(ModelError, match=r"runs failed: needle, rmt, seed 0; the first one because .*holds no run"):
-        carry_out([first, second], out / "data", 1, math.inf, ignore)
+        run_unfinished([first, second], out / "data", 1, math.inf, ignore)
     assert second.is_done()
 
 
@@ -151,7 +151,7 @@ def test_damaged_levels_are_made_anew(finished):
     levels = json.loads(path.read_text())
     path.write_text("{")
     RunFolder(runs[0].place).evaluation.unlink()
-    carry_out(runs[:1], out / "data", 1, math.inf, ignore)
+    run_unfinished(runs[:1], out / "data", 1, math.inf, ignore)
     assert json.loads(path.read_text()) == levels
 
 
@@ -178,7 +178,7 @@ def test_a_worker_that_is_killed_ends_the_study_with_what_to_do(finished, tmp_pa
             alive[0].kill()
 
     with pytest.raises(ModelError, match=r"a worker was killed.*fewer --workers"):
-        carry_out(endless, out / "data", 2, math.inf, kill_one)
+        run_unfinished(endless, out / "data", 2, math.inf, kill_one)
     assert workers() == []
 
 
@@ -186,7 +186,7 @@ def test_a_worker_that_is_killed_ends_the_study_with_what_to_do(finished, tmp_pa
 def test_out_of_time_says_what_is_left_and_trains_nothing_more(tmp_path):
     runs = runs_of(STUDY, "tiny", 1, tmp_path, ["needle"])
     with pytest.raises(OutOfTime, match="out of time with 2 runs to go") as caught:
-        carry_out(runs, tmp_path / "data", 1, time.time(), ignore)
+        run_unfinished(runs, tmp_path / "data", 1, time.time(), ignore)
     assert caught.value.exit_status == 75
     assert not any(run.place.exists() for run in runs)
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from model.tasks.baselines import trivial_levels
 from model.tasks.diagnostics import (
     CopyParameters,
     DiagnosticParameters,
@@ -15,6 +14,7 @@ from model.tasks.diagnostics import (
     answer_distances,
     generate,
 )
+from model.tasks.trivial_levels import trivial_levels
 from rmaat.base.records import ParameterError
 
 SIZES = {"length": 64, "gap": 30, "train_size": 300, "validation_size": 20, "test_size": 200}
@@ -22,7 +22,7 @@ TASKS: list[DiagnosticParameters] = [CopyParameters(**SIZES), RecallParameters(*
 
 
 def answer(kind: str, words: list[str]) -> tuple[str, int]:
-    """What is asked for, by reading, and where it stands."""
+    """The answer, found by reading the sequence, and its position."""
     if kind == "needle":
         place = words.index("!") + 1
     elif kind == "copy":

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare, ks_2samp
 
-from model.tasks.baselines import commonest_label, root_operator, trivial_levels
 from model.tasks.data.batches import BatchPlan, collate
 from model.tasks.data.dataset import TaskData, TaskError
 from model.tasks.listops import (
@@ -28,6 +27,7 @@ from model.tasks.listops import (
     walk,
     with_brackets,
 )
+from model.tasks.trivial_levels import commonest_label, root_operator, trivial_levels
 from rmaat.base.records import ParameterError
 
 SMALL = ListOpsParameters(

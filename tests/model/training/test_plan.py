@@ -21,7 +21,7 @@ DEEP = {
 SHALLOW = DEEP | {
     "feed_forward_width": 128, "layers": 2, "segments": 3, "dropout": 0.0, "norm": "pre", "readout": "every",
 }  # fmt: skip
-WAYS = {"bptt": Bptt(), "amrb": Amrb(), "layerwise": LayerwiseAmrb()}
+METHODS = {"bptt": Bptt(), "amrb": Amrb(), "layerwise": LayerwiseAmrb()}
 
 
 def as_architecture(architecture, changes):
@@ -65,9 +65,9 @@ def test_parameters_arithmetic_and_memory_follow_the_options_of_the_model(tables
         record = ModelParameters.from_dict(base | changes)
         assert parameter_count(record) == sum(part.numel() for part in build_model(record, tables).parameters())
         assert_arithmetic_is_counted(tables, record)
-        for name, way in WAYS.items():
+        for name, method in METHODS.items():
             planned = plan(record, name, record.longest_sequence, 3).megabytes
-            assert planned == pytest.approx(measured_megabytes(tables, record, 3, way), rel=0.15), name
+            assert planned == pytest.approx(measured_megabytes(tables, record, 3, method), rel=0.15), name
 
 
 # With one sample the gradients of parameters dominate, with three the activations.
@@ -75,9 +75,9 @@ def test_parameters_arithmetic_and_memory_follow_the_options_of_the_model(tables
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_memory_agrees_with_the_profiler_within_15_percent(tables, architecture, changes, batch):
     record = as_architecture(architecture, changes)
-    for name in WAYS if record.family.recurrent else ("bptt",):
+    for name in METHODS if record.family.recurrent else ("bptt",):
         planned = plan(record, name, record.longest_sequence, batch).megabytes
-        assert planned == pytest.approx(measured_megabytes(tables, record, batch, WAYS[name]), rel=0.15), name
+        assert planned == pytest.approx(measured_megabytes(tables, record, batch, METHODS[name]), rel=0.15), name
 
 
 def measured_megabytes(tables, record, batch, way):

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 from model.tasks import image, pairs, text
-from model.tasks.baselines import linear_probe, naive_bayes, shared_words
 from model.tasks.data.cifar import grey, read_batch
 from model.tasks.data.dataset import TaskError
 from model.tasks.data.encoding import from_bytes, split_pair, to_bytes
@@ -23,6 +22,7 @@ from model.tasks.data.imdb import Review, read_reviews, read_reviews_and_films
 from model.tasks.image import ImageParameters
 from model.tasks.pairs import RetrievalParameters, SameFilmParameters
 from model.tasks.text import TextParameters
+from model.tasks.trivial_levels import linear_probe, naive_bayes, shared_words
 
 REAL = Path(os.environ.get("RMAAT_TEST_DATA", "absent"))
 needs_real_data = pytest.mark.skipif(not REAL.is_dir(), reason="RMAAT_TEST_DATA names no folder")

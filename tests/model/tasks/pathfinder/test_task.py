@@ -10,12 +10,12 @@ from PIL import Image
 from scipy import ndimage
 
 from benchmarks.tasks import PATHFINDER
-from model.tasks.baselines import linear_probe
 from model.tasks.data.dataset import TaskError
 from model.tasks.data.encoding import from_images
 from model.tasks.library import load_task
 from model.tasks.pathfinder import task as pathfinder
 from model.tasks.pathfinder.task import DIFFICULTIES, PathfinderParameters, draw_images, generate, read_official
+from model.tasks.trivial_levels import linear_probe
 from rmaat.base.errors import UsageError
 
 pytest.importorskip("numba")

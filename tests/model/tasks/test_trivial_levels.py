@@ -1,8 +1,8 @@
 import pytest
 
-from model.tasks.baselines import TrivialLevel, commonest_label, root_operator, shared_words
 from model.tasks.data.dataset import TokenDataset
 from model.tasks.data.encoding import from_bytes, join_pair
+from model.tasks.trivial_levels import TrivialLevel, commonest_label, root_operator, shared_words
 
 TRAIN = TokenDataset.from_sequences([b"\1\2", b"\1\3", b"\1", b"\2", b"\2\1", b"\3\1"], [4, 4, 0, 1, 1, 4])
 

@@ -1,4 +1,4 @@
-"""Trivial levels: baselines that need no model. Compare the accuracy of every model with them.
+"""Trivial levels: accuracies of rules that need no model. Compare the accuracy of every model with them.
 
 Each is fitted to the training split and scored on the test split of the same data. To add one, write a function of two
 `TokenDataset`, add it to `LEVELS`, and name it in the `levels` of a task.

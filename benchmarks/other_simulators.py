@@ -1,4 +1,4 @@
-"""Run the SciPy engine and other simulators on the same equations, for `benchmarks.coupling`.
+"""Runs of Brian2 and NEST beside our SciPy engine, on the same equations; `benchmarks.coupling` calls them.
 
 Brian2 sums the coupling over dense Synapses in compiled C++. A first run builds the program; the second is timed.
 NEST's astrocyte_lr_1994 lets IP3 decay towards a resting level; it starts at that level, so IP3 is constant. NEST's

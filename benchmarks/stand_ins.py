@@ -1,4 +1,4 @@
-"""Replace small packages that a machine with a GPU may lack: jaxtyping, lazy_loader, platformdirs and yaml.
+"""Stand-ins for small packages that a machine with a GPU may lack: jaxtyping, lazy_loader, platformdirs and yaml.
 
 Importing this module installs the replacements for the missing ones and leaves the others alone. The benchmarks then
 run without installing anything. The replacements suffice because shape annotations have no effect at run time, the
