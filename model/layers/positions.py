@@ -67,6 +67,16 @@ def kernel_product(
     return torch.fft.irfft(spectrum, n=2 * tokens)[..., :tokens]
 
 
+def shuffled_decay(tokens: int, decay: float) -> Float[Tensor, " token"]:
+    """The weights exp(-decay d) at shuffled distances d > 0: a control that keeps the strengths and loses distance.
+
+    The order is the same in every call with the same number of `tokens`, whatever the seed of the model.
+    """
+    weights = torch.exp(-decay * torch.arange(tokens))
+    order = torch.randperm(tokens - 1, generator=torch.Generator().manual_seed(0))
+    return torch.cat([weights[:1], weights[1:][order]])
+
+
 class ExponentialKernel(nn.Module):
     """k(d) = exp(-decay d), with the decay per token from the tables."""
 

@@ -1,6 +1,7 @@
-"""Retention factors RF(t, T) as modules: buffers filled from the tables, saved with the weights, not learned.
+"""Retention factors RF(t, T) as modules, and the rules by which a factor joins the old memory and the new one.
 
-`distill.retention` computes the factors; here they are looked up.
+The factors are buffers filled from the tables, saved with the weights, not learned. `distill.retention` computes them;
+here they are looked up.
 """
 
 import torch
@@ -64,3 +65,22 @@ def factors_without_length(retention: nn.Module, variant: str) -> Float[Tensor, 
         f"the retention variant {variant!r} needs the number of segments, which this use does not know; "
         "build a model with retention streaming, saturation or none"
     )
+
+
+def next_memory(
+    rule: str,
+    old: Float[Tensor, "batch memory width"],
+    new: Float[Tensor, "batch memory width"],
+    factor: Float[Tensor, "..."],
+) -> Float[Tensor, "batch memory width"]:
+    """The memory after a segment, from the memory before it, its `new` rows and its retention `factor` RF.
+
+    The paper's text says RF new (scaled). The other two are ours: old + RF new (share), because factors that sum to 1
+    are shares of what each segment writes; RF old + (1 - RF) new (gated), because retention is a share of the old.
+    """
+    factor = factor.to(new.dtype)
+    if rule == "share":
+        return old + new * factor
+    if rule == "gated":
+        return old * factor + new * (1 - factor)
+    return new * factor

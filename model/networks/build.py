@@ -11,7 +11,7 @@ from model.errors import ModelError
 from model.layers.attention import AstromorphicAttention, RelativePositions, SoftmaxAttention
 from model.layers.causal import CausalAttention
 from model.layers.mixing import Mixing
-from model.layers.positions import ExponentialKernel, LearnedExponentialKernel, MeasuredKernel
+from model.layers.positions import ExponentialKernel, LearnedExponentialKernel, MeasuredKernel, shuffled_decay
 from model.layers.state_space import StateSpace
 from model.memory.retention import build_retention, factors_without_length
 from model.networks.classifier import SegmentClassifier
@@ -58,6 +58,8 @@ def linear_time_attention(
         "decaying": lambda: ExponentialKernel(tables.decay_per_token),
         "learned": lambda: LearnedExponentialKernel(tables.decay_per_token),
         "measured": lambda: MeasuredKernel(torch.from_numpy(tables.decay_kernel(rows)).float()),
+        "identity": nn.Identity,
+        "random": lambda: MeasuredKernel(shuffled_decay(rows, tables.decay_per_token)),
     }
     make_kernel = kernels.get(parameters.relative_positions)
     exponent = 1.0 if parameters.exponent == "one" else tables.exponent

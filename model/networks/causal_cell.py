@@ -16,6 +16,7 @@ from model.layers.causal import CausalAttention, Written
 from model.layers.mixing import Mixing
 from model.layers.precision import at_least_float32
 from model.memory.recurrence import Segment, State
+from model.memory.retention import next_memory
 from model.networks.cell import StackedCell
 from model.networks.parameters import ModelParameters
 
@@ -43,14 +44,12 @@ class CausalCell(StackedCell):
     """
 
     def __init__(self, parameters: ModelParameters, attentions: list[CausalAttention]):
-        super().__init__(
-            parameters, cast(list[Mixing], attentions), 2 * parameters.memory_tokens + parameters.segment_length
-        )
+        super().__init__(parameters, cast(list[Mixing], attentions))
         self.head = nn.Linear(parameters.width, parameters.vocabulary)
 
     def segment_rows(self, segment: Segment, memory: Tensor) -> Float[Tensor, "batch row width"]:
         """[memory; tokens; memory]."""
-        return torch.cat([memory, self.embedding(segment[0]), memory], dim=1)
+        return torch.cat([memory, self.embed(segment[0]), memory], dim=1)
 
     def valid_rows(self, segment: Segment) -> Bool[Tensor, "batch row"]:
         """Both copies of the memory, and tokens that are present."""
@@ -67,7 +66,7 @@ class CausalCell(StackedCell):
     ) -> State:
         """Logits or losses from the rows of tokens; the next memory from the last rows."""
         logits = self.head(rows[:, self.memory_tokens : self.memory_tokens + segment[0].shape[1]])
-        memory = rows[:, rows.shape[1] - self.memory_tokens :] * retention.to(rows.dtype)
+        memory = next_memory(self.memory_rule, memory, rows[:, rows.shape[1] - self.memory_tokens :], retention)
         if isinstance(segment, PredictedSegment):
             losses = functional.cross_entropy(at_least_float32(logits.mT), segment.targets.long(), reduction="none")
             return (losses * segment.present).sum(), memory
@@ -85,7 +84,7 @@ class CausalCell(StackedCell):
 
         `written` holds the sums of each layer over the earlier rows of the segment; it is empty at the start.
         """
-        rows, sums = self.enter(rows, first), []
+        rows, sums = self.enter(rows), []
         for index, module in enumerate(self.blocks):
             block = cast(Block, module)
             attended, after = cast(CausalAttention, block.attention).advance(

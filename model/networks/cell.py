@@ -1,6 +1,9 @@
 """The cell of a network: one segment's token ids and the memory -> an output and the next memory.
 
-    rows = [memory; tokens] + positions -> blocks -> final norm -> output, retention factor x memory rows
+    rows = [memory; tokens + positions] -> blocks -> final norm -> output, retention factor x memory rows
+
+Positions belong to tokens alone. Added to memory rows in every segment, they would be a constant as large as the
+memory, beside which a memory that its retention factor makes small is hardly read.
 
 `StackedCell` holds what all cells have. `SegmentCell` is the cell of the classifiers; its output is the summary of the
 segment. `model.networks.causal_cell.CausalCell` is the cell of the language model.
@@ -12,25 +15,35 @@ from typing import NamedTuple, cast
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 
 from model.layers.block import Block
 from model.layers.mixing import Mixing
 from model.memory.recurrence import Segment, Stage, State, in_sequence
+from model.memory.retention import next_memory
 from model.networks.parameters import ModelParameters
 
 
 class StackedCell(nn.Module):
-    """A cell made of embedding, positions, blocks and a final norm, over segments of at most `rows` rows.
+    """A cell made of embedding, positions of tokens, blocks and a final norm.
 
     A subclass defines `segment_rows`, `valid_rows` and `finish`.
     """
 
-    def __init__(self, parameters: ModelParameters, attentions: list[Mixing], rows: int):
+    positions: Tensor
+
+    def __init__(self, parameters: ModelParameters, attentions: list[Mixing]):
         super().__init__()
-        self.memory_tokens = parameters.memory_tokens
+        self.memory_tokens, self.memory_rule = parameters.memory_tokens, parameters.memory_rule
+        self.memory_norm = nn.LayerNorm(parameters.width) if parameters.memory_norm else nn.Identity()
         self.embedding = nn.Embedding(parameters.vocabulary, parameters.width)
         # Weaker than the embeddings, so that a row starts as its token rather than as its position.
-        self.positions = nn.Parameter(0.3 * torch.randn(rows, parameters.width))
+        positions = nn.Parameter(0.3 * torch.randn(parameters.segment_length, parameters.width))
+        if parameters.position_embedding == "learned":
+            self.positions = positions
+        else:
+            # Zeros that are added anyway keep one code path, and the draw above keeps the other weights of a seed.
+            self.register_buffer("positions", torch.zeros_like(positions), persistent=False)
         self.blocks = nn.ModuleList(
             Block(
                 attention, parameters.width, parameters.feed_forward_width, parameters.dropout, parameters.norm == "pre"
@@ -62,7 +75,7 @@ class StackedCell(nn.Module):
         valid = self.valid_rows(segment)
 
         def enter(state: State, shared: tuple[Tensor, ...]) -> State:  # noqa: ARG001
-            return self.enter(self.segment_rows(segment, state[0])), state[0]
+            return self.enter(self.segment_rows(segment, self.memory_norm(state[0]))), state[0]
 
         def through(index: int, wanted: int, state: State, shared: tuple[Tensor, ...]) -> State:
             return self.blocks[index](state[0], valid, self.shared_of(index, shared), wanted), state[1]
@@ -76,9 +89,13 @@ class StackedCell(nn.Module):
         stages[-1] = in_sequence(stages[-1], leave)
         return stages
 
-    def enter(self, rows: Tensor, first: int = 0) -> Tensor:
-        """Input of the first block for the `rows` of a segment from position `first` on."""
-        return self.dropout(rows + self.positions[first : first + rows.shape[1]])
+    def enter(self, rows: Tensor) -> Tensor:
+        """Input of the first block, from `rows` of a segment."""
+        return self.dropout(rows)
+
+    def embed(self, tokens: Int[Tensor, "batch token"], place: int = 0) -> Float[Tensor, "batch token width"]:
+        """Rows of `tokens`, of which the first has the position `place` in its segment."""
+        return self.embedding(tokens) + self.positions[place : place + tokens.shape[1]]
 
     def shared_of(self, index: int, shared: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """The tensors of block `index` among those of all blocks."""
@@ -86,7 +103,7 @@ class StackedCell(nn.Module):
         return shared[index * count : (index + 1) * count]
 
     def segment_rows(self, segment: Segment, memory: Tensor) -> Float[Tensor, "batch row width"]:
-        """The memory and the embedded tokens, in the order of the segment's positions."""
+        """The `memory` as it enters, and the embedded tokens, in the order in which the blocks read them."""
         raise NotImplementedError
 
     def valid_rows(self, segment: Segment) -> Bool[Tensor, "batch row"]:
@@ -102,6 +119,11 @@ class StackedCell(nn.Module):
         raise NotImplementedError
 
 
+def initial_memory(parameters: ModelParameters) -> nn.Parameter:
+    """The learned memory before the first segment, shape (memory, width)."""
+    return nn.Parameter(parameters.initial_memory_scale * torch.randn(parameters.memory_tokens, parameters.width))
+
+
 class PassedSegment(NamedTuple):
     """A segment whose summary does not reach the loss, so that only its next memory is computed."""
 
@@ -110,15 +132,17 @@ class PassedSegment(NamedTuple):
 
 
 class SegmentCell(StackedCell):
-    """One segment of a classifier: its output is the summary, the sum of the valid rows, shape (batch, width).
+    """One segment of a classifier: its output is the summary, shape (batch, width).
 
-    A sample without tokens in this segment keeps its memory unchanged; its summary is meaningless. The last block of a
+    The summary is the sum of the valid rows, or with the readout "token" the row of the last token that is present. A
+    sample without tokens in this segment keeps its memory unchanged; its summary is meaningless. The last block of a
     `PassedSegment` computes memory rows only, and the summary is zero. A segment may be shorter than `segment_length`:
     the last one ends with the longest sequence of the batch. `retention` has shape (batch).
     """
 
     def __init__(self, parameters: ModelParameters, attentions: list[Mixing]):
-        super().__init__(parameters, attentions, parameters.segment_rows)
+        super().__init__(parameters, attentions)
+        self.readout = parameters.readout
 
     def stages(self, segment: Segment, retention: Float[Tensor, " batch"]) -> list[Stage]:
         """As `StackedCell.stages`; a `PassedSegment` without memory computes nothing."""
@@ -128,7 +152,7 @@ class SegmentCell(StackedCell):
 
     def segment_rows(self, segment: Segment, memory: Tensor) -> Float[Tensor, "batch row width"]:
         """[memory; tokens]."""
-        return torch.cat([memory, self.embedding(segment[0])], dim=1)
+        return torch.cat([memory, self.embed(segment[0])], dim=1)
 
     def valid_rows(self, segment: Segment) -> Bool[Tensor, "batch row"]:
         """Memory rows, and tokens that are present."""
@@ -142,12 +166,20 @@ class SegmentCell(StackedCell):
         return self.memory_tokens if isinstance(segment, PassedSegment) else valid.shape[1]
 
     def finish(self, segment: Segment, rows: Tensor, valid: Tensor, memory: Tensor, retention: Tensor) -> State:
-        """Sum of the valid rows, and the memory rows times the retention factor."""
-        kept = rows[:, : self.memory_tokens] * retention[:, None, None].to(rows.dtype)
+        """The summary, and the next memory by the memory rule."""
+        kept = next_memory(self.memory_rule, memory, rows[:, : self.memory_tokens], retention[:, None, None])
         memory = torch.where(segment[1].any(dim=1)[:, None, None], kept, memory)
         if isinstance(segment, PassedSegment):
             return self._no_summary(segment), memory
-        return (rows * valid[:, :, None]).sum(dim=1), memory
+        return (rows * self._read_rows(segment, valid)[:, :, None]).sum(dim=1), memory
+
+    def _read_rows(self, segment: Segment, valid: Tensor) -> Bool[Tensor, "batch row"]:
+        """The rows that the summary adds up."""
+        if self.readout != "token":
+            return valid
+        # A token is the last one if no token is present at the next place.
+        present = functional.pad(segment[1], (self.memory_tokens, 1))
+        return present[:, :-1] & ~present[:, 1:]
 
     def _no_summary(self, segment: Segment) -> Float[Tensor, "batch width"]:
         return self.positions.new_zeros(len(segment[0]), self.positions.shape[1])

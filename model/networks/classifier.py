@@ -1,11 +1,11 @@
 """Segment-recurrent classifiers: RMAAT and its baselines, which differ only in attention and memory.
 
-    [memory; tokens] + positions -> { attention, residual, norm; feed-forward, residual, norm } x layers
+    [memory; tokens + positions] -> { attention, residual, norm; feed-forward, residual, norm } x layers
     memory_{t+1} = RF(t, T) memory'_{t+1},   memory' = the first M rows of the last layer
 
 Source: RMAAT (arXiv 2601.00426) figure 2 and section 3. The paper leaves the following open, and our choices are:
-several heads with an output projection, a learned initial memory, learned positions within a segment, the readout, and
-T = the number of segments that hold tokens.
+several heads with an output projection, a learned initial memory, learned positions of tokens within a segment, the
+readout, and T = the number of segments that hold tokens.
 """
 
 import torch
@@ -18,7 +18,7 @@ from model.layers.mixing import Mixing
 from model.memory.differentiation import Amrb, Differentiation, LayerwiseAmrb
 from model.memory.recurrence import Segment
 from model.memory.scan import scan
-from model.networks.cell import PassedSegment, SegmentCell, split_segments
+from model.networks.cell import PassedSegment, SegmentCell, initial_memory, split_segments
 from model.networks.parameters import ModelParameters
 
 COMPILED_LENGTHS = 8
@@ -39,7 +39,7 @@ class SegmentClassifier(nn.Module):
         super().__init__()
         self.parameters_record = parameters
         self.cell = SegmentCell(parameters, attentions)
-        self.initial_memory = nn.Parameter(0.02 * torch.randn(parameters.memory_tokens, parameters.width))
+        self.initial_memory = initial_memory(parameters)
         self.head: nn.Module = nn.Linear(parameters.width, parameters.classes)
         self.retention = retention
 
@@ -100,13 +100,15 @@ class SegmentClassifier(nn.Module):
         return [segment if index in read else PassedSegment(*segment) for index, segment in enumerate(segments)]
 
     def _readout(self, segments: list[Segment], summaries: list[Tensor], lengths: Tensor, counts: Tensor) -> Tensor:
-        """Mean over valid tokens and memory rows, of each sample's last segment or of all its segments."""
+        """The last token's row, or the mean over valid tokens and memory rows of the last segment or of all."""
         record = self.parameters_record
         index = torch.arange(len(summaries), device=lengths.device)[:, None]
-        if record.readout == "last":
-            read, rows = index == counts - 1, lengths - (counts - 1) * record.segment_length + record.memory_tokens
-        else:
+        if record.readout == "every":
             read, rows = index < counts, lengths + counts * record.memory_tokens
+        else:
+            read, rows = index == counts - 1, lengths - (counts - 1) * record.segment_length + record.memory_tokens
+        if record.readout == "token":
+            rows = torch.ones_like(rows)
         # Leave passed segments out: zero gradients, unlike None, would trigger a replay under truncation.
         chosen = [
             summary * mask[:, None]

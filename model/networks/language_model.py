@@ -17,7 +17,7 @@ from model.memory.differentiation import Amrb, Differentiation
 from model.memory.recurrence import Segment
 from model.memory.scan import scan
 from model.networks.causal_cell import CausalCell, CausalSegment, PredictedSegment
-from model.networks.cell import split_segments
+from model.networks.cell import initial_memory, split_segments
 from model.networks.classifier import check_tokens
 from model.networks.parameters import ModelParameters
 
@@ -52,7 +52,7 @@ class LanguageModel(nn.Module):
         super().__init__()
         self.parameters_record = parameters
         self.cell = CausalCell(parameters, attentions)
-        self.initial_memory = nn.Parameter(0.02 * torch.randn(parameters.memory_tokens, parameters.width))
+        self.initial_memory = initial_memory(parameters)
         self.register_buffer("retention", retention)
 
     def start(self, batch: int) -> Carried:

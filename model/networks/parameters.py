@@ -33,6 +33,8 @@ ARCHITECTURES = {
 }
 ASTROCYTIC = ("exponent", "relative_positions", "write_scale")
 """Settings of astromorphic attention alone."""
+OF_MEMORY = ("memory_rule", "memory_norm", "initial_memory_scale")
+"""Settings of architectures with memory tokens alone."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,15 @@ class ModelParameters(Record):
     relative_positions: str = parameter(
         "decaying",
         "strength between positions in the astrocytic write: exp(-scale distance) with the scale from the tables or a "
-        "learned scale, the whole measured influence, or none (no astrocytic write)",
-        choices=("decaying", "learned", "measured", "none"),
+        "learned scale, the whole measured influence, or none (no astrocytic write); two controls: identity (no "
+        "coupling of positions) and random (the strengths of decaying at shuffled distances)",
+        choices=("decaying", "learned", "measured", "identity", "random", "none"),
         source=Source.READER,
+    )
+    position_embedding: str = parameter(
+        "learned",
+        "what a token adds for its position before the first block: a learned vector, or none, as a control",
+        choices=("learned", "none"),
     )
     write_scale: str = parameter(
         "features",
@@ -102,9 +110,20 @@ class ModelParameters(Record):
         source=Source.PAPER,
     )
     readout: str = parameter(
-        "last", "rows that the head averages: those of the last segment, or of every segment", choices=("last", "every")
+        "last",
+        "what the head reads: the mean row of the last segment, of every segment, or the row of the last token",
+        choices=("last", "every", "token"),
     )
-
+    memory_rule: str = parameter(
+        "scaled",
+        "next memory from old and new rows: RF new (scaled), old + RF new (share), or RF old + (1 - RF) new (gated)",
+        choices=("scaled", "share", "gated"),
+        source=Source.PAPER,
+    )
+    memory_norm: bool = parameter(False, "layer norm of the memory rows as they enter a segment")
+    initial_memory_scale: float = parameter(
+        0.02, "standard deviation of the initial memory before training", low=0, high=100
+    )
     separator: int = parameter(
         0,
         "token between two documents that are encoded separately with the same weights, as in LRA's Retrieval "
@@ -122,6 +141,11 @@ class ModelParameters(Record):
             )
         if self.width % self.heads:
             raise ParameterError(f"{self.heads} heads do not divide a width of {self.width}; choose a multiple")
+        if self.memory_rule == "gated" and not self.forgets:
+            raise ParameterError(
+                "memory_rule gated without retention factors (RF = 1) keeps the initial memory for ever; "
+                "choose a retention, or memory_rule scaled or share"
+            )
         if not self.family.recurrent and (self.segments, self.memory_tokens) != (1, 0):
             raise ParameterError(
                 f"a {self.architecture} reads the whole sequence as one segment without memory, not {self.segments} "
@@ -138,6 +162,11 @@ class ModelParameters(Record):
     def family(self) -> Family:
         """The properties of the architecture."""
         return ARCHITECTURES[self.architecture]
+
+    @property
+    def forgets(self) -> bool:
+        """Whether any retention factor differs from 1."""
+        return self.family.retains and self.retention != "none"
 
     @property
     def longest_sequence(self) -> int:
@@ -167,6 +196,8 @@ class ModelParameters(Record):
         if architecture not in ARCHITECTURES:
             raise ParameterError(unknown_name("architecture", architecture, ARCHITECTURES))
         changes: dict[str, Any] = {name: _default(name) for name in foreign_settings(architecture)}
+        if self.memory_rule == "gated" and not ARCHITECTURES[architecture].retains:
+            changes["memory_rule"] = _default("memory_rule")
         if not ARCHITECTURES[architecture].recurrent:
             changes |= {"segments": 1, "segment_length": self.longest_sequence, "memory_tokens": 0}
         return dataclasses.replace(self, architecture=architecture, **changes)
@@ -177,6 +208,7 @@ def foreign_settings(architecture: str) -> tuple[str, ...]:
     family = ARCHITECTURES[architecture]
     return (
         (() if family.retains else ("retention",))
+        + (() if family.recurrent else OF_MEMORY)
         + (() if family.attention == "astromorphic" else ASTROCYTIC)
         + (() if family.attention == "state_space" else ("state_size",))
     )

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from model.errors import ModelError
 from model.layers.causal import Written
-from model.memory.retention import factors_without_length
+from model.memory.retention import factors_without_length, next_memory
 from model.networks.cell import PassedSegment
 from model.networks.classifier import SegmentClassifier
 from model.networks.language_model import Carried, LanguageModel
@@ -46,9 +46,9 @@ class LanguageModelStream:
         while tokens.shape[1]:
             if self._place == 0:
                 self._model.factor(self._carried.segments)
-                self._advance(self._carried.memory)
+                self._advance(self._entering())
             missing = self._model.parameters_record.segment_length - self._place
-            rows = self._advance(self._model.cell.embedding(tokens[:, :missing]))
+            rows = self._advance(self._model.cell.embed(tokens[:, :missing], self._place))
             logits.append(self._model.cell.head(rows))
             self._place += rows.shape[1]
             tokens = tokens[:, missing:]
@@ -65,12 +65,16 @@ class LanguageModelStream:
         rows, self._written = self._model.cell.advance(rows, valid, first, self._written, self._shared)
         return rows
 
+    def _entering(self) -> Tensor:
+        return self._model.cell.memory_norm(self._carried.memory)
+
     def _end_segment(self) -> None:
         """Compute the next memory from the memory rows after the tokens, which read the whole segment."""
         memory, done = self._carried.memory, self._carried.segments
         factor = self._model.factor(done)
         if memory.shape[1]:
-            memory = self._advance(memory) * factor.to(memory.dtype)
+            rule = self._model.parameters_record.memory_rule
+            memory = next_memory(rule, memory, self._advance(self._entering()), factor)
         self._carried, self._written, self._place = Carried(memory, done + 1), (), 0
 
 
@@ -119,7 +123,7 @@ class ClassifierStream:
         if self._pending.shape[1] == 0:
             raise ModelError("no token has been fed yet; feed some before asking for logits")
         record = self._model.parameters_record
-        rows = self._pending.shape[1] + record.memory_tokens
+        rows = 1 if record.readout == "token" else self._pending.shape[1] + record.memory_tokens
         summary, _ = self._run(tuple(self._padded()))
         if record.readout == "every":
             summary = summary + self._summed

@@ -28,7 +28,9 @@ class Contender:
     training: Mapping[str, Any] = field(default_factory=dict)
     """settings of `TrainingParameters` in place of the preset's"""
     joined_segments: int = 1
-    """number of the preset's segments that are joined to one"""
+    """number of the preset's segments that are joined to one; the sequence keeps its length"""
+    shortened: int = 1
+    """divisor of the preset's number of segments; their length stays, and the model reads a cut sequence"""
 
     def change(self, preset: Preset) -> Preset:
         """Change `preset` to this contender; size, steps and data stay.
@@ -36,21 +38,27 @@ class Contender:
         Raises
         ------
         ParameterError
-            The preset has fewer segments than this contender joins.
+            The preset has fewer segments than this contender joins or divides by.
         """
-        joined = self.joined_segments
-        if preset.model.segments < joined:
+        resized = dataclasses.replace(
+            preset.model,
+            segments=self._segments(preset.model.segments),
+            segment_length=preset.model.segment_length * self.joined_segments,
+        )
+        model = resized.as_architecture(self.architecture).override(self.model)
+        overlong = {"overlong": "cut"} if self.shortened > 1 else {}
+        return dataclasses.replace(
+            preset, model=model, training=preset.training.override({**overlong, **self.training})
+        )
+
+    def _segments(self, segments: int) -> int:
+        fewest = self.joined_segments * self.shortened
+        if segments < fewest:
             raise ParameterError(
-                f"{self.title}: the preset has {preset.model.segments} segments, fewer than the {joined} to join; "
+                f"{self.title}: the preset has {segments} segments, fewer than the {fewest} that it needs; "
                 "choose another contender"
             )
-        longer = dataclasses.replace(
-            preset.model,
-            segments=-(-preset.model.segments // joined),
-            segment_length=preset.model.segment_length * joined,
-        )
-        model = longer.as_architecture(self.architecture).override(self.model)
-        return dataclasses.replace(preset, model=model, training=preset.training.override(self.training))
+        return -(-segments // fewest)
 
 
 def _baseline(title: str, architecture: str) -> Contender:
@@ -78,12 +86,20 @@ RETENTIONS: dict[str, Contender] = {
 ABLATIONS: dict[str, Contender] = RETENTIONS | {
     "bptt": Contender("RMAAT, BPTT", training={"differentiation": "bptt"}),
     "no_astrocytic_write": Contender("RMAAT without H_astro", model={"relative_positions": "none"}),
+    # Controls of the astrocytic write: it tells positions apart even without the distilled coupling between them.
+    "identity_kernel": Contender("RMAAT, identity for the kernel", model={"relative_positions": "identity"}),
+    "random_kernel": Contender("RMAAT, shuffled kernel", model={"relative_positions": "random"}),
+    "no_learned_positions": Contender("RMAAT without learned positions", model={"position_embedding": "none"}),
     "exponent_one": Contender("RMAAT, alpha = 1", model={"exponent": "one"}),
     "exponent_learned": Contender("RMAAT, alpha learned", model={"exponent": "learned"}),
     "no_memory": Contender("RMAAT without memory", model={"memory_tokens": 0}),
     "pre_norm": Contender("RMAAT, norm before", model={"norm": "pre"}),
-    "half_segments": Contender("RMAAT, half as many segments", joined_segments=2),
-    "quarter_segments": Contender("RMAAT, a quarter as many segments", joined_segments=4),
+    # The paper's: segments keep their length, and the model reads less of the sequence.
+    "half_length": Contender("RMAAT, half the length", shortened=2),
+    "quarter_length": Contender("RMAAT, a quarter of the length", shortened=4),
+    # Ours: the same sequence in fewer, longer segments.
+    "joined_by_two": Contender("RMAAT, segments joined by two", joined_segments=2),
+    "joined_by_four": Contender("RMAAT, segments joined by four", joined_segments=4),
     "rmt_amrb": Contender("RMT, AMRB", "rmt", training={"differentiation": "amrb"}),
     # RMAAT's attention without H_astro, plasticity and scale is linear attention.
     "rlt_retention_amrb": Contender(

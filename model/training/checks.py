@@ -2,7 +2,9 @@
 
 from distill.tables import Tables, read_tables
 from model.errors import ModelError
+from model.networks.parameters import ModelParameters
 from model.tasks import TaskData
+from model.tasks.data.shortening import shorten, shorten_documents
 from model.tasks.pairs import longest_document
 from model.training.run_folder import RunConfiguration, RunFolder
 
@@ -22,13 +24,26 @@ def check_fit(configuration: RunConfiguration, task: TaskData) -> None:
             f"the model encodes documents on both sides of token {record.separator} apart, but "
             f"{task.name} {_separated(task)}; set separator to {task.separator or 0}"
         )
+    if configuration.training.overlong == "refuse":
+        _check_lengths(record, task)
+
+
+def _check_lengths(record: ModelParameters, task: TaskData) -> None:
     longest, what = (longest_document(task), "document") if record.separator else (task.longest, "sequence")
     if longest > record.longest_sequence:
         raise ModelError(
             f"the longest {what} has {longest} tokens, more than {record.segments} segments of "
             f"{record.segment_length}; set segment_length to {-(-longest // record.segments)} "
-            f"or segments to {-(-longest // record.segment_length)}"
+            f"or segments to {-(-longest // record.segment_length)}, or overlong to cut"
         )
+
+
+def as_read(configuration: RunConfiguration, task: TaskData) -> TaskData:
+    """The sequences of `task` as the model of a run reads them: cut if its setting `overlong` says so."""
+    if configuration.training.overlong == "refuse":
+        return task
+    model = configuration.model
+    return (shorten_documents if model.separator else shorten)(task, model.longest_sequence)
 
 
 def _separated(task: TaskData) -> str:

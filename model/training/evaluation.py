@@ -13,6 +13,7 @@ from model.networks.classifier import SegmentClassifier
 from model.tasks import TaskData, TrivialLevel, trivial_levels
 from model.tasks.diagnostics import DiagnosticParameters, answer_distances
 from model.training.checkpoint import BEST, CHECKPOINT, load_model, load_state, newest
+from model.training.checks import as_read
 from model.training.device import choose_device, device_name, longest_batch
 from model.training.measure import compare_steps
 from model.training.method import differentiation
@@ -42,7 +43,9 @@ def evaluate(
     if task.sha256() != configuration.data_sha256:
         raise ModelError(f"{out} was trained on other data than {task.origin}; evaluate it with the same data")
     model = load_run(folder).to(choose_device(device))
-    score = evaluate_split(model, task.test, configuration.training, progress)
+    # Levels are of whole sequences: a guess without a model may read all of them.
+    seen = as_read(configuration, task)
+    score = evaluate_split(model, seen.test, configuration.training, progress)
     samples = len(scored_rows(len(task.test), configuration.training.most_scored))
     evaluation = Evaluation(
         accuracy=score.accuracy,
@@ -68,7 +71,7 @@ def _accuracy_by_distance(
     # Group by multiples of the gap, which is the length of a segment in the presets.
     step = parameters.gap or parameters.length
     groups = answer_distances(parameters, task.test) // step * step
-    found = accuracy_by_group(model, task.test, groups, configuration.training)
+    found = accuracy_by_group(model, as_read(configuration, task).test, groups, configuration.training)
     return {f"{distance} to {distance + step - 1}": accuracy for distance, accuracy in found.items()}
 
 
@@ -81,12 +84,13 @@ def measure_cost(out: Path, task: TaskData) -> Cost:
         There is no run or no checkpoint.
     """
     folder = RunFolder(out)
-    settings = folder.read_configuration().training
+    configuration = folder.read_configuration()
+    settings = configuration.training
     device = choose_device(settings.device)
     model = load_run(folder).to(device)
     if settings.compile:
         model.compile_cell()
-    batch, way = longest_batch(task.train, settings, device), differentiation(settings)
+    batch, way = longest_batch(as_read(configuration, task).train, settings, device), differentiation(settings)
     with denormals_flushed():
         step = compare_steps(model, batch, {"": way}, settings.precision, repeats=3)[""]
     seconds = load_state(newest(out, CHECKPOINT)).seconds

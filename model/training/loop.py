@@ -34,7 +34,7 @@ from model.training.checkpoint import (
     newest,
     save_checkpoint,
 )
-from model.training.checks import check_fit, check_same_run
+from model.training.checks import as_read, check_fit, check_same_run
 from model.training.device import Batch, choose_device, load_batch, mixed_precision
 from model.training.distributed import Processes, joined_processes, replicated, sharded, whole, without_averaging
 from model.training.method import differentiation
@@ -76,6 +76,7 @@ def train(
     """
     folder = RunFolder(out)
     check_fit(configuration, task)
+    task = as_read(configuration, task)
     device = choose_device(configuration.training.device)
     with denormals_flushed(), joined_processes(device) as processes:
         torch.manual_seed(configuration.training.seed)

@@ -5,15 +5,15 @@ from model.networks.parameters import ModelParameters
 
 def parameter_count(model: ModelParameters) -> int:
     """Number of learned parameters of `model`."""
-    width, rows = model.width, model.segment_rows
+    width = model.width
     attention = (
         _state_space_parameters(model) if model.family.attention == "state_space" else _attention_parameters(model)
     )
     feed_forward = 2 * width * model.feed_forward_width + model.feed_forward_width + width
     norms = 2 * 2 * width
     final_norm = 2 * width if model.norm == "pre" else 0
-    embedding = (model.vocabulary + rows) * width
-    memory = model.memory_tokens * width
+    embedding = (model.vocabulary + model.segment_length * (model.position_embedding == "learned")) * width
+    memory = model.memory_tokens * width + (2 * width if model.memory_norm else 0)
     return embedding + memory + _head_size(model) + final_norm + model.layers * (attention + feed_forward + norms)
 
 

@@ -59,4 +59,10 @@ class TrainingParameters(Record):
         low=0,
         high=1e9,
     )
+    overlong: str = parameter(
+        "refuse",
+        "what happens if sequences are longer than the model reads: refuse the task, or cut them, both documents of a "
+        "pair alike",
+        choices=("refuse", "cut"),
+    )
     seed: int = parameter(0, "seed of weights, order and dropout", low=0, high=2**31 - 1)

@@ -32,7 +32,7 @@ def training_flops(model: ModelParameters, method: str, segments: int, batch: in
 
 def wanted_rows(model: ModelParameters, segments: int) -> list[int]:
     """Rows that the last block computes, per segment: memory alone for segments that the readout leaves out."""
-    passed = segments - 1 if model.readout == "last" else 0
+    passed = 0 if model.readout == "every" else segments - 1
     return [model.memory_tokens] * passed + [model.segment_rows] * (segments - passed)
 
 
@@ -63,13 +63,15 @@ def _feature_flops(model: ModelParameters) -> float:
 
 
 def _kernel_flops(model: ModelParameters) -> float:
-    """W r as `model.layers.positions` computes it; a measured kernel of more than `DENSE_TOKENS` tokens uses FFT."""
+    """W r as `model.layers.positions` computes it; `MeasuredKernel` uses FFT above `DENSE_TOKENS`."""
     rows, width = model.segment_rows, model.width
     if not model.has_positions:
         return 0.0
+    if model.relative_positions == "identity":
+        return 0.0
     if rows <= DENSE_TOKENS:
         return 2 * width * rows**2
-    return 0.0 if model.relative_positions == "measured" else 2 * _scan_flops(width, rows)
+    return 0.0 if model.relative_positions in ("measured", "random") else 2 * _scan_flops(width, rows)
 
 
 def _powers_flops(model: ModelParameters) -> float:

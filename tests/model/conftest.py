@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from distill import default_tables
-from model.networks.build import build_model
+from model.networks.build import build_language_model, build_model
 from model.networks.classifier import SegmentClassifier
+from model.networks.language_model import LanguageModel
 from model.networks.parameters import ModelParameters
 from model.tasks import SHORT, TaskData, TokenDataset
 from model.training.parameters import TrainingParameters
@@ -34,6 +35,21 @@ def make_model(tables) -> Callable[..., SegmentClassifier]:
             "segment_length": SEGMENT_LENGTH, "segments": SEGMENTS,
         }  # fmt: skip
         return build_model(ModelParameters.from_dict(small | changes), tables).to(dtype)
+
+    return make
+
+
+@pytest.fixture
+def make_language_model(tables) -> Callable[..., LanguageModel]:
+    def make(dtype: torch.dtype = torch.float64, **changes) -> LanguageModel:
+        torch.manual_seed(1)
+        small = {
+            "width": 16, "heads": 2, "layers": 2, "feed_forward_width": 24, "memory_tokens": 3,
+            "segment_length": SEGMENT_LENGTH, "segments": 12, "retention": "streaming",
+        }  # fmt: skip
+        if changes.get("architecture", "rmaat") != "rmaat":
+            del small["retention"]
+        return build_language_model(ModelParameters.from_dict(small | changes), tables).to(dtype)
 
     return make
 

@@ -18,6 +18,7 @@ from model.layers.positions import (
     exponential_scan,
     kernel_matrix,
     kernel_product,
+    shuffled_decay,
 )
 from model.training.measure import peak_memory
 
@@ -106,3 +107,20 @@ def test_no_square_matrix_is_made_for_long_sequences():
     for kernel in (ExponentialKernel(0.4), MeasuredKernel(torch.rand(tokens))):
         peak = peak_memory(lambda kernel=kernel: kernel(x).sum().backward(), torch.device("cpu"))
         assert peak < 20 * 4 * 4 * tokens
+
+
+def test_the_random_kernel_has_the_strengths_of_the_decaying_one_in_another_order():
+    for tokens in (1, 2, 40, 300):
+        decaying, random = torch.exp(-0.05 * torch.arange(tokens)), shuffled_decay(tokens, 0.05)
+        assert random[0] == 1
+        assert torch.equal(random.sort().values, decaying.sort().values)
+    near, far = random[1:100].mean(), random[-100:].mean()
+    assert decaying[1:100].mean() > 10 * decaying[-100:].mean()
+    assert near < 3 * far < 9 * near
+
+
+def test_the_random_kernel_is_the_same_for_every_seed_of_the_model():
+    torch.manual_seed(1)
+    first = shuffled_decay(50, 0.1)
+    torch.manual_seed(2)
+    assert torch.equal(first, shuffled_decay(50, 0.1))

@@ -24,6 +24,9 @@ ABLATIONS = [
     {"relative_positions": "none"},
     {"relative_positions": "learned"},
     {"relative_positions": "measured"},
+    {"relative_positions": "identity"},
+    {"relative_positions": "random"},
+    {"position_embedding": "none"},
     {"exponent": "one"},
     {"exponent": "learned"},
     {"write_scale": "one"},
@@ -235,6 +238,27 @@ def test_each_ablation_changes_the_model_and_keeps_the_gradient_of_replay(make_a
     # Learned values start at those of the tables.
     same = torch.allclose(model(tokens, lengths), make_any("rmaat")(tokens, lengths))
     assert same == ("learned" in changes.values())
+
+
+@pytest.mark.parametrize(
+    ("changes", "sees_order"),
+    [
+        ({"position_embedding": "none", "relative_positions": "none"}, False),
+        ({"position_embedding": "none", "relative_positions": "identity"}, True),
+        ({"position_embedding": "learned", "relative_positions": "none"}, True),
+    ],
+    ids=["no positions", "identity kernel", "learned positions"],
+)
+def test_the_astrocytic_write_is_a_position_code_even_without_coupling(make_any, changes, sees_order):
+    model, tokens, length = make_any("rmaat", **changes), torch.arange(1, 11)[None], torch.tensor([10])
+    same = torch.allclose(model(tokens, length), model(tokens.flip(1), length), rtol=1e-9)
+    assert same != sees_order
+
+
+def test_without_learned_positions_all_other_weights_of_a_seed_are_the_same(make_any):
+    plain, changed = make_any("rmaat").state_dict(), make_any("rmaat", position_embedding="none").state_dict()
+    assert set(plain) - set(changed) == {"cell.positions"}
+    assert all(torch.equal(plain[name], values) for name, values in changed.items())
 
 
 def all_rows(model):

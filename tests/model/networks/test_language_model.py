@@ -13,21 +13,6 @@ LENGTH, VOCABULARY = 10, 16
 
 
 @pytest.fixture
-def make_language_model(tables):
-    def make(dtype=torch.float64, **changes):
-        torch.manual_seed(1)
-        small = {
-            "width": 16, "heads": 2, "layers": 2, "feed_forward_width": 24, "memory_tokens": 3,
-            "segment_length": LENGTH, "segments": 12, "retention": "streaming",
-        }  # fmt: skip
-        if changes.get("architecture") == "rlt":
-            del small["retention"]
-        return build_language_model(ModelParameters.from_dict(small | changes), tables).to(dtype)
-
-    return make
-
-
-@pytest.fixture
 def tokens():
     return torch.randint(0, VOCABULARY, (2, 37), generator=torch.Generator().manual_seed(3))
 

@@ -24,7 +24,8 @@ def test_every_contender_builds_and_keeps_data_steps_and_the_sequence_it_can_tak
     changed = CONTENDERS[name].change(SMALL)
     assert changed.task_parameters == SMALL.task_parameters
     assert changed.training.steps == SMALL.training.steps
-    assert changed.model.longest_sequence == SMALL.model.longest_sequence
+    shares = {"half_length": 2, "quarter_length": 4}
+    assert changed.model.longest_sequence * shares.get(name, 1) == SMALL.model.longest_sequence
     model = build_model(changed.model, default_tables())
     tokens = torch.randint(1, 256, (2, 40))
     logits = model(tokens, torch.tensor([40, 3]), differentiation(changed.training))
@@ -37,6 +38,9 @@ def test_every_contender_builds_and_keeps_data_steps_and_the_sequence_it_can_tak
     [
         ("retention_none", "retention", "none"),
         ("no_astrocytic_write", "relative_positions", "none"),
+        ("identity_kernel", "relative_positions", "identity"),
+        ("random_kernel", "relative_positions", "random"),
+        ("no_learned_positions", "position_embedding", "none"),
         ("exponent_one", "exponent", "one"),
         ("exponent_learned", "exponent", "learned"),
         ("no_memory", "memory_tokens", 0),
@@ -54,10 +58,20 @@ def test_bptt_changes_the_way_to_differentiate_alone():
     assert changed.training == dataclasses.replace(SMALL.training, differentiation="bptt")
 
 
-@pytest.mark.parametrize(("name", "segments"), [("half_segments", 8), ("quarter_segments", 4)])
-def test_retrieval_in_8_and_4_segments_as_the_paper_has_it(name, segments):
-    assert CONTENDERS[name].change(SMALL).model.segments == segments
-    assert ACCURACY[name]["retrieval"] == {8: 71.5, 4: 65.3}[segments]
+@pytest.mark.parametrize(("name", "segments", "accuracy"), [("half_length", 8, 71.5), ("quarter_length", 4, 65.3)])
+def test_retrieval_is_shortened_to_8_and_4_segments_of_512_as_in_the_paper(name, segments, accuracy):
+    changed = CONTENDERS[name].change(SMALL)
+    assert (changed.model.segments, changed.model.segment_length) == (segments, 512)
+    assert changed.training == dataclasses.replace(SMALL.training, overlong="cut")
+    assert ACCURACY[name] == {"retrieval": accuracy}
+
+
+@pytest.mark.parametrize(("name", "segments", "length"), [("joined_by_two", 8, 1024), ("joined_by_four", 4, 2048)])
+def test_joined_segments_keep_the_sequence_and_have_no_number_of_the_paper(name, segments, length):
+    changed = CONTENDERS[name].change(SMALL)
+    assert (changed.model.segments, changed.model.segment_length) == (segments, length)
+    assert changed.training == SMALL.training
+    assert name not in ACCURACY
 
 
 def test_baselines_use_bptt_as_published():
@@ -89,5 +103,5 @@ def test_names_in_studies_and_published_figures_exist():
 
 def test_more_segments_than_there_are_cannot_be_joined():
     assert Contender("one", joined_segments=16).change(SMALL).model.segments == 1
-    with pytest.raises(ParameterError, match="the preset has 2 segments, fewer than the 4 to join"):
-        CONTENDERS["quarter_segments"].change(PRESETS["image"]["small"])
+    with pytest.raises(ParameterError, match="the preset has 2 segments, fewer than the 4 that it needs"):
+        CONTENDERS["joined_by_four"].change(PRESETS["image"]["small"])

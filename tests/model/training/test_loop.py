@@ -311,6 +311,20 @@ def test_a_model_that_does_not_fit_the_task_is_refused_before_any_work(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_run_that_cuts_sequences_is_the_run_on_sequences_cut_by_hand(task, configuration, tables, tmp_path):
+    fewer = replace(configuration, model=replace(configuration.model, segments=2))
+    first_tokens = {split: [data.sequence(row)[:10].tobytes() for row in range(len(data))]
+                    for split, data in task.splits.items()}  # fmt: skip
+    by_hand = replace(task, **{split: TokenDataset.from_sequences(sequences, task.splits[split].labels.tolist())
+                               for split, sequences in first_tokens.items()})  # fmt: skip
+    train(replace(fewer, data_sha256=by_hand.sha256()), by_hand, tables, tmp_path / "by_hand")
+    cut = replace(fewer, training=replace(fewer.training, overlong="cut"))
+    train(cut, task, tables, tmp_path / "cut")
+    assert_same_weights(tmp_path / "by_hand", tmp_path / "cut")
+    assert evaluate(tmp_path / "cut", task).accuracy == evaluate(tmp_path / "by_hand", by_hand).accuracy
+    assert measure_cost(tmp_path / "cut", task).step_seconds > 0
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_cuda_without_a_device_is_refused():
     with pytest.raises(ModelError, match="torch finds no CUDA device"):

@@ -39,7 +39,8 @@ def test_parameters_are_counted_exactly(tables, architecture, changes):
 @pytest.mark.parametrize(
     "changes",
     [{"exponent": "learned", "relative_positions": "learned"}, {"relative_positions": "measured"},
-     {"relative_positions": "none"}],
+     {"relative_positions": "none"}, {"relative_positions": "identity"}, {"relative_positions": "random"},
+     {"position_embedding": "none"}],
     ids=lambda changes: " and ".join(changes.values()),
 )  # fmt: skip
 def test_parameters_and_arithmetic_follow_the_settings_of_the_astrocytes(tables, changes):
@@ -47,6 +48,22 @@ def test_parameters_and_arithmetic_follow_the_settings_of_the_astrocytes(tables,
         record = ModelParameters.from_dict(changes | {"segment_length": segment_length})
         assert parameter_count(record) == sum(part.numel() for part in build_model(record, tables).parameters())
         assert_arithmetic_is_counted(tables, record)
+
+
+OPTIONS = [
+    {"memory_norm": True, "readout": "token", "memory_rule": "share"},
+]
+
+
+@pytest.mark.parametrize("changes", OPTIONS, ids=str)
+def test_parameters_arithmetic_and_memory_follow_the_options_of_the_model(tables, changes):
+    for base in (DEEP, SHALLOW):
+        record = ModelParameters.from_dict(base | changes)
+        assert parameter_count(record) == sum(part.numel() for part in build_model(record, tables).parameters())
+        assert_arithmetic_is_counted(tables, record)
+        for name, way in WAYS.items():
+            planned = plan(record, name, record.longest_sequence, 3).megabytes
+            assert planned == pytest.approx(measured_megabytes(tables, record, 3, way), rel=0.15), name
 
 
 # With one sample the gradients of parameters dominate, with three the activations.

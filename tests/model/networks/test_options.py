@@ -1,0 +1,158 @@
+"""Options of the model that are ours: what each computes, and that replay keeps the gradient to the bit."""
+
+import pytest
+import torch
+from torch.nn import functional
+
+from model.memory.differentiation import Amrb, Bptt, LayerwiseAmrb
+from model.memory.retention import next_memory
+from model.networks.parameters import ModelParameters
+from rmaat.base.records import ParameterError
+
+WAYS = (Bptt(), Amrb(), Amrb(keep=0), LayerwiseAmrb(), LayerwiseAmrb(keep=0))
+OPTIONS = [
+    {"readout": "token"},
+    {"memory_rule": "share"},
+    {"memory_rule": "gated", "initial_memory_scale": 1.0},
+    {"memory_norm": True, "norm": "pre"},
+    {"memory_rule": "share", "memory_norm": True, "readout": "token"},
+]
+"""Settings that every test of gradients, streams and costs takes."""
+OF_LANGUAGE_MODELS = [changes for changes in OPTIONS if set(changes) != {"readout"}]
+
+
+@pytest.fixture
+def memory():
+    return torch.randn(2, 3, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+
+
+def segment(tokens=10):
+    generator = torch.Generator().manual_seed(5)
+    return torch.randint(1, 16, (2, tokens), generator=generator), torch.ones(2, tokens, dtype=torch.bool)
+
+
+def test_positions_are_added_to_tokens_and_not_to_memory_rows(make_model, memory):
+    cell = make_model().cell
+    assert cell.positions.shape == (10, 16)
+    rows = cell.segment_rows(segment(), memory)
+    assert torch.equal(rows[:, :3], memory)
+    torch.testing.assert_close(rows[:, 3:] - cell.embedding(segment()[0]), cell.positions.expand(2, -1, -1))
+
+
+def test_both_copies_of_the_memory_enter_the_causal_form_without_positions(make_language_model, memory):
+    cell = make_language_model().cell
+    assert cell.positions.shape == (10, 16)
+    rows = cell.segment_rows(segment(), memory)
+    assert torch.equal(rows[:, :3], memory)
+    assert torch.equal(rows[:, 13:], memory)
+
+
+def gradients(model, run):
+    """The gradients of all parameters by every method, from the same dropout masks."""
+    found = []
+    for way in WAYS:
+        model.zero_grad()
+        torch.manual_seed(5)
+        run(way).backward()
+        found.append([part.grad.clone() for part in model.parameters() if part.numel()])
+    return found
+
+
+def assert_equal_to_the_bit(found):
+    for bptt, *replayed in zip(*found, strict=True):
+        assert bptt.any()
+        assert all(torch.equal(bptt, gradient) for gradient in replayed)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("changes", OPTIONS, ids=str)
+def test_replay_of_a_classifier_has_the_gradient_of_bptt_to_the_bit(make_model, ragged_batch, changes, dtype):
+    tokens, lengths, labels = ragged_batch
+    model = make_model(dtype, dropout=0.1, **changes)
+    found = gradients(model, lambda way: functional.cross_entropy(model(tokens, lengths, way), labels))
+    assert_equal_to_the_bit(found)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("changes", OF_LANGUAGE_MODELS, ids=str)
+def test_replay_of_a_language_model_has_the_gradient_of_bptt_to_the_bit(make_language_model, changes, dtype):
+    tokens = torch.randint(1, 16, (2, 37), generator=torch.Generator().manual_seed(3))
+    model = make_language_model(dtype, dropout=0.1, **changes)
+    assert_equal_to_the_bit(gradients(model, lambda way: model.loss(tokens, differentiation=way)[0]))
+
+
+@pytest.mark.parametrize("readout", ["last", "token"])
+def test_rows_that_the_readout_leaves_out_change_no_value_and_no_gradient(make_model, ragged_batch, readout):
+    tokens, lengths, labels = (part[[0, 5]] for part in ragged_batch)
+    model, found = make_model(readout=readout), []
+    for _ in range(2):
+        model.zero_grad()
+        logits = model(tokens, lengths)
+        functional.cross_entropy(logits, labels).backward()
+        found.append([logits.detach(), *(part.grad.clone() for part in model.parameters())])
+        # From here on the cell does not know that a segment is passed, and computes all rows.
+        model.cell.register_forward_pre_hook(lambda _, given: (tuple(given[0]), *given[1:]))
+    for part, whole in zip(*found, strict=True):
+        torch.testing.assert_close(part, whole, rtol=1e-9, atol=1e-12)
+
+
+def test_the_readout_token_is_the_final_row_of_the_last_token(make_model, ragged_batch):
+    tokens, lengths, _ = ragged_batch
+    model, rows, read = make_model(readout="token", norm="pre"), [], []
+    model.cell.final_norm.register_forward_hook(lambda *given: rows.append(given[2]))
+    model.head.register_forward_hook(lambda *given: read.append(given[1][0]))
+    model(tokens, lengths)
+    for sample, length in enumerate(lengths.tolist()):
+        segment, place = divmod(length - 1, 10)
+        torch.testing.assert_close(read[0][sample], rows[segment][sample, 3 + place])
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"), [("scaled", 0.25 * 8.0), ("share", 4 + 0.25 * 8.0), ("gated", 0.25 * 4 + 0.75 * 8.0)]
+)
+def test_memory_rules_by_hand(rule, expected):
+    old, new = torch.full((1, 1, 1), 4.0), torch.full((1, 1, 1), 8.0)
+    assert next_memory(rule, old, new, torch.tensor(0.25)).item() == expected
+
+
+@pytest.mark.parametrize("rule", ["scaled", "share", "gated"])
+def test_the_cell_applies_the_memory_rule_and_samples_that_have_ended_keep_their_memory(make_model, memory, rule):
+    cell, (tokens, present) = make_model(memory_rule=rule).cell, segment()
+    present = present & torch.tensor([[True], [False]])
+    factor = torch.tensor([0.25, 0.5])
+    _, found = cell((tokens, present), memory, factor, cell.shared())
+    _, new = make_model(memory_rule="scaled").cell((tokens, present), memory, torch.ones(2), cell.shared())
+    expected = {"scaled": new / 4, "share": memory + new / 4, "gated": memory / 4 + 0.75 * new}[rule]
+    torch.testing.assert_close(found[0], expected[0], rtol=1e-6, atol=1e-7)
+    assert torch.equal(found[1], memory[1])
+
+
+def test_a_gated_memory_needs_retention_factors():
+    for changes in ({"retention": "none"}, {"architecture": "rmt"}, {"architecture": "rlt"}):
+        with pytest.raises(ParameterError, match="keeps the initial memory for ever"):
+            ModelParameters.from_dict(changes | {"memory_rule": "gated"})
+    assert ModelParameters(memory_rule="gated").as_architecture("rmt").memory_rule == "scaled"
+    assert ModelParameters(memory_rule="share").as_architecture("rmt").memory_rule == "share"
+
+
+@pytest.mark.parametrize("name", ["memory_rule", "memory_norm", "initial_memory_scale"])
+def test_settings_of_the_memory_are_refused_for_a_model_without_memory(name):
+    value = {"memory_rule": "share", "memory_norm": True, "initial_memory_scale": 1.0}[name]
+    plain = ModelParameters().as_architecture("transformer")
+    with pytest.raises(ParameterError, match=f"{name} is {value}, which means nothing to a transformer"):
+        plain.override({name: value})
+    assert ModelParameters.from_dict({name: value}).as_architecture("transformer") == plain
+
+
+def test_the_initial_memory_has_the_given_scale(make_model, make_language_model):
+    for make in (make_model, make_language_model):
+        small, large = (make(initial_memory_scale=scale).initial_memory for scale in (0.02, 1.0))
+        torch.testing.assert_close(large, 50 * small, rtol=1e-6, atol=0)
+
+
+def test_the_norm_of_the_memory_sees_what_enters_and_the_rule_the_memory_itself(make_model, memory):
+    cell = make_model(memory_norm=True, memory_rule="share").cell
+    given = segment(), 3 * memory + 1, torch.zeros(2), cell.shared()
+    summary, found = cell(*given)
+    assert torch.equal(found, 3 * memory + 1)
+    torch.testing.assert_close(summary, cell(segment(), memory, *given[2:])[0], rtol=1e-4, atol=1e-4)
