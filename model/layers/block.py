@@ -1,16 +1,25 @@
-"""A block of a network: mixing (attention or a state space) and a feed-forward part."""
+"""A block of a network: local mixing (an option), mixing (attention or a state space) and a feed-forward part."""
 
 from torch import Tensor, nn
 
+from model.layers.local_mixing import LocalMixing
 from model.layers.mixing import Mixing, Rows, Shared, Valid, WantedRows
 
 
 class Block(nn.Module):
     """Mixing and a feed-forward part, each with a residual; layer norm after each sum, or before each part."""
 
-    def __init__(self, attention: Mixing, width: int, feed_forward_width: int, dropout: float, norm_first: bool):
+    def __init__(
+        self,
+        attention: Mixing,
+        width: int,
+        feed_forward_width: int,
+        dropout: float,
+        norm_first: bool,
+        local: LocalMixing | None = None,
+    ):
         super().__init__()
-        self.attention = attention
+        self.local, self.attention = local, attention
         self.feed_forward = nn.Sequential(
             nn.Linear(width, feed_forward_width),
             nn.GELU(),
@@ -23,10 +32,13 @@ class Block(nn.Module):
 
     def forward(self, rows: Rows, valid: Valid, shared: Shared, wanted: int) -> WantedRows:
         """The first `wanted` rows after this block."""
-        return self.after(rows[:, :wanted], self.attention(self.before(rows), valid, shared, wanted))
+        mixed = self.before(rows)
+        if self.local is not None:
+            mixed = self.local(mixed, valid)
+        return self.after(rows[:, :wanted], self.attention(mixed, valid, shared, wanted))
 
     def before(self, rows: Tensor) -> Tensor:
-        """Input of the mixing, from the block's input."""
+        """Input of the mixing, local or not, from the block's input."""
         return self.attention_norm(rows) if self.norm_first else rows
 
     def after(self, rows: Tensor, attended: Tensor) -> Tensor:

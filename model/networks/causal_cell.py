@@ -36,6 +36,13 @@ class PredictedSegment(NamedTuple):
     targets: Int[Tensor, "batch token"]
 
 
+class LayerState(NamedTuple):
+    """What one layer of a stream keeps of a segment: its sums, and the last tokens for its local mixing."""
+
+    written: Written | None
+    past: Float[Tensor, "batch reach width"] | None
+
+
 class CausalCell(StackedCell):
     """One segment of a language model.
 
@@ -44,7 +51,8 @@ class CausalCell(StackedCell):
     """
 
     def __init__(self, parameters: ModelParameters, attentions: list[CausalAttention]):
-        super().__init__(parameters, cast(list[Mixing], attentions))
+        super().__init__(parameters, cast(list[Mixing], attentions), causal=True)
+        self.segment_length = parameters.segment_length
         self.head = nn.Linear(parameters.width, parameters.vocabulary)
 
     def segment_rows(self, segment: Segment, memory: Tensor) -> Float[Tensor, "batch row width"]:
@@ -77,19 +85,26 @@ class CausalCell(StackedCell):
         rows: Float[Tensor, "batch row width"],
         valid: Bool[Tensor, "batch row"],
         first: int,
-        written: tuple[Written, ...],
+        states: tuple[LayerState, ...],
         shared: tuple[Tensor, ...],
-    ) -> tuple[Float[Tensor, "batch row width"], tuple[Written, ...]]:
+    ) -> tuple[Float[Tensor, "batch row width"], tuple[LayerState, ...]]:
         """The rows of a segment from position `first` on through all blocks, as a stream reads them.
 
-        `written` holds the sums of each layer over the earlier rows of the segment; it is empty at the start.
+        They are all memory rows or all tokens. `states` holds the state of each layer after the earlier rows of the
+        segment; it is empty at the start.
         """
-        rows, sums = self.enter(rows), []
+        rows, after = self.enter(rows), []
+        are_tokens = self.memory_tokens <= first < self.memory_tokens + self.segment_length
         for index, module in enumerate(self.blocks):
             block = cast(Block, module)
-            attended, after = cast(CausalAttention, block.attention).advance(
-                block.before(rows), valid, self.shared_of(index, shared), first, written[index] if written else None
+            written, past = states[index] if states else LayerState(None, None)
+            mixed = block.before(rows)
+            if block.local is not None and are_tokens:
+                past = mixed.new_zeros(len(mixed), block.local.reach, mixed.shape[2]) if past is None else past
+                mixed, past = block.local.advance(mixed, past)
+            attended, written = cast(CausalAttention, block.attention).advance(
+                mixed, valid, self.shared_of(index, shared), first, written
             )
             rows = block.after(rows, attended)
-            sums.append(after)
-        return self.final_norm(rows), tuple(sums)
+            after.append(LayerState(written, past))
+        return self.final_norm(rows), tuple(after)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.layers.block import Block
+from model.layers.local_mixing import LocalMixing
 from model.layers.mixing import Mixing
 from model.memory.recurrence import Segment, Stage, State, in_sequence
 from model.memory.retention import next_memory
@@ -27,12 +28,14 @@ from model.networks.parameters import ModelParameters
 class StackedCell(nn.Module):
     """A cell made of embedding, positions of tokens, blocks and a final norm.
 
+    Memory rows come first, and again last if the cell is `causal`.
+
     A subclass defines `segment_rows`, `valid_rows` and `finish`.
     """
 
     positions: Tensor
 
-    def __init__(self, parameters: ModelParameters, attentions: list[Mixing]):
+    def __init__(self, parameters: ModelParameters, attentions: list[Mixing], *, causal: bool):
         super().__init__()
         self.memory_tokens, self.memory_rule = parameters.memory_tokens, parameters.memory_rule
         self.memory_norm = nn.LayerNorm(parameters.width) if parameters.memory_norm else nn.Identity()
@@ -46,7 +49,12 @@ class StackedCell(nn.Module):
             self.register_buffer("positions", torch.zeros_like(positions), persistent=False)
         self.blocks = nn.ModuleList(
             Block(
-                attention, parameters.width, parameters.feed_forward_width, parameters.dropout, parameters.norm == "pre"
+                attention,
+                parameters.width,
+                parameters.feed_forward_width,
+                parameters.dropout,
+                parameters.norm == "pre",
+                local_mixing(parameters, causal=causal),
             )
             for attention in attentions
         )
@@ -119,6 +127,20 @@ class StackedCell(nn.Module):
         raise NotImplementedError
 
 
+def local_mixing(parameters: ModelParameters, *, causal: bool) -> LocalMixing | None:
+    """The local mixing of one block, or None without it; one-sided in a `causal` cell."""
+    if not parameters.local_mixing:
+        return None
+    return LocalMixing(
+        parameters.width,
+        parameters.local_mixing,
+        parameters.local_dilations,
+        parameters.memory_tokens,
+        parameters.memory_tokens if causal else 0,
+        one_sided=causal or parameters.local_side == "past",
+    )
+
+
 def initial_memory(parameters: ModelParameters) -> nn.Parameter:
     """The learned memory before the first segment, shape (memory, width)."""
     return nn.Parameter(parameters.initial_memory_scale * torch.randn(parameters.memory_tokens, parameters.width))
@@ -141,7 +163,7 @@ class SegmentCell(StackedCell):
     """
 
     def __init__(self, parameters: ModelParameters, attentions: list[Mixing]):
-        super().__init__(parameters, attentions)
+        super().__init__(parameters, attentions, causal=False)
         self.readout = parameters.readout
 
     def stages(self, segment: Segment, retention: Float[Tensor, " batch"]) -> list[Stage]:

@@ -114,6 +114,27 @@ class ModelParameters(Record):
         "what the head reads: the mean row of the last segment, of every segment, or the row of the last token",
         choices=("last", "every", "token"),
     )
+    local_mixing: int = parameter(
+        0,
+        "tokens that a depthwise convolution joins before each block's mixing; 0 leaves it out",
+        unit="tokens",
+        low=0,
+        high=2**10,
+        symbol="k",
+    )
+    local_dilations: tuple[int, ...] = parameter(
+        (1,),
+        "distances between the tokens that the local mixing joins, such as 1,32: a convolution each, added up",
+        unit="tokens",
+        low=1,
+        high=2**16,
+        symbol="d",
+    )
+    local_side: str = parameter(
+        "both",
+        "neighbours that the local mixing reads: both sides, or the past alone, as in every language model",
+        choices=("both", "past"),
+    )
     memory_rule: str = parameter(
         "scaled",
         "next memory from old and new rows: RF new (scaled), old + RF new (share), or RF old + (1 - RF) new (gated)",
@@ -141,6 +162,12 @@ class ModelParameters(Record):
             )
         if self.width % self.heads:
             raise ParameterError(f"{self.heads} heads do not divide a width of {self.width}; choose a multiple")
+        if not self.local_dilations:
+            raise ParameterError("local_dilations is empty; give at least one distance, such as 1")
+        if self.local_mixing and self.local_mixing % 2 == 0 and self.local_side == "both":
+            raise ParameterError(
+                f"local_mixing {self.local_mixing} has no middle; choose an odd number, or local_side past"
+            )
         if self.memory_rule == "gated" and not self.forgets:
             raise ParameterError(
                 "memory_rule gated without retention factors (RF = 1) keeps the initial memory for ever; "

@@ -3,7 +3,7 @@
     stream = LanguageModelStream(model, batch=1)
     logits = stream.feed(tokens)                  # any number of tokens per call
 
-A stream holds the memory and at most one segment: its tokens (classifier), or the sums that its layers have written
+A stream holds the memory and at most one segment: its tokens (classifier), or the states of its layers
 (language model). The retention factor must not depend on the number of segments.
 """
 
@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.errors import ModelError
-from model.layers.causal import Written
 from model.memory.retention import factors_without_length, next_memory
+from model.networks.causal_cell import LayerState
 from model.networks.cell import PassedSegment
 from model.networks.classifier import SegmentClassifier
 from model.networks.language_model import Carried, LanguageModel
@@ -28,7 +28,7 @@ class LanguageModelStream:
         self._model = model
         self._shared = model.cell.shared()
         self._carried = model.start(batch)
-        self._written: tuple[Written, ...] = ()
+        self._states: tuple[LayerState, ...] = ()
         self._place = 0
 
     @torch.no_grad()
@@ -60,9 +60,9 @@ class LanguageModelStream:
         """Run the next `rows` of the segment through all layers; a memory without tokens has no rows."""
         if rows.shape[1] == 0:
             return rows
-        first = self._model.parameters_record.memory_tokens + self._place if self._written else 0
+        first = self._model.parameters_record.memory_tokens + self._place if self._states else 0
         valid = torch.ones(rows.shape[:2], dtype=torch.bool, device=rows.device)
-        rows, self._written = self._model.cell.advance(rows, valid, first, self._written, self._shared)
+        rows, self._states = self._model.cell.advance(rows, valid, first, self._states, self._shared)
         return rows
 
     def _entering(self) -> Tensor:
@@ -75,7 +75,7 @@ class LanguageModelStream:
         if memory.shape[1]:
             rule = self._model.parameters_record.memory_rule
             memory = next_memory(rule, memory, self._advance(self._entering()), factor)
-        self._carried, self._written, self._place = Carried(memory, done + 1), (), 0
+        self._carried, self._states, self._place = Carried(memory, done + 1), (), 0
 
 
 class ClassifierStream:

@@ -12,9 +12,12 @@ def parameter_count(model: ModelParameters) -> int:
     feed_forward = 2 * width * model.feed_forward_width + model.feed_forward_width + width
     norms = 2 * 2 * width
     final_norm = 2 * width if model.norm == "pre" else 0
+    local = width * model.local_mixing * len(model.local_dilations)
     embedding = (model.vocabulary + model.segment_length * (model.position_embedding == "learned")) * width
     memory = model.memory_tokens * width + (2 * width if model.memory_norm else 0)
-    return embedding + memory + _head_size(model) + final_norm + model.layers * (attention + feed_forward + norms)
+    return (
+        embedding + memory + _head_size(model) + final_norm + model.layers * (attention + feed_forward + norms + local)
+    )
 
 
 def _attention_parameters(model: ModelParameters) -> int:

@@ -45,16 +45,17 @@ def _layer_flops(model: ModelParameters, wanted: int) -> float:
     rows, width = model.segment_rows, model.width
     query_out, key_value = 2 * 2 * wanted * width**2, 2 * 2 * rows * width**2
     feed_forward = 2 * 2 * wanted * width * model.feed_forward_width
+    local = 2 * model.segment_length * width * model.local_mixing * len(model.local_dilations)
     if model.family.attention == "state_space":
         values_and_gates = 2 * 2 * wanted * width**2
-        return values_and_gates + feed_forward
+        return values_and_gates + feed_forward + local
     if model.family.attention == "softmax":
         # Scores, and the products of scores and values.
         mixing = 2 * 2 * wanted * rows * width
     else:
         # Write and read of a (feature, value) memory per head, and the divisor Q . g.
         mixing = 2 * (rows + wanted) * width**2 / model.heads + 2 * wanted * width
-    return query_out + key_value + feed_forward + mixing
+    return query_out + key_value + feed_forward + mixing + local
 
 
 def _feature_flops(model: ModelParameters) -> float:

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch.nn import functional
 
+from model.layers.local_mixing import LocalMixing
 from model.memory.differentiation import Amrb, Bptt, LayerwiseAmrb
 from model.memory.retention import next_memory
-from model.networks.parameters import ModelParameters
+from model.networks.parameters import ARCHITECTURES, ModelParameters
 from rmaat.base.records import ParameterError
 
 WAYS = (Bptt(), Amrb(), Amrb(keep=0), LayerwiseAmrb(), LayerwiseAmrb(keep=0))
@@ -16,6 +17,9 @@ OPTIONS = [
     {"memory_rule": "gated", "initial_memory_scale": 1.0},
     {"memory_norm": True, "norm": "pre"},
     {"memory_rule": "share", "memory_norm": True, "readout": "token"},
+    {"local_mixing": 3},
+    {"local_mixing": 4, "local_side": "past", "local_dilations": (1, 3), "norm": "pre"},
+    {"local_mixing": 5, "local_dilations": (1, 4), "memory_tokens": 0},
 ]
 """Settings that every test of gradients, streams and costs takes."""
 OF_LANGUAGE_MODELS = [changes for changes in OPTIONS if set(changes) != {"readout"}]
@@ -156,3 +160,64 @@ def test_the_norm_of_the_memory_sees_what_enters_and_the_rule_the_memory_itself(
     summary, found = cell(*given)
     assert torch.equal(found, 3 * memory + 1)
     torch.testing.assert_close(summary, cell(segment(), memory, *given[2:])[0], rtol=1e-4, atol=1e-4)
+
+
+def test_local_mixing_by_hand_token_by_token():
+    generator = torch.Generator().manual_seed(7)
+    rows = torch.randn(2, 12, 4, dtype=torch.float64, generator=generator)
+    valid = torch.ones(2, 12, dtype=torch.bool)
+    valid[1, 8:] = False
+    for one_sided, after in ((False, 0), (True, 0), (True, 3)):
+        local = LocalMixing(4, 3, (1, 2), 3, after, one_sided=one_sided).double()
+        expected, last = rows.clone(), 12 - after
+        for place in range(3, last):
+            for weights, dilation in zip(local.weights, local.dilations, strict=True):
+                for tap in range(3):
+                    other = place + dilation * (tap - (2 if one_sided else 1))
+                    if 3 <= other < last:
+                        expected[:, place] += weights[:, tap] * rows[:, other] * valid[:, other, None]
+        torch.testing.assert_close(local(rows, valid), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_local_mixing_advances_from_any_cut():
+    tokens = torch.randn(2, 17, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(8))
+    local = LocalMixing(4, 3, (1, 4), 0, 0, one_sided=True).double()
+    whole = local(tokens, torch.ones(2, 17, dtype=torch.bool))
+    found, past = [], tokens.new_zeros(2, local.reach, 4)
+    for piece in tokens.split([1, 5, 2, 9], dim=1):
+        mixed, past = local.advance(piece, past)
+        found.append(mixed)
+    torch.testing.assert_close(torch.cat(found, dim=1), whole, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_local_mixing_of_every_architecture_does_not_see_other_samples_or_padding(
+    make_model, ragged_batch, architecture
+):
+    plain = ModelParameters(segments=5, segment_length=10, memory_tokens=3).as_architecture(architecture)
+    sizes = {name: getattr(plain, name) for name in ("segments", "segment_length", "memory_tokens")}
+    model = make_model(architecture=architecture, local_mixing=3, local_dilations=(1, 4), readout="token", **sizes)
+    assert {len(block.local.weights) for block in model.cell.blocks} == {2}
+    tokens, lengths, _ = ragged_batch
+    together = model(tokens, lengths)
+    for index, length in enumerate(lengths.tolist()):
+        alone = model(tokens[index : index + 1, :length], lengths[index : index + 1])
+        torch.testing.assert_close(together[index : index + 1], alone, rtol=1e-10, atol=1e-12)
+
+
+def test_no_token_of_a_language_model_sees_a_later_one_through_local_mixing(make_language_model):
+    model = make_language_model(local_mixing=3, local_dilations=(1, 2))
+    tokens = torch.randint(1, 16, (2, 25), generator=torch.Generator().manual_seed(3))
+    changed = tokens.clone()
+    changed[:, 14] = 1 + changed[:, 14] % 15
+    logits, other = model(tokens)[0], model(changed)[0]
+    assert torch.equal(other[:, :14], logits[:, :14])
+    assert (other != logits)[:, 14:20].any(dim=2).all()
+
+
+def test_a_kernel_without_a_middle_or_without_dilations_is_refused():
+    with pytest.raises(ParameterError, match="local_mixing 4 has no middle"):
+        ModelParameters(local_mixing=4)
+    with pytest.raises(ParameterError, match="local_dilations is empty"):
+        ModelParameters(local_mixing=3, local_dilations=())
+    assert ModelParameters().override({"local_dilations": "1,32"}).local_dilations == (1, 32)

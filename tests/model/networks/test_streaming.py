@@ -22,6 +22,7 @@ KINDS = [
     {"architecture": "rlt"},
     {"retention": "streaming", "memory_rule": "gated", "memory_norm": True, "initial_memory_scale": 1.0},
     {"retention": "saturation", "memory_rule": "share", "readout": "token"},
+    {"retention": "streaming", "local_mixing": 3, "local_dilations": [1, 3]},
 ]
 
 
@@ -37,7 +38,7 @@ def pieces(tokens, cuts):
 cuts_of_text = st.lists(st.integers(1, 56), max_size=6, unique=True)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(kind=st.sampled_from(KINDS), cuts=cuts_of_text)
 def test_a_text_fed_in_pieces_gives_the_logits_of_the_whole_text(kind, cuts):
     model = make(build_language_model, kind)
@@ -47,7 +48,7 @@ def test_a_text_fed_in_pieces_gives_the_logits_of_the_whole_text(kind, cuts):
     torch.testing.assert_close(found, model(tokens)[0], rtol=1e-9, atol=1e-11)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(kind=st.sampled_from([*KINDS, {"architecture": "rmt"}]), cuts=cuts_of_text)
 def test_a_sequence_fed_in_pieces_is_classified_at_each_point_as_if_it_ended_there(kind, cuts):
     model = make(build_model, kind)
