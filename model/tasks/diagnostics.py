@@ -8,6 +8,7 @@ The dots are noise. At least `gap` tokens separate the answer from the question.
 model's segment, the answer must pass through its memory. Without it, chance accuracy is 1 / `values`.
 """
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -39,6 +40,14 @@ class DiagnosticParameters(TaskParameters):
     length: int = parameter(512, "tokens of every sequence", unit="token", low=4, high=2**24)
     gap: int = parameter(128, "least tokens between an item and the question", unit="token", low=0, high=2**24)
     values: int = parameter(10, "values that can be asked for", low=2, high=100)
+    shortest_length: int = parameter(
+        0,
+        "training sequences also have a half, a quarter, ... of `length` down to this many tokens, with gaps in "
+        "proportion, and each length has the same number of tokens; 0: all training sequences have `length` tokens",
+        unit="token",
+        low=0,
+        high=2**24,
+    )
     train_size: int = parameter(20_000, "training sequences", low=1, high=1e8)
     validation_size: int = parameter(1_000, "validation sequences", low=1, high=1e8)
     test_size: int = parameter(2_000, "test sequences", low=1, high=1e8)
@@ -46,6 +55,9 @@ class DiagnosticParameters(TaskParameters):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if 0 < self.shortest_length <= self.length // 2:
+            # The shortest training sequences must hold items, gap and question too; this checks them.
+            dataclasses.replace(self, length=self.length // 2, gap=self.gap // 2)
         if self.length < (least := self.items_length + self.gap + self.question_length):
             raise ParameterError(
                 f"length is {self.length} tokens; items, gap and question take {least}: raise length or lower gap"
@@ -117,7 +129,8 @@ def generate(parameters: DiagnosticParameters, progress: Progress = ignore_progr
     splits = {}
     for number, split in enumerate(SPLITS):
         random = np.random.default_rng((parameters.data_seed, number))
-        splits[split] = _draw(parameters, getattr(parameters, f"{split}_size"), random)
+        lengths = training_lengths(parameters) if split == "train" else [parameters]
+        splits[split] = _draw(lengths, getattr(parameters, f"{split}_size"), random)
         progress((number + 1) / len(SPLITS))
     settings = ", ".join(f"{name} {value}" for name, value in parameters.to_dict().items() if name != "kind")
     return TaskData(
@@ -128,6 +141,18 @@ def generate(parameters: DiagnosticParameters, progress: Progress = ignore_progr
         **splits,
         levels=parameters.levels,
     )
+
+
+def training_lengths(parameters: DiagnosticParameters) -> list[DiagnosticParameters]:
+    """`parameters` with each length and gap of the training sequences, the longest first.
+
+    With several lengths, a model learns the task inside one segment first, and then learns to carry it over more
+    segments. On the full length alone it stays at the guess: a memory that carries nothing yet has a useless gradient.
+    """
+    lengths = [parameters]
+    while parameters.shortest_length and lengths[-1].length // 2 >= parameters.shortest_length:
+        lengths.append(dataclasses.replace(parameters, length=lengths[-1].length // 2, gap=lengths[-1].gap // 2))
+    return lengths
 
 
 def answer_distances(parameters: DiagnosticParameters, dataset: TokenDataset) -> np.ndarray:
@@ -153,13 +178,28 @@ def _symbols(parameters: DiagnosticParameters) -> tuple[str, ...]:
     return ("", "?", "!", *noise, *values, *keys)
 
 
-def _draw(parameters: DiagnosticParameters, size: int, random: np.random.Generator) -> TokenDataset:
+def _draw(lengths: list[DiagnosticParameters], size: int, random: np.random.Generator) -> TokenDataset:
+    """Draw `size` sequences, with the same number of tokens of each of `lengths`."""
+    shares = np.array([1 / parameters.length for parameters in lengths])
+    ends = np.rint(size * np.cumsum(shares) / shares.sum()).astype(int)
+    counts = np.diff(ends, prepend=0)
+    parts = [_draw_length(*drawn, random) for drawn in zip(lengths, counts.tolist(), strict=True)]
+    token_counts = np.concatenate([np.full(len(tokens), tokens.shape[1], dtype=np.int64) for tokens, _ in parts])
+    return TokenDataset(
+        np.concatenate([tokens.reshape(-1) for tokens, _ in parts]),
+        np.concatenate([[0], np.cumsum(token_counts)]),
+        np.concatenate([labels for _, labels in parts]).astype(np.uint8),
+    )
+
+
+def _draw_length(
+    parameters: DiagnosticParameters, size: int, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw `size` sequences of one length; return tokens (sequence, token) and labels (sequence,)."""
     tokens = random.integers(_NOISE, FIRST_VALUE, (size, parameters.length), dtype=np.uint8)
     tokens[:, -parameters.question_length] = _QUESTION
     write: Callable[..., np.ndarray] = {"copy": _copy, "recall": _recall, "needle": _needle}[parameters.kind]
-    labels = write(parameters, tokens, random)
-    offsets = np.arange(size + 1, dtype=np.int64) * parameters.length
-    return TokenDataset(tokens.reshape(-1), offsets, labels.astype(np.uint8))
+    return tokens, write(parameters, tokens, random)
 
 
 def _copy(parameters: CopyParameters, tokens: np.ndarray, random: np.random.Generator) -> np.ndarray:

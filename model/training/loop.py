@@ -38,6 +38,7 @@ from model.training.checks import as_read, check_fit, check_same_run
 from model.training.device import Batch, choose_device, load_batch, mixed_precision
 from model.training.distributed import Processes, joined_processes, replicated, sharded, whole, without_averaging
 from model.training.method import differentiation
+from model.training.optimizer import build_optimizer
 from model.training.parameters import TrainingParameters
 from model.training.run_folder import RunConfiguration, RunFolder
 from model.training.schedule import learning_rate, step_seed
@@ -126,7 +127,7 @@ class _Run:
         self.processes = processes
         spread = sharded if settings.parallel == "shard" and processes.count > 1 else replicated
         self.parallel_model = spread(model, processes)
-        self.optimizer = torch.optim.AdamW(model.parameters(), weight_decay=settings.weight_decay)
+        self.optimizer = build_optimizer(model, settings)
         self.plan = BatchPlan(task.train.lengths, settings.batch_size, settings.seed)
         self.state = TrainingState(0, -1.0, 0.0, window=[])
         self.rows: list[dict[str, Any]] = []

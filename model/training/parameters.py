@@ -15,6 +15,12 @@ class TrainingParameters(Record):
     learning_rate: float = parameter(2e-3, "peak of the schedule: warm-up, then cosine to zero", low=1e-9, high=10)
     warmup_steps: int = parameter(100, "steps of linear warm-up, at most half of all", unit="steps", low=0, high=10**9)
     weight_decay: float = parameter(0.01, "decoupled weight decay of AdamW", low=0, high=10)
+    decayed: str = parameter(
+        "all",
+        "parameters that decay: all, or matrices: the weights of linear maps, not biases, norms, embeddings, positions "
+        "or the initial memory",
+        choices=("all", "matrices"),
+    )
     gradient_clip: float = parameter(1.0, "largest norm of the gradient", low=1e-9, high=1e9)
     differentiation: str = parameter(
         "amrb",

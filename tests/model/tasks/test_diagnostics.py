@@ -4,6 +4,7 @@ import itertools
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from model.tasks.diagnostics import (
@@ -13,6 +14,7 @@ from model.tasks.diagnostics import (
     RecallParameters,
     answer_distances,
     generate,
+    training_lengths,
 )
 from model.tasks.trivial_levels import trivial_levels
 from rmaat.base.records import ParameterError
@@ -52,6 +54,33 @@ def test_splits_depend_on_the_seed_and_not_on_each_others_size(parameters):
     assert first.test.tokens.tolist() == second.test.tokens.tolist()
     assert generate(replace(parameters, data_seed=1)).test.tokens.tolist() != first.test.tokens.tolist()
     assert trivial_levels(first)[0].accuracy < 0.2
+
+
+@pytest.mark.parametrize("parameters", TASKS, ids=lambda parameters: parameters.kind)
+def test_shorter_training_sequences_have_gaps_in_proportion_and_as_many_tokens_of_each_length(parameters):
+    several = replace(parameters, length=240, gap=80, shortest_length=60, train_size=700)
+    task = generate(several)
+    lengths, counts = np.unique(task.train.lengths, return_counts=True)
+    assert lengths.tolist() == [60, 120, 240]
+    assert counts.tolist() == [400, 200, 100]
+    assert set(task.validation.lengths) == set(task.test.lengths) == {240}
+    for row in range(len(task.train)):
+        words = [task.symbols[token] for token in task.train.sequence(row)]
+        found, place = answer(parameters.kind, words)
+        assert found == f"value {task.train.labels[row]}"
+        assert words.index("?") - place > {60: 20, 120: 40, 240: 80}[len(words)]
+
+
+def test_shorter_training_sequences_leave_validation_and_test_as_they_are():
+    full = CopyParameters(**SIZES)
+    task, several = generate(full), generate(replace(full, shortest_length=32, gap=30))
+    assert several.test.tokens.tolist() == task.test.tokens.tolist()
+    assert training_lengths(full) == [full]
+
+
+def test_training_sequences_too_short_for_their_items_are_refused_before_any_is_drawn():
+    with pytest.raises(ParameterError, match="length is 16 tokens; items, gap and question take 22"):
+        RecallParameters(length=64, gap=16, items=8, shortest_length=16)
 
 
 @pytest.mark.parametrize("kind", [CopyParameters, RecallParameters])
