@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model.errors import ModelError
-from model.studies.contenders import ABLATIONS, BASELINES, CONTENDERS, RETENTIONS
+from model.studies.contenders import ABLATIONS, BASELINES, CONTENDERS, MEMORY_RULES, RETENTIONS
 from model.studies.presets import PRESETS, Preset
 from model.training.run_folder import RunFolder
 from rmaat.base.records import unknown_name
@@ -37,7 +37,9 @@ STUDIES: dict[str, Study] = {
     "table2": Study("Speed and memory of training on the Long Range Arena", LRA, tuple(BASELINES)),
     "ablations": Study("Ablations", ("listops", "text", "retrieval", "same_film"), ("rmaat", "rmt", "rlt", *ABLATIONS)),
     "diagnostics": Study(
-        "What memory carries over segments", ("needle", "copy", "recall"), (*BASELINES, *RETENTIONS, "no_memory")
+        "What memory carries over segments",
+        ("needle", "copy", "recall"),
+        (*BASELINES, *MEMORY_RULES, *RETENTIONS, "no_memory"),
     ),
 }
 
