@@ -82,29 +82,37 @@ RETENTIONS: dict[str, Contender] = {
     for variant in ("none", "area", "horizon", "streaming", "saturation", "constant", "random")
 }
 """All variants but `increment`, which RMAAT has. `none` switches retention off."""
-ABLATIONS: dict[str, Contender] = RETENTIONS | {
-    "bptt": Contender("RMAAT, BPTT", training={"differentiation": "bptt"}),
-    "no_astrocytic_write": Contender("RMAAT without H_astro", model={"relative_positions": "none"}),
-    # Controls of the astrocytic write: it tells positions apart even without the distilled coupling between them.
-    "identity_kernel": Contender("RMAAT, identity for the kernel", model={"relative_positions": "identity"}),
-    "random_kernel": Contender("RMAAT, shuffled kernel", model={"relative_positions": "random"}),
-    "no_learned_positions": Contender("RMAAT without learned positions", model={"position_embedding": "none"}),
-    "exponent_one": Contender("RMAAT, alpha = 1", model={"exponent": "one"}),
-    "exponent_learned": Contender("RMAAT, alpha learned", model={"exponent": "learned"}),
-    "no_memory": Contender("RMAAT without memory", model={"memory_tokens": 0}),
-    "pre_norm": Contender("RMAAT, norm before", model={"norm": "pre"}),
-    # The paper's: segments keep their length, and the model reads less of the sequence.
-    "half_length": Contender("RMAAT, half the length", shortened=2),
-    "quarter_length": Contender("RMAAT, a quarter of the length", shortened=4),
-    # Ours: the same sequence in fewer, longer segments.
-    "joined_by_two": Contender("RMAAT, segments joined by two", joined_segments=2),
-    "joined_by_four": Contender("RMAAT, segments joined by four", joined_segments=4),
-    "rmt_amrb": Contender("RMT, AMRB", "rmt", training={"differentiation": "amrb"}),
-    # RMAAT's attention without H_astro, plasticity and scale is linear attention.
-    "rlt_retention_amrb": Contender(
-        "RLT, retention, AMRB", model={"relative_positions": "none", "exponent": "one", "write_scale": "one"}
-    ),
+MEMORY_RULES: dict[str, Contender] = {
+    f"rule_{rule}": Contender(f"RMAAT, memory rule: {rule}", model={"memory_rule": rule}) for rule in ("share", "gated")
 }
+"""The memory rules besides `scaled`, the paper's."""
+ABLATIONS: dict[str, Contender] = (
+    RETENTIONS
+    | MEMORY_RULES
+    | {
+        "bptt": Contender("RMAAT, BPTT", training={"differentiation": "bptt"}),
+        "no_astrocytic_write": Contender("RMAAT without H_astro", model={"relative_positions": "none"}),
+        # Controls of the astrocytic write: it tells positions apart even without the distilled coupling between them.
+        "identity_kernel": Contender("RMAAT, identity for the kernel", model={"relative_positions": "identity"}),
+        "random_kernel": Contender("RMAAT, shuffled kernel", model={"relative_positions": "random"}),
+        "no_learned_positions": Contender("RMAAT without learned positions", model={"position_embedding": "none"}),
+        "exponent_one": Contender("RMAAT, alpha = 1", model={"exponent": "one"}),
+        "exponent_learned": Contender("RMAAT, alpha learned", model={"exponent": "learned"}),
+        "no_memory": Contender("RMAAT without memory", model={"memory_tokens": 0}),
+        "pre_norm": Contender("RMAAT, norm before", model={"norm": "pre"}),
+        # The paper's: segments keep their length, and the model reads less of the sequence.
+        "half_length": Contender("RMAAT, half the length", shortened=2),
+        "quarter_length": Contender("RMAAT, a quarter of the length", shortened=4),
+        # Ours: the same sequence in fewer, longer segments.
+        "joined_by_two": Contender("RMAAT, segments joined by two", joined_segments=2),
+        "joined_by_four": Contender("RMAAT, segments joined by four", joined_segments=4),
+        "rmt_amrb": Contender("RMT, AMRB", "rmt", training={"differentiation": "amrb"}),
+        # RMAAT's attention without H_astro, plasticity and scale is linear attention.
+        "rlt_retention_amrb": Contender(
+            "RLT, retention, AMRB", model={"relative_positions": "none", "exponent": "one", "write_scale": "one"}
+        ),
+    }
+)
 SENSITIVITY: dict[str, Contender] = {
     f"decay_{name}": Contender(f"RMAAT, {factor:g} x decay", model={"decay_factor": factor})
     for name, factor in {"sixteenth": 1 / 16, "quarter": 1 / 4, "fourfold": 4.0, "sixteenfold": 16.0}.items()

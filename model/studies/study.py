@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model.errors import ModelError
-from model.studies.contenders import ABLATIONS, BASELINES, CONTENDERS, RETENTIONS, SENSITIVITY
+from model.studies.contenders import ABLATIONS, BASELINES, CONTENDERS, MEMORY_RULES, RETENTIONS, SENSITIVITY
 from model.studies.presets import PRESETS, Preset
 from model.training.run_folder import RunFolder
 from rmaat.base.records import unknown_name
@@ -44,7 +44,9 @@ STUDIES: dict[str, Study] = {
         ("rmaat", "no_memory", *SENSITIVITY),
     ),
     "diagnostics": Study(
-        "What memory carries over segments", ("needle", "copy", "recall"), (*BASELINES, *RETENTIONS, "no_memory")
+        "What memory carries over segments",
+        ("needle", "copy", "recall"),
+        (*BASELINES, *MEMORY_RULES, *RETENTIONS, "no_memory"),
     ),
 }
 
