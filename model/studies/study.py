@@ -43,6 +43,11 @@ STUDIES: dict[str, Study] = {
         ("listops", "text", "retrieval", "same_film"),
         ("rmaat", "no_memory", *SENSITIVITY),
     ),
+    "memory": Study(
+        "What each memory rule carries over segments",
+        ("needle", "copy", "recall"),
+        ("rmaat", *MEMORY_RULES, "retention_none", "rmt", "no_memory"),
+    ),
     "diagnostics": Study(
         "What memory carries over segments",
         ("needle", "copy", "recall"),
