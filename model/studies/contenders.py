@@ -79,7 +79,7 @@ BASELINES: dict[str, Contender] = {
 }
 RETENTIONS: dict[str, Contender] = {
     f"retention_{variant}": _retention(variant)
-    for variant in ("none", "area", "horizon", "streaming", "saturation", "constant", "random")
+    for variant in ("none", "area", "trace_area", "horizon", "streaming", "saturation", "constant", "random")
 }
 """All variants but `increment`, which RMAAT has. `none` switches retention off."""
 MEMORY_RULES: dict[str, Contender] = {
