@@ -109,15 +109,11 @@ class _FusedAttention(torch.autograd.Function):
             # Each of these is as large as the rows. Free them before the gradients of key and value.
             del features, numerator_gradient, through_memory
 
-            key_features = positive_features(key)
-            traces = key_features if astrocytic is None else key_features + astrocytic
-            value_gradient = (traces @ memory_gradient).mul_(rows)
-            del traces
-            trace_gradient = (at_least_float32(value) @ memory_gradient.mT).mul_(rows)
-            astrocytic_gradient = None if astrocytic is None else trace_gradient.sum(dim=0).to(astrocytic.dtype)
+            value_gradient, trace_gradient, astrocytic_gradient, slope = write_gradients(
+                key, value, astrocytic, rows, memory_gradient
+            )
             sum_gradient = plasticity_gradient * exponent * plasticity / key_sum
-            # The slope of phi, as in `_PositiveFeatures`.
-            key_gradient = trace_gradient.add_(sum_gradient).mul_(rows).mul_(key_features.clamp_(max=1))
+            key_gradient = trace_gradient.add_(sum_gradient).mul_(rows).mul_(slope)
             exponent_gradient = None
             if ctx.needs_input_grad[5]:
                 exponent_gradient = (plasticity_gradient * plasticity * key_sum.log()).sum().to(exponent.dtype)
@@ -130,3 +126,21 @@ class _FusedAttention(torch.autograd.Function):
             exponent_gradient,
             None,
         )
+
+
+def write_gradients(
+    key: Tensor, value: Tensor, astrocytic: Tensor | None, rows: Tensor, memory_gradient: Tensor
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+    """Gradients of the write H = scale w^T V, from `memory_gradient`, which is scale dH.
+
+    `rows`, (batch, 1, token, 1), masks the tokens that write nothing. Returns dV, dw, dphi(R), and the slope of phi at
+    `key`: dk is dw, plus what reaches the key otherwise, times this slope.
+    """
+    features = positive_features(key)
+    traces = features if astrocytic is None else features + astrocytic
+    value_gradient = (traces @ memory_gradient).mul_(rows)
+    del traces
+    trace_gradient = (at_least_float32(value) @ memory_gradient.mT).mul_(rows)
+    astrocytic_gradient = None if astrocytic is None else trace_gradient.sum(dim=0).to(astrocytic.dtype)
+    # The slope of phi, as in `_PositiveFeatures`.
+    return value_gradient, trace_gradient, astrocytic_gradient, features.clamp_(max=1)

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model.layers.fused import positive_features
+from model.layers.fused import positive_features, write_gradients
 from model.layers.precision import at_least_float32, without_autocast
 
 LEAST_MEAN_SQUARE = 1e-6
@@ -77,13 +77,10 @@ class _FusedRmsAttention(torch.autograd.Function):
             # Each is as large as the rows: free them before the key's half.
             del features, unscaled, read_gradient, gradient
 
-            key_features = positive_features(key)
-            traces = key_features if astrocytic is None else key_features + astrocytic
-            value_gradient = (traces @ memory_gradient).mul_(rows)
-            del traces
-            trace_gradient = (at_least_float32(value) @ memory_gradient.mT).mul_(rows)
-            astrocytic_gradient = None if astrocytic is None else trace_gradient.sum(dim=0).to(astrocytic.dtype)
-            key_gradient = trace_gradient.mul_(key_features.clamp_(max=1))
+            value_gradient, trace_gradient, astrocytic_gradient, slope = write_gradients(
+                key, value, astrocytic, rows, memory_gradient
+            )
+            key_gradient = trace_gradient.mul_(slope)
         return (
             query_gradient.to(query.dtype),
             key_gradient.to(key.dtype),

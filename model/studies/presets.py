@@ -104,7 +104,7 @@ def _of_segments(
         dataclasses.replace(parameters, length=length, gap=length // 4, shortest_length=16),
         model,
         training,
-        f"{length} tokens in {segments} segments, 20,000 samples: a minute on a CPU core",
+        f"{length} tokens in {segments} segments, 20,000 samples: one to two minutes on a CPU core",
     )
 
 

@@ -78,7 +78,7 @@ def run_unfinished(runs: Sequence[Run], data: Path, workers: int, deadline: floa
     with LocalWorkers(workers, threads=threads, patient=True) as pool:
         try:
             with termination_as_interrupt():
-                futures = pool.submit(_complete, [(run, data, deadline, threads) for run in due])
+                futures = pool.submit(_complete, [(run, data, deadline) for run in due])
                 _watch(pool, dict(zip(futures, due, strict=True)), len(runs), progress)
         except KeyboardInterrupt:
             raise Interrupted("interrupted; the same command continues where it stopped") from None
@@ -125,9 +125,8 @@ def _raise_first(errors: Mapping[Run, Exception]) -> None:
         raise OutOfTime(f"out of time with {len(errors)} runs to go; the same command continues")
 
 
-def _complete(run: Run, data: Path, deadline: float, threads: int) -> None:
+def _complete(run: Run, data: Path, deadline: float) -> None:
     """Train the rest of a run, score it and measure its cost; called in a worker."""
-    torch.set_num_threads(threads)
 
     def is_over() -> bool:
         return time.time() >= deadline or is_stopping()

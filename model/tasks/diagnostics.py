@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from model.tasks.data.dataset import SPLITS, TaskData, TaskParameters, TokenDataset
+from model.tasks.data.dataset import SPLITS, TaskData, TaskParameters, TokenDataset, offsets_of
 from rmaat.base.progress import Progress, ignore_progress
 from rmaat.base.records import ParameterError, parameter
 
@@ -184,10 +184,10 @@ def _draw(lengths: list[DiagnosticParameters], size: int, random: np.random.Gene
     ends = np.rint(size * np.cumsum(shares) / shares.sum()).astype(int)
     counts = np.diff(ends, prepend=0)
     parts = [_draw_length(*drawn, random) for drawn in zip(lengths, counts.tolist(), strict=True)]
-    token_counts = np.concatenate([np.full(len(tokens), tokens.shape[1], dtype=np.int64) for tokens, _ in parts])
+    lengths_drawn = np.concatenate([np.full(len(tokens), tokens.shape[1]) for tokens, _ in parts])
     return TokenDataset(
         np.concatenate([tokens.reshape(-1) for tokens, _ in parts]),
-        np.concatenate([[0], np.cumsum(token_counts)]),
+        offsets_of(lengths_drawn),
         np.concatenate([labels for _, labels in parts]).astype(np.uint8),
     )
 

@@ -10,7 +10,7 @@ from model.errors import ModelError
 from model.layers.precision import denormals_flushed
 from model.networks.build import build_model
 from model.networks.classifier import SegmentClassifier
-from model.tasks import TaskData, TrivialLevel, trivial_levels
+from model.tasks import TaskData, TokenDataset, TrivialLevel, trivial_levels
 from model.tasks.diagnostics import DiagnosticParameters, answer_distances
 from model.training.checkpoint import BEST, CHECKPOINT, load_model, load_state, newest
 from model.training.checks import as_read
@@ -56,22 +56,23 @@ def evaluate(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         best_step=load_state(newest(out, BEST)).step,
         origin=task.origin,
-        accuracy_by_distance=_accuracy_by_distance(model, task, configuration),
+        accuracy_by_distance=_accuracy_by_distance(model, task.test, seen.test, configuration),
     )
     folder.write_evaluation(evaluation)
     return evaluation
 
 
 def _accuracy_by_distance(
-    model: SegmentClassifier, task: TaskData, configuration: RunConfiguration
+    model: SegmentClassifier, whole: TokenDataset, seen: TokenDataset, configuration: RunConfiguration
 ) -> dict[str, float]:
+    """Accuracy by distance of the answer in the `whole` sequences, of which the model has `seen` a part or all."""
     parameters = configuration.task_parameters
     if not isinstance(parameters, DiagnosticParameters):
         return {}
     # Group by multiples of the gap, which is the length of a segment in the presets.
     step = parameters.gap or parameters.length
-    groups = answer_distances(parameters, task.test) // step * step
-    found = accuracy_by_group(model, as_read(configuration, task).test, groups, configuration.training)
+    groups = answer_distances(parameters, whole) // step * step
+    found = accuracy_by_group(model, seen, groups, configuration.training)
     return {f"{distance} to {distance + step - 1}": accuracy for distance, accuracy in found.items()}
 
 
@@ -90,9 +91,9 @@ def measure_cost(out: Path, task: TaskData) -> Cost:
     model = load_run(folder).to(device)
     if settings.compile:
         model.compile_cell()
-    batch, way = longest_batch(as_read(configuration, task).train, settings, device), differentiation(settings)
+    batch, method = longest_batch(as_read(configuration, task).train, settings, device), differentiation(settings)
     with denormals_flushed():
-        step = compare_steps(model, batch, {"": way}, settings.precision, repeats=3)[""]
+        step = compare_steps(model, batch, {"": method}, settings.precision, repeats=3)[""]
     seconds = load_state(newest(out, CHECKPOINT)).seconds
     date = datetime.date.today().isoformat()
     cost = Cost(seconds, step.least_seconds, step.peak_bytes, device_name(device), date)

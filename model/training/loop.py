@@ -94,7 +94,7 @@ def train(
                 # Write a first checkpoint with the folder, so that the run can be resumed whatever happens later.
                 run.save(whole)
         processes.wait()
-        best = run.go(is_over, progress if processes.is_first else _silent)
+        best = run.go(is_over, progress if processes.is_first else ignore_progress)
         processes.wait()
         return best
 
@@ -105,10 +105,6 @@ def _new_run(folder: RunFolder, configuration: RunConfiguration, tables: Tables)
         RunFolder(whole).write_configuration(configuration)
         write_tables(tables, RunFolder(whole).tables)
         yield whole
-
-
-def _silent(fraction: float, note: str = "") -> None:
-    pass
 
 
 class _Run:

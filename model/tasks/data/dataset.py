@@ -4,6 +4,7 @@ Token 0 is padding in every task and never occurs inside a sequence. `model.task
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -25,6 +26,13 @@ class TaskParameters(OneOf):
     """The settings of a task: the base of one class per task, whose `kind` is the task's name on the command line."""
 
     default_kind: ClassVar[str] = "listops"
+
+
+def offsets_of(lengths: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Places where sequences of these `lengths` begin and end in one array; shape (sequence + 1,), int64."""
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,10 +73,8 @@ class TokenDataset:
     @classmethod
     def from_sequences(cls, sequences: list[bytes], labels: list[int]) -> Self:
         """Join `sequences`, one byte per token, and their `labels`; raises `TaskError` as the class does."""
-        offsets = np.zeros(len(sequences) + 1, dtype=np.int64)
-        np.cumsum([len(sequence) for sequence in sequences], out=offsets[1:])
         tokens = np.frombuffer(b"".join(sequences), dtype=np.uint8)
-        return cls(tokens, offsets, np.array(labels, dtype=np.int64))
+        return cls(tokens, offsets_of([len(sequence) for sequence in sequences]), np.array(labels, dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.labels)

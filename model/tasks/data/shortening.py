@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from model.tasks.data.dataset import TaskData, TaskError, TokenDataset
+from model.tasks.data.dataset import TaskData, TaskError, TokenDataset, offsets_of
 from model.tasks.data.encoding import split_pair
 
 
@@ -45,6 +45,5 @@ def _with_cut(task: TaskData, cut: Callable[[np.ndarray], np.ndarray]) -> TaskDa
 
 def _cut_dataset(dataset: TokenDataset, cut: Callable[[np.ndarray], np.ndarray]) -> TokenDataset:
     sequences = [cut(dataset.sequence(index)) for index in range(len(dataset))]
-    offsets = np.zeros(len(sequences) + 1, dtype=np.int64)
-    np.cumsum([len(sequence) for sequence in sequences], out=offsets[1:])
+    offsets = offsets_of([len(sequence) for sequence in sequences])
     return TokenDataset(np.concatenate(sequences), offsets, dataset.labels)
