@@ -20,6 +20,7 @@ from torch.nn import functional
 from model.layers.block import Block
 from model.layers.local_mixing import LocalMixing
 from model.layers.mixing import Mixing
+from model.layers.ngrams import NgramEmbedding
 from model.layers.pixels import PixelEmbedding
 from model.memory.recurrence import Segment, Stage, State, in_sequence
 from model.memory.retention import next_memory
@@ -40,11 +41,8 @@ class StackedCell(nn.Module):
         super().__init__()
         self.memory_tokens, self.memory_rule = parameters.memory_tokens, parameters.memory_rule
         self.memory_norm = nn.LayerNorm(parameters.width) if parameters.memory_norm else nn.Identity()
-        self.embedding: nn.Module = (
-            PixelEmbedding(parameters.width)
-            if parameters.pixels == "continuous"
-            else nn.Embedding(parameters.vocabulary, parameters.width)
-        )
+        self.embedding = embedding(parameters)
+        self.ngram_reach = max(parameters.ngrams, default=1) - 1
         # Weaker than the embeddings, so that a row starts as its token rather than as its position.
         positions = nn.Parameter(0.3 * torch.randn(parameters.segment_length, parameters.width))
         if parameters.position_embedding == "learned":
@@ -106,9 +104,19 @@ class StackedCell(nn.Module):
         """Input of the first block, from `rows` of a segment."""
         return self.dropout(rows)
 
-    def embed(self, tokens: Int[Tensor, "batch token"], place: int = 0) -> Float[Tensor, "batch token width"]:
-        """Rows of `tokens`, of which the first has the position `place` in its segment."""
-        return self.embedding(tokens) + self.positions[place : place + tokens.shape[1]]
+    def embed(
+        self,
+        tokens: Int[Tensor, "batch token"],
+        place: int = 0,
+        earlier: Int[Tensor, "batch earlier"] | None = None,
+    ) -> Float[Tensor, "batch token width"]:
+        """Rows of `tokens`, of which the first has the position `place` in its segment.
+
+        N-grams continue the `earlier` tokens, the last ones before `place`; `ngram_reach` of them are enough.
+        """
+        known = tokens if earlier is None else torch.cat([earlier, tokens], dim=1)
+        rows = self.embedding(known)[:, known.shape[1] - tokens.shape[1] :]
+        return rows + self.positions[place : place + tokens.shape[1]]
 
     def shared_of(self, index: int, shared: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """The tensors of block `index` among those of all blocks."""
@@ -130,6 +138,15 @@ class StackedCell(nn.Module):
     def finish(self, segment: Segment, rows: Tensor, valid: Tensor, memory: Tensor, retention: Tensor) -> State:
         """Output and next memory, from the last layer's `rows`, those that are `valid`, and the memory before."""
         raise NotImplementedError
+
+
+def embedding(parameters: ModelParameters) -> nn.Module:
+    """The module that makes a row of each token id."""
+    if parameters.pixels == "continuous":
+        return PixelEmbedding(parameters.width)
+    if parameters.ngrams:
+        return NgramEmbedding(parameters.vocabulary, parameters.width, parameters.ngrams, parameters.ngram_buckets)
+    return nn.Embedding(parameters.vocabulary, parameters.width)
 
 
 def local_mixing(parameters: ModelParameters, *, causal: bool) -> LocalMixing | None:

@@ -130,6 +130,18 @@ class ModelParameters(Record):
         "grey values as tokens: an embedding for each, or a linear map of the value (continuous; images only)",
         choices=("embedded", "continuous"),
     )
+    ngrams: tuple[int, ...] = parameter(
+        (),
+        "lengths of the n-grams whose hashed embeddings a token adds to its own, such as 2,3,4,5; none leaves them out",
+        unit="tokens",
+        low=2,
+        high=64,
+        symbol="n",
+        reference="hash embeddings of the Byte Latent Transformer (arXiv 2412.09871)",
+    )
+    ngram_buckets: int = parameter(
+        16384, "rows that the n-grams of all lengths share", unit="rows", low=1, high=2**24, symbol="B"
+    )
     readout: str = parameter(
         "last",
         "what the head reads: the mean row of the last segment, of every segment, or the row of the last token",
@@ -188,6 +200,8 @@ class ModelParameters(Record):
                 f"pixels are continuous, but a vocabulary of {self.vocabulary} with separator {self.separator} is not "
                 f"that of images ({PIXEL_TOKENS}: padding and 256 grey values); leave pixels at embedded"
             )
+        if self.pixels == "continuous" and self.ngrams:
+            raise ParameterError("pixels are continuous, but n-grams are of token ids; leave ngrams at none")
         if self.read == "rms" and self.exponent != _default("exponent"):
             raise ParameterError(
                 f"exponent is {self.exponent}, but read rms has no plasticity; leave it at {_default('exponent')}"

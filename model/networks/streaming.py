@@ -30,6 +30,7 @@ class LanguageModelStream:
         self._carried = model.start(batch)
         self._states: tuple[LayerState, ...] = ()
         self._place = 0
+        self._earlier = torch.zeros(batch, 0, dtype=torch.int64, device=self._carried.memory.device)
 
     @torch.no_grad()
     def feed(self, tokens: Int[Tensor, "batch token"]) -> Float[Tensor, "batch token vocabulary"]:
@@ -48,13 +49,21 @@ class LanguageModelStream:
                 self._model.factor(self._carried.segments)
                 self._advance(self._entering())
             missing = self._model.parameters_record.segment_length - self._place
-            rows = self._advance(self._model.cell.embed(tokens[:, :missing], self._place))
+            rows = self._advance(self._embed(tokens[:, :missing]))
             logits.append(self._model.cell.head(rows))
             self._place += rows.shape[1]
             tokens = tokens[:, missing:]
             if self._place == self._model.parameters_record.segment_length:
                 self._end_segment()
         return torch.cat(logits, dim=1)
+
+    def _embed(self, tokens: Tensor) -> Tensor:
+        """Rows of the next `tokens` of the segment, which become the earlier ones."""
+        cell = self._model.cell
+        rows = cell.embed(tokens, self._place, self._earlier)
+        known = torch.cat([self._earlier, tokens.long()], dim=1)
+        self._earlier = known[:, max(0, known.shape[1] - cell.ngram_reach) :]
+        return rows
 
     def _advance(self, rows: Tensor) -> Tensor:
         """Run the next `rows` of the segment through all layers; a memory without tokens has no rows."""
@@ -76,6 +85,7 @@ class LanguageModelStream:
             rule = self._model.parameters_record.memory_rule
             memory = next_memory(rule, memory, self._advance(self._entering()), factor)
         self._carried, self._states, self._place = Carried(memory, done + 1), (), 0
+        self._earlier = self._earlier[:, :0]
 
 
 class ClassifierStream:

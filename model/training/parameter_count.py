@@ -14,6 +14,7 @@ def parameter_count(model: ModelParameters) -> int:
     final_norm = 2 * width if model.norm == "pre" else 0
     local = width * model.local_mixing * len(model.local_dilations)
     vectors = model.vocabulary if model.pixels == "embedded" else 2
+    vectors += model.ngram_buckets if model.ngrams else 0
     embedding = (vectors + model.segment_length * (model.position_embedding == "learned")) * width
     memory = model.memory_tokens * width + (2 * width if model.memory_norm else 0)
     return (

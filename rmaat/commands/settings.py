@@ -104,5 +104,5 @@ def _bounds(quantity: Quantity) -> str:
 
 def _plain(value: object) -> str:
     if isinstance(value, tuple):
-        return ",".join(map(_plain, value))
+        return ",".join(map(_plain, value)) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -113,6 +113,8 @@ def read_value(name: str, value: Any, hint: Any, quantity: Quantity) -> Any:
         The value has another type or another unit.
     """
     if typing.get_origin(hint) is tuple and isinstance(value, str | list | tuple):
+        if value in ("", "none"):
+            return ()
         items = [item.strip() for item in value.split(",")] if isinstance(value, str) else value
         return tuple(read_value(name, item, typing.get_args(hint)[0], quantity) for item in items)
     if hint is str and isinstance(value, str):

@@ -22,6 +22,7 @@ OPTIONS = [
     {"local_mixing": 5, "local_dilations": (1, 4), "memory_tokens": 0},
     {"read": "rms"},
     {"pixels": "continuous", "vocabulary": 257},
+    {"ngrams": (2, 4), "ngram_buckets": 50},
 ]
 """Settings that every test of gradients, streams and costs takes."""
 OF_LANGUAGE_MODELS = [changes for changes in OPTIONS if set(changes) != {"readout"}]
