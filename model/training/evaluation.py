@@ -19,6 +19,7 @@ from model.training.measure import compare_steps
 from model.training.method import differentiation
 from model.training.run_folder import Cost, Evaluation, RunConfiguration, RunFolder
 from model.training.scoring import accuracy_by_group, evaluate_split, scored_rows
+from model.training.threads import cpu_threads
 from rmaat.base.progress import Progress, ignore_progress
 
 
@@ -45,7 +46,8 @@ def evaluate(
     model = load_run(folder).to(choose_device(device))
     # Levels are of whole sequences: a guess without a model may read all of them.
     seen = as_read(configuration, task)
-    score = evaluate_split(model, seen.test, configuration.training, progress)
+    with cpu_threads(configuration.training.threads):
+        score = evaluate_split(model, seen.test, configuration.training, progress)
     samples = len(scored_rows(len(task.test), configuration.training.most_scored))
     evaluation = Evaluation(
         accuracy=score.accuracy,
@@ -92,7 +94,7 @@ def measure_cost(out: Path, task: TaskData) -> Cost:
     if settings.compile:
         model.compile_cell()
     batch, method = longest_batch(as_read(configuration, task).train, settings, device), differentiation(settings)
-    with denormals_flushed():
+    with denormals_flushed(), cpu_threads(settings.threads):
         step = compare_steps(model, batch, {"": method}, settings.precision, repeats=3)[""]
     seconds = load_state(newest(out, CHECKPOINT)).seconds
     date = datetime.date.today().isoformat()

@@ -43,6 +43,7 @@ from model.training.parameters import TrainingParameters
 from model.training.run_folder import RunConfiguration, RunFolder
 from model.training.schedule import learning_rate, step_seed
 from model.training.scoring import Score, evaluate_split
+from model.training.threads import cpu_threads, thread_count
 from rmaat.base.errors import Interrupted, OutOfTime
 from rmaat.base.files import atomic_folder, refuse_existing
 from rmaat.base.progress import Progress, ignore_progress
@@ -78,15 +79,19 @@ def train(
     check_fit(configuration, task)
     task = as_read(configuration, task)
     device = choose_device(configuration.training.device)
-    with denormals_flushed(), joined_processes(device) as processes:
+    if resume:
+        check_same_run(folder, configuration, tables)
+        threads = folder.read_configuration().training.threads
+    else:
+        threads = thread_count(configuration.training, configuration.model)
+    configuration = replace(configuration, training=replace(configuration.training, threads=threads))
+    with denormals_flushed(), cpu_threads(threads), joined_processes(device) as processes:
         torch.manual_seed(configuration.training.seed)
         model = build_model(configuration.model, tables).to(device)
         if configuration.training.compile:
             model.compile_cell()
         run = _Run(folder, configuration.training, model, task, device, processes)
-        if resume:
-            check_same_run(folder, configuration, tables)
-        else:
+        if not resume:
             # Every process checks before rank 0 writes.
             refuse_existing(out, f"resume it with --resume, or choose another --out than {out}")
             processes.wait()

@@ -50,6 +50,13 @@ class TrainingParameters(Record):
         False, "compile the segment cell: takes a minute, and pays off if a run takes longer than some minutes"
     )
     device: str = parameter("auto", "auto is CUDA if there is one, else the CPU", choices=("auto", "cpu", "cuda"))
+    threads: int = parameter(
+        0,
+        "threads on the CPU; 0 takes one per 262,144 values of a layer's input, as many as there are cores at most",
+        unit="threads",
+        low=0,
+        high=4096,
+    )
     parallel: str = parameter(
         "replicate",
         "processes that train together each hold the whole model (DDP), or shard it (FSDP2)",

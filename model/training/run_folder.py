@@ -46,9 +46,14 @@ class RunConfiguration:
     versions: dict[str, str] = field(default_factory=dict)
 
     def differences(self, other: "RunConfiguration") -> list[str]:
-        """The names of the settings in which two runs differ, apart from versions, source and devices."""
+        """The names of the settings in which two runs differ, apart from versions, source and devices.
+
+        If `other` leaves the number of threads open (0), it is equal too.
+        """
         mine, theirs = flattened(asdict(self)), flattened(asdict(other))
         passing = ("versions", "source", "training.device", "training.parallel")
+        if not other.training.threads:
+            passing += ("training.threads",)
         return [name for name in mine if mine[name] != theirs.get(name) and not name.startswith(passing)]
 
 

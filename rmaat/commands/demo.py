@@ -78,13 +78,15 @@ def _costs(out: Path, task: "TaskData") -> dict[str, "StepCost"]:
     from model.training.evaluation import load_run
     from model.training.measure import compare_steps
     from model.training.run_folder import RunFolder
+    from model.training.threads import cpu_threads
 
     folder = RunFolder(out)
     settings = folder.read_configuration().training
     device = choose_device(settings.device)
     batch = longest_batch(task.test, settings, device)
     methods = {"BPTT": Bptt(), "AMRB": Amrb(settings.keep_graphs)}
-    return compare_steps(load_run(folder).to(device), batch, methods, settings.precision)
+    with cpu_threads(settings.threads):
+        return compare_steps(load_run(folder).to(device), batch, methods, settings.precision)
 
 
 def _report(evaluation: "Evaluation", costs: dict[str, "StepCost"], segments: int) -> str:
