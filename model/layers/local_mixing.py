@@ -6,6 +6,9 @@ The middle c is (k - 1) / 2, or k - 1 if a token reads itself and earlier ones o
 at padded tokens, x counts as zero. Memory rows have no neighbours and stay as they are. In a picture read row by row,
 the dilation of one row's length reaches the vertical neighbours.
 
+The rows x are the input of the mixing alone, or the rows of the block themselves (`Block`). The neighbours then also
+reach the feed-forward part, through a norm of their own in a block that norms first.
+
 This is ours. Networks that lead the Long Range Arena mix neighbours before they attend (such as MEGA,
 arXiv 2209.10655).
 """
@@ -20,13 +23,22 @@ class LocalMixing(nn.Module):
     """Depthwise convolutions over the tokens of a segment, one per dilation, with `kernel` weights per feature.
 
     The tokens are all rows but the first `before` and the last `after`, which are memory. `one_sided` means that a
-    token reads itself and earlier tokens only.
+    token reads itself and earlier tokens only. `norm` is applied to neighbours before they are summed.
     """
 
     def __init__(
-        self, width: int, kernel: int, dilations: tuple[int, ...], before: int, after: int, *, one_sided: bool
+        self,
+        width: int,
+        kernel: int,
+        dilations: tuple[int, ...],
+        before: int,
+        after: int,
+        *,
+        one_sided: bool,
+        norm: nn.Module | None = None,
     ):
         super().__init__()
+        self.norm = norm or nn.Identity()
         self.weights = nn.ParameterList(
             nn.Parameter(torch.empty(width, kernel).uniform_(-1, 1) / kernel**0.5) for _ in dilations
         )
@@ -44,7 +56,7 @@ class LocalMixing(nn.Module):
         """The rows of a segment, the tokens with their valid neighbours added."""
         end = rows.shape[1] - self.after
         tokens = rows[:, self.before : end]
-        present = tokens * valid[:, self.before : end, None]
+        present = self.norm(tokens) * valid[:, self.before : end, None]
         if self.one_sided:
             present = functional.pad(present, (0, 0, self.reach, 0))
         mixed = tokens + self._neighbours(present)
@@ -54,7 +66,7 @@ class LocalMixing(nn.Module):
         self, tokens: Float[Tensor, "batch token width"], past: Float[Tensor, "batch reach width"]
     ) -> tuple[Float[Tensor, "batch token width"], Float[Tensor, "batch reach width"]]:
         """The next `tokens` of a segment with earlier ones added, after the `past` ones; and the new past."""
-        known = torch.cat([past, tokens], dim=1)
+        known = torch.cat([past, self.norm(tokens)], dim=1)
         return tokens + self._neighbours(known), known[:, known.shape[1] - self.reach :]
 
     def _neighbours(self, tokens: Float[Tensor, "batch extended width"]) -> Float[Tensor, "batch token width"]:

@@ -89,12 +89,15 @@ def build_language_model(parameters: ModelParameters, tables: Tables) -> Languag
     Raises
     ------
     ModelError
-        The architecture has no causal form, or the retention factor depends on the number of segments.
+        The architecture has no causal form, the retention factor depends on the number of segments, or rows of tokens
+        depend on later ones.
     distill.tables.TableError
         The tables lack the variant or the number of segments; the message gives the command that adds them.
     """
     if not parameters.family.recurrent or parameters.family.attention == "softmax":
         raise ModelError(f"{parameters.architecture} has no causal form here; use architecture rmaat or rlt")
+    if parameters.pixel_patch > 1:
+        raise ModelError("a patch of pixels reads later pixels, which a language model predicts; set pixel_patch to 1")
     variant = parameters.retention if parameters.family.retains else "none"
     retention = factors_without_length(build_retention(tables, parameters.segments, variant), variant)
     rows = 2 * parameters.memory_tokens + parameters.segment_length

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from model.layers.block import Block
 from model.layers.causal import CausalAttention, Written
+from model.layers.local_mixing import LocalMixing
 from model.layers.mixing import Mixing
 from model.layers.precision import at_least_float32
 from model.memory.recurrence import Segment, State
@@ -41,6 +42,18 @@ class LayerState(NamedTuple):
 
     written: Written | None
     past: Float[Tensor, "batch reach width"] | None
+
+
+class _Advancing:
+    """The local mixing of a stream as a function of the next tokens; it keeps the `past` ones."""
+
+    def __init__(self, local: LocalMixing, past: Tensor | None):
+        self.local, self.past = local, past
+
+    def __call__(self, tokens: Tensor) -> Tensor:
+        past = tokens.new_zeros(len(tokens), self.local.reach, tokens.shape[2]) if self.past is None else self.past
+        mixed, self.past = self.local.advance(tokens, past)
+        return mixed
 
 
 class CausalCell(StackedCell):
@@ -98,10 +111,12 @@ class CausalCell(StackedCell):
         for index, module in enumerate(self.blocks):
             block = cast(Block, module)
             written, past = states[index] if states else LayerState(None, None)
-            mixed = block.before(rows)
             if block.local is not None and are_tokens:
-                past = mixed.new_zeros(len(mixed), block.local.reach, mixed.shape[2]) if past is None else past
-                mixed, past = block.local.advance(mixed, past)
+                local = _Advancing(block.local, past)
+                rows, mixed = block.localised(rows, local)
+                past = local.past
+            else:
+                mixed = block.before(rows)
             attended, written = cast(CausalAttention, block.attention).advance(
                 mixed, valid, self.shared_of(index, shared), first, written
             )

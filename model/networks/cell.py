@@ -58,6 +58,7 @@ class StackedCell(nn.Module):
                 parameters.dropout,
                 parameters.norm == "pre",
                 local_mixing(parameters, causal=causal),
+                parameters.local_into == "rows",
             )
             for attention in attentions
         )
@@ -143,7 +144,7 @@ class StackedCell(nn.Module):
 def embedding(parameters: ModelParameters) -> nn.Module:
     """The module that makes a row of each token id."""
     if parameters.pixels == "continuous":
-        return PixelEmbedding(parameters.width)
+        return PixelEmbedding(parameters.width, parameters.pixel_patch, parameters.picture_width)
     if parameters.ngrams:
         return NgramEmbedding(parameters.vocabulary, parameters.width, parameters.ngrams, parameters.ngram_buckets)
     return nn.Embedding(parameters.vocabulary, parameters.width)
@@ -160,6 +161,7 @@ def local_mixing(parameters: ModelParameters, *, causal: bool) -> LocalMixing | 
         parameters.memory_tokens,
         parameters.memory_tokens if causal else 0,
         one_sided=causal or parameters.local_side == "past",
+        norm=nn.LayerNorm(parameters.width) if parameters.has_local_norm else None,
     )
 
 

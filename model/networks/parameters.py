@@ -130,6 +130,16 @@ class ModelParameters(Record):
         "grey values as tokens: an embedding for each, or a linear map of the value (continuous; images only)",
         choices=("embedded", "continuous"),
     )
+    pixel_patch: int = parameter(
+        1,
+        "side of the square of pixels around each one that its row is a linear map of; continuous pixels only",
+        unit="pixels",
+        low=1,
+        high=2**10,
+    )
+    picture_width: int = parameter(
+        32, "pixels in a row of a picture, for patches of pixels", unit="pixels", low=1, high=2**16
+    )
     ngrams: tuple[int, ...] = parameter(
         (),
         "lengths of the n-grams whose hashed embeddings a token adds to its own, such as 2,3,4,5; none leaves them out",
@@ -168,6 +178,12 @@ class ModelParameters(Record):
         "neighbours that the local mixing reads: both sides, or the past alone, as in every language model",
         choices=("both", "past"),
     )
+    local_into: str = parameter(
+        "mixing",
+        "what the local mixing changes: the input of each block's mixing, or the rows of the block, so that the "
+        "feed-forward part reads neighbours too",
+        choices=("mixing", "rows"),
+    )
     memory_rule: str = parameter(
         "scaled",
         "next memory from old and new rows: RF new (scaled), old + RF new (share), or RF old + (1 - RF) new (gated)",
@@ -200,6 +216,10 @@ class ModelParameters(Record):
                 f"pixels are continuous, but a vocabulary of {self.vocabulary} with separator {self.separator} is not "
                 f"that of images ({PIXEL_TOKENS}: padding and 256 grey values); leave pixels at embedded"
             )
+        if self.pixel_patch % 2 == 0:
+            raise ParameterError(f"pixel_patch {self.pixel_patch} has no middle; choose an odd number")
+        if self.pixel_patch > 1 and self.pixels != "continuous":
+            raise ParameterError("pixel_patch needs grey values; set pixels to continuous, or leave pixel_patch at 1")
         if self.pixels == "continuous" and self.ngrams:
             raise ParameterError("pixels are continuous, but n-grams are of token ids; leave ngrams at none")
         if self.read == "rms" and self.exponent != _default("exponent"):
@@ -253,6 +273,11 @@ class ModelParameters(Record):
     def segment_rows(self) -> int:
         """Rows of a full segment of a classifier: memory and tokens."""
         return self.memory_tokens + self.segment_length
+
+    @property
+    def has_local_norm(self) -> bool:
+        """Whether the local mixing norms the neighbours itself: rows of a block that norms first have any size."""
+        return self.local_mixing > 0 and self.local_into == "rows" and self.norm == "pre"
 
     @property
     def has_positions(self) -> bool:

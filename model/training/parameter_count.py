@@ -12,8 +12,8 @@ def parameter_count(model: ModelParameters) -> int:
     feed_forward = 2 * width * model.feed_forward_width + model.feed_forward_width + width
     norms = 2 * 2 * width
     final_norm = 2 * width if model.norm == "pre" else 0
-    local = width * model.local_mixing * len(model.local_dilations)
-    vectors = model.vocabulary if model.pixels == "embedded" else 2
+    local = width * model.local_mixing * len(model.local_dilations) + 2 * width * model.has_local_norm
+    vectors = model.vocabulary if model.pixels == "embedded" else model.pixel_patch**2 + 1
     vectors += model.ngram_buckets if model.ngrams else 0
     embedding = (vectors + model.segment_length * (model.position_embedding == "learned")) * width
     memory = model.memory_tokens * width + (2 * width if model.memory_norm else 0)

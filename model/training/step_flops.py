@@ -28,7 +28,9 @@ def training_flops(model: ModelParameters, method: str, segments: int, batch: in
     kernel_passes = 4 if model.relative_positions == "learned" else 3
     once = kernel_passes * _kernel_flops(model) + 3 * (2 * _feature_flops(model) + _powers_flops(model))
     recomputed = sum(_recomputed_flops(model, rows) for rows in wanted)
-    return batch * (3 * sum(forward) + recomputed + replayed + sum(replayed_layers)) + model.layers * once
+    # Pixels get no gradient.
+    without = _patch_flops(model) * sum(rows > 0 for rows in wanted)
+    return batch * (3 * sum(forward) - without + recomputed + replayed + sum(replayed_layers)) + model.layers * once
 
 
 def _recomputed_flops(model: ModelParameters, wanted: int) -> float:
@@ -46,7 +48,16 @@ def wanted_rows(model: ModelParameters, segments: int) -> list[int]:
 
 def _segment_flops(model: ModelParameters, wanted: int) -> float:
     """All layers of a segment whose last block computes `wanted` rows; 0 if none are wanted."""
-    return (model.layers - 1) * _layer_flops(model, model.segment_rows) + _layer_flops(model, wanted) if wanted else 0.0
+    if not wanted:
+        return 0.0
+    return (
+        _patch_flops(model) + (model.layers - 1) * _layer_flops(model, model.segment_rows) + _layer_flops(model, wanted)
+    )
+
+
+def _patch_flops(model: ModelParameters) -> float:
+    """The linear map of grey values to rows."""
+    return 2.0 * model.segment_length * model.pixel_patch**2 * model.width if model.pixels == "continuous" else 0.0
 
 
 def _layer_flops(model: ModelParameters, wanted: int) -> float:

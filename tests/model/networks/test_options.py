@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch.nn import functional
 
+from model.errors import ModelError
 from model.layers.local_mixing import LocalMixing
+from model.layers.pixels import MIDDLE, SPREAD
 from model.memory.differentiation import Amrb, Bptt, LayerwiseAmrb
 from model.memory.retention import next_memory
 from model.networks.parameters import ARCHITECTURES, ModelParameters
@@ -20,12 +22,15 @@ OPTIONS = [
     {"local_mixing": 3},
     {"local_mixing": 4, "local_side": "past", "local_dilations": (1, 3), "norm": "pre"},
     {"local_mixing": 5, "local_dilations": (1, 4), "memory_tokens": 0},
+    {"local_mixing": 3, "local_into": "rows"},
+    {"local_mixing": 3, "local_into": "rows", "norm": "pre", "local_side": "past"},
     {"read": "rms"},
     {"pixels": "continuous", "vocabulary": 257},
+    {"pixels": "continuous", "vocabulary": 257, "pixel_patch": 3, "picture_width": 4},
     {"ngrams": (2, 4), "ngram_buckets": 50},
 ]
 """Settings that every test of gradients, streams and costs takes."""
-OF_LANGUAGE_MODELS = [changes for changes in OPTIONS if set(changes) != {"readout"}]
+OF_LANGUAGE_MODELS = [changes for changes in OPTIONS if set(changes) != {"readout"} and "pixel_patch" not in changes]
 
 
 @pytest.fixture
@@ -182,9 +187,26 @@ def test_local_mixing_by_hand_token_by_token():
         torch.testing.assert_close(local(rows, valid), expected, rtol=1e-12, atol=1e-12)
 
 
-def test_local_mixing_advances_from_any_cut():
+@pytest.mark.parametrize("norm", ["post", "pre"])
+def test_neighbours_reach_the_feed_forward_part_only_if_they_go_into_the_rows(make_model, norm):
+    def responds(into):
+        block = make_model(local_mixing=3, local_into=into, norm=norm, layers=1, memory_tokens=0).cell.blocks[0]
+        # Nothing passes through the attention.
+        torch.nn.init.zeros_(block.attention.project_out.weight)
+        rows, valid = torch.randn(1, 10, 16, dtype=torch.float64), torch.ones(1, 10, dtype=torch.bool)
+        changed = rows.clone()
+        changed[:, 5] += torch.randn(16, dtype=torch.float64)
+        shared = block.attention.shared()
+        return (block(rows, valid, shared, 10) != block(changed, valid, shared, 10)).any(dim=2)[0].nonzero().flatten()
+
+    assert responds("mixing").tolist() == [5]
+    assert responds("rows").tolist() == [4, 5, 6]
+
+
+@pytest.mark.parametrize("norm", [None, torch.nn.LayerNorm(4, dtype=torch.float64)])
+def test_local_mixing_advances_from_any_cut(norm):
     tokens = torch.randn(2, 17, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(8))
-    local = LocalMixing(4, 3, (1, 4), 0, 0, one_sided=True).double()
+    local = LocalMixing(4, 3, (1, 4), 0, 0, one_sided=True, norm=norm).double()
     whole = local(tokens, torch.ones(2, 17, dtype=torch.bool))
     found, past = [], tokens.new_zeros(2, local.reach, 4)
     for piece in tokens.split([1, 5, 2, 9], dim=1):
@@ -242,7 +264,32 @@ def test_continuous_pixels_are_linear_in_the_grey_value_and_padding_is_zero(make
     assert not padding.any()
     torch.testing.assert_close(grey, black + (white - black) * 128 / 255)
     every = embedding(torch.arange(1, 257)[None])[0]
-    torch.testing.assert_close(every.std(dim=0), embedding.weight.abs(), rtol=3e-3, atol=0)
+    torch.testing.assert_close(every.std(dim=0), embedding.weight[0].abs(), rtol=3e-3, atol=0)
+
+
+def test_a_patch_of_pixels_by_hand_pixel_by_pixel(make_model):
+    options = {"pixels": "continuous", "vocabulary": 257, "pixel_patch": 3, "picture_width": 4}
+    embedding = make_model(**options).cell.embedding
+    generator = torch.Generator().manual_seed(9)
+    # Two whole rows of a picture and half of the third.
+    tokens = torch.randint(1, 257, (2, 10), generator=generator)
+    grey = (tokens.double() - 1 - MIDDLE) / SPREAD
+    expected = embedding.bias.repeat(2, 10, 1)
+    for place in range(10):
+        row, column = divmod(place, 4)
+        for index, (down, right) in enumerate((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)):
+            other = 4 * (row + down) + column + right
+            if row + down >= 0 and 0 <= column + right < 4 and other < 10:
+                expected[:, place] += grey[:, other, None] * embedding.weight[index]
+    torch.testing.assert_close(embedding(tokens), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_patches_are_odd_of_grey_values_and_never_of_a_language_model(make_language_model):
+    for changes, reason in (({"pixel_patch": 3}, "needs grey values"), ({"pixel_patch": 2}, "has no middle")):
+        with pytest.raises(ParameterError, match=reason):
+            ModelParameters.from_dict(changes)
+    with pytest.raises(ModelError, match="reads later pixels"):
+        make_language_model(pixels="continuous", vocabulary=257, pixel_patch=3)
 
 
 def test_continuous_pixels_are_refused_for_other_vocabularies():

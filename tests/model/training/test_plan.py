@@ -54,8 +54,11 @@ OPTIONS = [
     {"memory_norm": True, "readout": "token", "memory_rule": "share"},
     {"local_mixing": 5},
     {"local_mixing": 3, "local_dilations": [1, 16], "local_side": "past"},
+    {"local_mixing": 5, "local_into": "rows", "norm": "pre"},
+    {"ngrams": [2, 3], "ngram_buckets": 100},
     {"read": "rms"},
     {"pixels": "continuous", "vocabulary": 257},
+    {"pixels": "continuous", "vocabulary": 257, "pixel_patch": 3, "picture_width": 10},
 ]
 
 
