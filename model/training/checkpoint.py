@@ -7,6 +7,7 @@ No file is larger than `MOST_BYTES`, because some hosts limit the size of files.
 `model-00001-of-00003.safetensors`. A larger tensor is flattened and cut into pieces `name@SHAPE@0`, `name@SHAPE@1` ...
 """
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -103,6 +104,23 @@ def load_model(place: Path, model: nn.Module) -> None:
     own = model.state_dict()
     _check_same(place, own, tensors)
     model.load_state_dict({name: spread_like(tensor, own[name]) for name, tensor in tensors.items()})
+
+
+def load_parameters(place: Path, model: nn.Module) -> None:
+    """As `load_model`, without the buffers: those are from the tables, and of a number of segments that may differ."""
+    buffers = dict(model.named_buffers())
+    own = {name: tensor for name, tensor in model.state_dict().items() if name not in buffers}
+    tensors = {name: tensor for name, tensor in _read(place, MODEL).items() if name not in buffers}
+    _check_same(place, own, tensors)
+    model.load_state_dict({name: spread_like(tensor, own[name]) for name, tensor in tensors.items()}, strict=False)
+
+
+def weights_sha256(place: Path) -> str:
+    """SHA-256 of the weights in the checkpoint at `place`, from the bytes of their files."""
+    digest = hashlib.sha256()
+    for path in sorted(place.glob(f"{MODEL}*.safetensors")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def load_optimizer(place: Path, optimizer: torch.optim.AdamW) -> None:

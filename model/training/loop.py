@@ -30,9 +30,11 @@ from model.training.checkpoint import (
     TrainingState,
     load_model,
     load_optimizer,
+    load_parameters,
     load_state,
     newest,
     save_checkpoint,
+    weights_sha256,
 )
 from model.training.checks import as_read, check_fit, check_same_run
 from model.training.device import Batch, choose_device, load_batch, mixed_precision
@@ -57,6 +59,7 @@ def train(
     out: Path,
     *,
     resume: bool = False,
+    start: Path | None = None,
     is_over: Callable[[], bool] = lambda: False,
     progress: Progress = ignore_progress,
 ) -> Score:
@@ -65,11 +68,14 @@ def train(
     `model.training.run_folder` describes the folder. With `resume`, continue the run at `out`. `is_over` is called
     after each step; if it returns true, the training stops. A resumed run gives the same bits as one without a stop.
 
+    A new run begins with the best weights of the run at `start`, if one is given. Its model may have another number of
+    segments, and all else must be equal.
+
     Raises
     ------
     ModelError
-        The data do not fit the model, the settings differ from those of the resumed run, or the loss is not finite. The
-        last checkpoint stays.
+        The data do not fit the model, the settings differ from those of the resumed run, the weights of `start` do not
+        fit, or the loss is not finite. The last checkpoint stays.
     FileError
         `out` exists already and `resume` is off, or a file cannot be written.
     Interrupted
@@ -79,6 +85,8 @@ def train(
     check_fit(configuration, task)
     task = as_read(configuration, task)
     device = choose_device(configuration.training.device)
+    if start is not None:
+        configuration = replace(configuration, start_sha256=weights_sha256(newest(start, BEST)))
     if resume:
         check_same_run(folder, configuration, tables)
         threads = folder.read_configuration().training.threads
@@ -88,6 +96,8 @@ def train(
     with denormals_flushed(), cpu_threads(threads), joined_processes(device) as processes:
         torch.manual_seed(configuration.training.seed)
         model = build_model(configuration.model, tables).to(device)
+        if start is not None:
+            load_parameters(newest(start, BEST), model)
         if configuration.training.compile:
             model.compile_cell()
         run = _Run(folder, configuration.training, model, task, device, processes)

@@ -44,6 +44,8 @@ class RunConfiguration:
     model: ModelParameters
     training: TrainingParameters
     versions: dict[str, str] = field(default_factory=dict)
+    start_sha256: str | None = None
+    """digest of the weights that the training started from, or None if they were drawn"""
 
     def differences(self, other: "RunConfiguration") -> list[str]:
         """The names of the settings in which two runs differ, apart from versions, source and devices.
@@ -177,6 +179,7 @@ class RunFolder:
                 model=ModelParameters.from_dict(values["model"]),
                 training=TrainingParameters.from_dict(values["training"]),
                 versions=values["versions"],
+                start_sha256=_text_or_none(values.get("start_sha256")),
             )
         except (ValueError, KeyError, TypeError, ParameterError) as error:
             raise ModelError(f"{self.configuration} is damaged ({error}); train again in another folder") from error

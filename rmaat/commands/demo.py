@@ -1,6 +1,7 @@
 """`rmaat demo`: simulate, distil, train, evaluate and draw with default parameters, and print one table."""
 
 import argparse
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,14 @@ from rmaat.commands.shared import add_data
 if TYPE_CHECKING:
     from distill import Tables
     from model.studies.presets import Preset
-    from model.tasks import TaskData
     from model.training.evaluation import Evaluation
     from model.training.measure import StepCost
 
 SUMMARY = "Simulate, distil, train, evaluate and draw in a few minutes"
 EXAMPLE = "  rmaat demo --out runs/demo"
+
+SEGMENTS, SEQUENCES = 16, 16
+"""Of the training step whose cost the demo measures: as many segments as in the longest task of the paper."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,9 +39,10 @@ def run(options: argparse.Namespace) -> None:
     out = _free_name(options.out)
     tables = _simulated_tables(out)
     preset = PRESETS["listops"]["short"]
-    evaluation, costs = _train(preset, tables, out / "listops", options.data)
+    evaluation = _train(preset, tables, out / "listops", options.data)
+    costs = _costs(preset, tables)
     drawn = draw_all(out, out / "figures")
-    print(_report(evaluation, costs, preset.model.segments))
+    print(_report(evaluation, costs))
     print(f"\nresults: {out}\nfigures: {out / 'figures'} ({len(drawn)} files)")
     # Without the third level, the root operator on its own digits: this training is too short to exceed it.
     if evaluation.accuracy <= max(list(evaluation.trivial_levels.values())[:2]):
@@ -57,7 +61,7 @@ def _simulated_tables(out: Path) -> "Tables":
     return tables
 
 
-def _train(preset: "Preset", tables: "Tables", folder: Path, data: Path) -> tuple["Evaluation", dict[str, "StepCost"]]:
+def _train(preset: "Preset", tables: "Tables", folder: Path, data: Path) -> "Evaluation":
     from model.tasks.library import load_task
     from model.training.evaluation import evaluate
     from model.training.loop import train
@@ -67,29 +71,32 @@ def _train(preset: "Preset", tables: "Tables", folder: Path, data: Path) -> tupl
     with Bar("train") as progress:
         train(preset.configuration(task), task, tables, folder, progress=progress)
     with Bar("evaluate") as progress:
-        evaluation = evaluate(folder, task, progress=progress)
-    return evaluation, _costs(folder, task)
+        return evaluate(folder, task, progress=progress)
 
 
-def _costs(out: Path, task: "TaskData") -> dict[str, "StepCost"]:
-    """The cost of a training step on the longest test sequences, with BPTT and with AMRB."""
+def _costs(preset: "Preset", tables: "Tables") -> dict[str, "StepCost"]:
+    """The cost of a training step with BPTT and with AMRB, of the same model with `SEGMENTS` full segments."""
+    import torch
+
     from model.memory.differentiation import Amrb, Bptt
-    from model.training.device import choose_device, longest_batch
-    from model.training.evaluation import load_run
+    from model.networks.build import build_model
+    from model.training.device import Batch, choose_device
     from model.training.measure import compare_steps
-    from model.training.run_folder import RunFolder
     from model.training.threads import cpu_threads
 
-    folder = RunFolder(out)
-    settings = folder.read_configuration().training
+    settings, record = preset.training, dataclasses.replace(preset.model, segments=SEGMENTS)
     device = choose_device(settings.device)
-    batch = longest_batch(task.test, settings, device)
+    # Time and memory do not depend on what the tokens are.
+    shape = (SEQUENCES, record.longest_sequence)
+    tokens = torch.randint(1, record.vocabulary, shape, generator=torch.Generator().manual_seed(0))
+    lengths, labels = torch.full(shape[:1], shape[1]), torch.zeros(shape[0], dtype=torch.int64)
+    batch = Batch(tokens.to(device), lengths.to(device), labels.to(device))
     methods = {"BPTT": Bptt(), "AMRB": Amrb(settings.keep_graphs)}
-    with cpu_threads(settings.threads):
-        return compare_steps(load_run(folder).to(device), batch, methods, settings.precision)
+    with cpu_threads(1):
+        return compare_steps(build_model(record, tables).to(device), batch, methods, settings.precision)
 
 
-def _report(evaluation: "Evaluation", costs: dict[str, "StepCost"], segments: int) -> str:
+def _report(evaluation: "Evaluation", costs: dict[str, "StepCost"]) -> str:
     accuracy = [
         *((name, f"{level:.1%}") for name, level in evaluation.trivial_levels.items()),
         (
@@ -109,7 +116,7 @@ def _report(evaluation: "Evaluation", costs: dict[str, "StepCost"], segments: in
     return "\n\n".join(
         [
             table(accuracy, (f"ListOps, {evaluation.samples} test samples", "accuracy")),
-            table([*steps, ratio], (f"{segments} segments, same model and gradients", "peak memory", "time")),
+            table([*steps, ratio], (f"{SEGMENTS} segments, same gradients", "peak memory", "time")),
         ]
     )
 

@@ -24,6 +24,7 @@ EXAMPLE = (
     "  rmaat train listops --contender rmt --out runs/rmt\n"
     "  rmaat train listops --preset paper --official-files lra_release/listops-1000 --out runs/official\n"
     "  rmaat train text --preset paper --minutes 8 --resume --out runs/text\n"
+    "  rmaat train pathfinder --start runs/easy --out runs/hard\n"
     "  torchrun --nproc-per-node=2 -m rmaat train listops --out runs/two"
 )
 
@@ -62,6 +63,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         help="run folder for checkpoints and curves; must not exist unless --resume is given",
+    )
+    parser.add_argument(
+        "--start",
+        type=Path,
+        metavar="RUN",
+        help="begin with the best weights of this run, whose model differs in the number of segments at most: learn "
+        "short or easy sequences first",
     )
     parser.add_argument("--resume", action="store_true", help="continue the run in the run folder")
     parser.add_argument(
@@ -120,6 +128,7 @@ def run(options: argparse.Namespace) -> None:
             tables,
             options.out,
             resume=resume,
+            start=options.start,
             is_over=lambda: time.monotonic() >= started + 60 * minutes,
             progress=progress,
         )
