@@ -3,7 +3,8 @@
     first, separator, second -> encode(first), encode(second) -> dense -> ReLU -> dense -> ReLU -> dense
 
 Source: Long Range Arena (arXiv 2011.04006), Retrieval: two encoders with shared weights and no cross attention; the
-head reads the two encodings side by side. Its widths are LRA's: `feed_forward_width`, then half of it.
+head reads the two encodings side by side. Its widths are LRA's: `feed_forward_width`, then half of it. With `pair_head`
+compared it reads product and difference too: which features agree is one layer away from the encodings.
 """
 
 import torch
@@ -49,15 +50,24 @@ def split_pairs(
 
 
 def pair_head(parameters: ModelParameters) -> nn.Sequential:
-    """Head from both encodings side by side, (pair, 2 x width), to logits (pair, class)."""
+    """Head from what `head_input` gives, (pair, `pair_features`), to logits (pair, class)."""
     hidden, half = parameters.pair_head_widths
     return nn.Sequential(
-        nn.Linear(2 * parameters.width, hidden),
+        nn.Linear(parameters.pair_features, hidden),
         nn.ReLU(),
         nn.Linear(hidden, half),
         nn.ReLU(),
         nn.Linear(half, parameters.classes),
     )
+
+
+def head_input(
+    parameters: ModelParameters, first: Float[Tensor, "pair width"], second: Float[Tensor, "pair width"]
+) -> Float[Tensor, "pair feature"]:
+    """Both encodings side by side and, if the head compares them, their product and difference."""
+    if parameters.pair_head == "joined":
+        return torch.cat([first, second], dim=1)
+    return torch.cat([first, second, first * second, first - second], dim=1)
 
 
 class PairClassifier(SegmentClassifier):
@@ -85,4 +95,4 @@ class PairClassifier(SegmentClassifier):
         self._check_batch(tokens, lengths)
         documents, document_lengths = split_pairs(tokens, lengths, self.parameters_record.separator)
         first, second = self.encode(documents, document_lengths, differentiation).chunk(2)
-        return self.head(torch.cat([first, second], dim=1))
+        return self.head(head_input(self.parameters_record, first, second))

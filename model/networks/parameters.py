@@ -202,8 +202,21 @@ class ModelParameters(Record):
         high=2**20,
     )
 
+    pair_head: str = parameter(
+        "joined",
+        "what the head of two documents reads: both encodings side by side, as LRA's, or their product and difference "
+        "as well (compared)",
+        choices=("joined", "compared"),
+        reference="joined: LRA (arXiv 2011.04006); compared: InferSent (arXiv 1705.02364), as S4's code on Retrieval",
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.pair_head != "joined" and not self.separator:
+            raise ParameterError(
+                f"pair_head is {self.pair_head}, but without a separator there is one document; "
+                "set the separator, or leave pair_head at joined"
+            )
         if self.separator >= self.vocabulary:
             raise ParameterError(
                 f"the separator is token {self.separator}, but the vocabulary is 0 to {self.vocabulary - 1}; "
@@ -283,6 +296,11 @@ class ModelParameters(Record):
     def has_positions(self) -> bool:
         """Whether the attention has the astrocytic part phi(R)."""
         return self.family.attention == "astromorphic" and self.relative_positions != "none"
+
+    @property
+    def pair_features(self) -> int:
+        """Features that the head of a pair classifier reads."""
+        return self.width * (2 if self.pair_head == "joined" else 4)
 
     @property
     def pair_head_widths(self) -> tuple[int, int]:

@@ -37,4 +37,4 @@ def _head_size(model: ModelParameters) -> int:
     if not model.separator:
         return (model.width + 1) * model.classes
     hidden, half = model.pair_head_widths
-    return (2 * model.width + 1) * hidden + (hidden + 1) * half + (half + 1) * model.classes
+    return (model.pair_features + 1) * hidden + (hidden + 1) * half + (half + 1) * model.classes

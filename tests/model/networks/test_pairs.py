@@ -118,6 +118,17 @@ def test_an_encoding_does_not_depend_on_the_other_document_nor_on_padding(make_p
     assert torch.equal(found, longer)
 
 
+def test_a_head_that_compares_reads_product_and_difference_too(make_pairs, documents):
+    model = make_pairs(pair_head="compared")
+    first, second, product, difference = read_by_head(model, *joined(*documents)).flatten(1).chunk(4, dim=1)
+    assert torch.equal(torch.stack([first, second], dim=1), read_by_head(make_pairs(), *joined(*documents)))
+    assert torch.equal(product, first * second)
+    assert torch.equal(difference, first - second)
+    assert parameter_count(model.parameters_record) == sum(part.numel() for part in model.parameters())
+    with pytest.raises(ParameterError, match="without a separator there is one document"):
+        ModelParameters(pair_head="compared")
+
+
 def test_the_head_is_lras_two_hidden_layers_over_both_encodings(make_pairs, documents):
     model = make_pairs()
     first, second = read_by_head(model, *joined(*documents)).unbind(dim=1)
