@@ -113,6 +113,18 @@ ABLATIONS: dict[str, Contender] = (
         ),
     }
 )
+OPTIONS: dict[str, Contender] = {
+    "no_ngrams": Contender("RMAAT without n-grams", model={"ngrams": ()}),
+    "no_local_mixing": Contender("RMAAT without local mixing", model={"local_mixing": 0}),
+    "local_into_mixing": Contender("RMAAT, local mixing not in the rows", model={"local_into": "mixing"}),
+    "no_patches": Contender("RMAAT without patches", model={"pixel_patch": 1}),
+    "embedded_pixels": Contender("RMAAT, embedded pixels", model={"pixels": "embedded", "pixel_patch": 1}),
+    "post_norm": Contender("RMAAT, norm after", model={"norm": "post"}),
+    "read_rms": Contender("RMAAT, RMS of the read", model={"read": "rms"}),
+    "decay_all": Contender("RMAAT, decay of all parameters", training={"decayed": "all"}),
+    "lower_rate": Contender("RMAAT, learning rate 0.002", training={"learning_rate": 2e-3}),
+}
+"""One option of the presets changed at a time."""
 SENSITIVITY: dict[str, Contender] = {
     f"decay_{name}": Contender(f"RMAAT, {factor:g} x decay", model={"decay_factor": factor})
     for name, factor in {"sixteenth": 1 / 16, "quarter": 1 / 4, "fourfold": 4.0, "sixteenfold": 16.0}.items()
@@ -121,5 +133,5 @@ SENSITIVITY: dict[str, Contender] = {
     for count in (1, 4, 32)
 }
 """The decay of the relative positions and the number of memory tokens, around a preset's own; the values are ours."""
-CONTENDERS: dict[str, Contender] = BASELINES | ABLATIONS | SENSITIVITY
+CONTENDERS: dict[str, Contender] = BASELINES | ABLATIONS | OPTIONS | SENSITIVITY
 """All contenders, by their name on the command line."""

@@ -7,6 +7,7 @@ comparison.
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from model.networks.parameters import ModelParameters
 from model.tasks.data.dataset import TaskData, TaskParameters
@@ -108,15 +109,23 @@ def _of_segments(
     )
 
 
-_SMALL = TrainingParameters(
+_PLAIN = TrainingParameters(
     steps=400, batch_size=16, learning_rate=2e-3, warmup_steps=50, validate_every=200, most_scored=2500
 )
 # On ListOps a model stays on a plateau for hundreds of steps; small batches get it off after fewer sequences.
-_SMALL_LISTOPS = dataclasses.replace(_SMALL, steps=1200, batch_size=8, warmup_steps=100, validate_every=400)
-_SMALL_PAIRS = dataclasses.replace(_SMALL, batch_size=8)
+_PLAIN_LISTOPS = dataclasses.replace(_PLAIN, steps=1200, batch_size=8, warmup_steps=100, validate_every=400)
+_PLAIN_PAIRS = dataclasses.replace(_PLAIN, batch_size=8)
+_SMALL = TrainingParameters(
+    steps=500, batch_size=32, learning_rate=4e-3, decayed="matrices", validate_every=100, most_scored=2500
+)
 
 
-def _schedule(steps: int, batch_size: int) -> TrainingParameters:
+def _hour(steps: int, **changes: Any) -> TrainingParameters:
+    """The training of the `hour` presets."""
+    return dataclasses.replace(_SMALL, steps=steps, validate_every=400, most_scored=0, **changes)
+
+
+def _paper_training(steps: int, batch_size: int) -> TrainingParameters:
     """The training of the `paper` presets, for one GPU."""
     return TrainingParameters(
         steps=steps,
@@ -124,6 +133,7 @@ def _schedule(steps: int, batch_size: int) -> TrainingParameters:
         learning_rate=1e-3,
         warmup_steps=1000,
         weight_decay=0.05,
+        decayed="matrices",
         validate_every=1000,
         compile=True,
     )
@@ -131,22 +141,50 @@ def _schedule(steps: int, batch_size: int) -> TrainingParameters:
 
 _NOT_RUN = "for one GPU; not run by us yet"
 
+# What each option gives is in docs/reproduce.md.
+_OF_BYTES = {"norm": "pre", "ngrams": (2, 3, 4, 5), "ngram_buckets": 12288}
+"""Options for text."""
+_OF_PICTURES = {
+    "norm": "pre",
+    "pixels": "continuous",
+    "pixel_patch": 5,
+    "local_mixing": 3,
+    "local_dilations": (1, 32),
+    "local_into": "rows",
+}
+"""Options for pictures of 32 pixels a row: patches, and the neighbours to the left, right, above and below."""
+_OF_BRACKETS = {"norm": "pre", "local_mixing": 99}
+"""Options for ListOps: brackets far away tell how deep a digit is nested."""
+
 
 def _pairs(parameters: TaskParameters, documents: str, paper_steps: int) -> dict[str, Preset]:
     """Presets of a task of two documents, which are encoded one after the other, or apart."""
     apart = dataclasses.replace(_small(256, 2, 8, 512), separator=SEPARATOR)
     both = f"two {documents} of up to 4,000 bytes"
+    compared = apart.override(_OF_BYTES | {"pair_head": "compared"})
+    paper = dataclasses.replace(_paper(256, 2, 8, 512), separator=SEPARATOR)
     return {
         "small": Preset(
             parameters,
-            _small(256, 2, 16, 512),
-            _SMALL_PAIRS,
-            f"{both} one after the other, 16 segments of 512: minutes on a CPU core",
+            compared,
+            dataclasses.replace(_SMALL, batch_size=16),
+            f"{both} encoded apart, each in 8 segments of 512: minutes on a CPU core",
         ),
         "paper": Preset(
-            parameters, _paper(256, 2, 16, 512), _schedule(paper_steps, 32), f"16 segments of 512, {_NOT_RUN}"
+            parameters,
+            paper.override(_OF_BYTES | {"pair_head": "compared"}),
+            _paper_training(paper_steps, 32),
+            f"{both} encoded apart, each in 8 segments of 512, {_NOT_RUN}",
         ),
-        "two_encodings": Preset(parameters, apart, _SMALL_PAIRS, f"{both} encoded apart, each in 8 segments of 512"),
+        "plain": Preset(
+            parameters,
+            _small(256, 2, 16, 512),
+            _PLAIN_PAIRS,
+            f"{both} one after the other, 16 segments of 512, without our options",
+        ),
+        "two_encodings": Preset(
+            parameters, apart, _PLAIN_PAIRS, f"{both} encoded apart, each in 8 segments of 512, without our options"
+        ),
     }
 
 
@@ -154,57 +192,119 @@ PRESETS: dict[str, dict[str, Preset]] = {
     "listops": {
         "short": Preset(
             SHORT,
-            ModelParameters(),
-            TrainingParameters(),
-            "expressions of 20 to 200 tokens in 4 segments: minutes on 2 CPU cores",
+            ModelParameters(
+                segments=2, segment_length=100, norm="pre", readout="every", local_mixing=_OF_BRACKETS["local_mixing"]
+            ),
+            dataclasses.replace(_SMALL, steps=3200, validate_every=200, most_scored=0),
+            "expressions of 20 to 200 tokens in 2 segments: five minutes on a CPU core",
         ),
         "small": Preset(
-            dataclasses.replace(OFFICIAL, train_size=20_000),
-            _small(16, 10, 8, 250),
-            _SMALL_LISTOPS,
-            "LRA's lengths, 20,000 samples, 8 segments of 250: minutes on a CPU core",
+            OFFICIAL,
+            _small(16, 10, 2, 1000).override(_OF_BRACKETS),
+            dataclasses.replace(_SMALL, steps=1200, batch_size=8, validate_every=300),
+            "LRA's setting, 2 segments of 1,000: minutes on a CPU core",
+        ),
+        "hour": Preset(
+            OFFICIAL,
+            _small(16, 10, 2, 1000).override(_OF_BRACKETS),
+            _hour(3000, batch_size=16),
+            "as small, to start from a run on short expressions: half an hour on a CPU core",
         ),
         # The paper counts ListOps as 8K. LRA's expressions have fewer than 2,000 tokens, so brackets are our guess.
         "brackets_8x1024": Preset(
             dataclasses.replace(OFFICIAL, brackets="kept"),
             _paper(18, 10, 8, 1024),
-            _schedule(30_000, 64),
+            _paper_training(30_000, 64),
             f"LRA's expressions with their round brackets, up to 5,995 tokens in 8 segments of 1,024, {_NOT_RUN}",
         ),
         "paper": Preset(
-            OFFICIAL, _paper(16, 10, 8, 250), _schedule(30_000, 64), f"LRA's setting, 8 segments of 250, {_NOT_RUN}"
+            OFFICIAL,
+            _paper(16, 10, 2, 1000).override(_OF_BRACKETS),
+            _paper_training(30_000, 64),
+            f"LRA's setting, 2 segments of 1,000, {_NOT_RUN}",
+        ),
+        "plain": Preset(
+            dataclasses.replace(OFFICIAL, train_size=20_000),
+            _small(16, 10, 8, 250),
+            _PLAIN_LISTOPS,
+            "LRA's lengths, 20,000 samples, 8 segments of 250, without our options",
         ),
     },
     "text": {
         "small": Preset(
             TextParameters(),
-            _small(257, 2, 8, 500),
+            _small(257, 2, 8, 500).override(_OF_BYTES),
             _SMALL,
-            "reviews of up to 4,000 bytes, 8 segments of 500: minutes on a CPU core",
+            "reviews of up to 4,000 bytes, 8 segments of 500: three minutes on a CPU core",
+        ),
+        "hour": Preset(
+            TextParameters(),
+            _small(257, 2, 8, 500).override(_OF_BYTES | {"dropout": 0.1}),
+            _hour(1600),
+            "as small, for two epochs: a quarter of an hour on a CPU core",
         ),
         "paper": Preset(
-            TextParameters(), _paper(257, 2, 8, 500), _schedule(20_000, 32), f"8 segments of 500, {_NOT_RUN}"
+            TextParameters(),
+            _paper(257, 2, 8, 500).override(_OF_BYTES),
+            _paper_training(5_000, 32),
+            f"8 segments of 500, {_NOT_RUN}",
+        ),
+        "plain": Preset(
+            TextParameters(),
+            _small(257, 2, 8, 500),
+            _PLAIN,
+            "reviews of up to 4,000 bytes, 8 segments of 500, without our options",
         ),
     },
     "retrieval": _pairs(RetrievalParameters(), "papers", 30_000),
-    "same_film": _pairs(SameFilmParameters(), "reviews", 20_000),
+    "same_film": _pairs(SameFilmParameters(), "reviews", 10_000),
     "image": {
         "small": Preset(
-            ImageParameters(), _small(257, 10, 2, 512), _SMALL, "2 segments of 512 pixels: minutes on a CPU core"
+            ImageParameters(),
+            _small(257, 10, 2, 512).override(_OF_PICTURES),
+            dataclasses.replace(_SMALL, learning_rate=5e-3),
+            "2 segments of 512 pixels: three minutes on a CPU core",
+        ),
+        "hour": Preset(
+            ImageParameters(),
+            _small(257, 10, 2, 512).override(_OF_PICTURES),
+            _hour(5600, learning_rate=5e-3, warmup_steps=200),
+            "as small, for four epochs: half an hour on a CPU core",
         ),
         "paper": Preset(
-            ImageParameters(), _paper(257, 10, 2, 512), _schedule(35_000, 64), f"2 segments of 512, {_NOT_RUN}"
+            ImageParameters(),
+            _paper(257, 10, 2, 512).override(_OF_PICTURES),
+            _paper_training(35_000, 64),
+            f"2 segments of 512, {_NOT_RUN}",
+        ),
+        "plain": Preset(
+            ImageParameters(), _small(257, 10, 2, 512), _PLAIN, "2 segments of 512 pixels, without our options"
         ),
     },
     "pathfinder": {
         "small": Preset(
             PathfinderParameters(train_size=20_000, validation_size=2_000, test_size=2_000),
-            _small(257, 2, 4, 256),
+            _small(257, 2, 4, 256).override(_OF_PICTURES),
             _SMALL,
-            "20,000 hard images, 4 segments of 256 pixels: minutes on a CPU core",
+            "20,000 hard images, 4 segments of 256 pixels: minutes on a CPU core, which are too few to learn it",
+        ),
+        "hour": Preset(
+            PathfinderParameters(train_size=80_000, validation_size=2_000, test_size=4_000),
+            _small(257, 2, 4, 256).override(_OF_PICTURES),
+            _hour(5000),
+            "80,000 images, 4 segments of 256 pixels, to start from a run on easy ones: half an hour on a CPU core",
         ),
         "paper": Preset(
-            PathfinderParameters(), _paper(257, 2, 4, 256), _schedule(62_400, 128), f"4 segments of 256, {_NOT_RUN}"
+            PathfinderParameters(),
+            _paper(257, 2, 4, 256).override(_OF_PICTURES),
+            _paper_training(62_400, 128),
+            f"4 segments of 256, {_NOT_RUN}",
+        ),
+        "plain": Preset(
+            PathfinderParameters(train_size=20_000, validation_size=2_000, test_size=2_000),
+            _small(257, 2, 4, 256),
+            _PLAIN,
+            "20,000 hard images, 4 segments of 256 pixels, without our options",
         ),
     },
     "copy": _diagnostic(CopyParameters(items=4), 25),

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model.errors import ModelError
-from model.studies.contenders import ABLATIONS, BASELINES, CONTENDERS, MEMORY_RULES, RETENTIONS, SENSITIVITY
+from model.studies.contenders import ABLATIONS, BASELINES, CONTENDERS, MEMORY_RULES, OPTIONS, RETENTIONS, SENSITIVITY
 from model.studies.presets import PRESETS, Preset
 from model.training.run_folder import RunFolder
 from rmaat.base.records import unknown_name
@@ -31,18 +31,29 @@ class Study:
     title: str
     tasks: tuple[str, ...]
     contenders: tuple[str, ...]
+    preset: str = "small"
+    """the preset that it uses unless another is asked for"""
 
 
 STUDIES: dict[str, Study] = {
     "table1": Study("Accuracy on the Long Range Arena", LRA, tuple(BASELINES)),
     "table2": Study("Speed and memory of training on the Long Range Arena", LRA, tuple(BASELINES)),
-    "ablations": Study("Ablations", ("listops", "text", "retrieval", "same_film"), ("rmaat", "rmt", "rlt", *ABLATIONS)),
+    "ablations": Study(
+        "Ablations", ("listops", "text", "retrieval", "same_film"), ("rmaat", "rmt", "rlt", *ABLATIONS), "plain"
+    ),
     # The paper's appendix F varies these two; its values and numbers are not known to us.
     "sensitivity": Study(
         "Sensitivity to the decay and to the number of memory tokens",
         ("listops", "text", "retrieval", "same_film"),
         ("rmaat", "no_memory", *SENSITIVITY),
+        "plain",
     ),
+    "baselines": Study(
+        "RMAAT and three baselines with the same options",
+        ("listops", "text", "image"),
+        ("rmaat", "rmt", "linear_transformer", "s4d"),
+    ),
+    "options": Study("What each option of the model and the training gives", ("text", "image"), ("rmaat", *OPTIONS)),
     "memory": Study(
         "What each memory rule carries over segments",
         ("needle", "copy", "recall"),
@@ -96,6 +107,9 @@ class Run:
 def runs_of(study: Study, preset: str, seeds: int, out: Path, tasks: Sequence[str] = ()) -> list[Run]:
     """All runs of `study`, or those of some of its `tasks`, in the order of the seeds.
 
+    A contender that leaves a task's preset unchanged, such as one without an option that the task does not use, has no
+    run of its own beside RMAAT.
+
     Raises
     ------
     ModelError
@@ -109,7 +123,11 @@ def runs_of(study: Study, preset: str, seeds: int, out: Path, tasks: Sequence[st
         if preset not in PRESETS[task]:
             raise ModelError(unknown_name(f"preset of {task}", preset, PRESETS[task]))
     every = itertools.product(range(seeds), chosen, study.contenders)
-    return [_run(task, contender, seed, preset, out) for seed, task, contender in every]
+    return [
+        _run(task, contender, seed, preset, out)
+        for seed, task, contender in every
+        if contender == "rmaat" or CONTENDERS[contender].change(PRESETS[task][preset]) != PRESETS[task][preset]
+    ]
 
 
 def _run(task: str, contender: str, seed: int, preset: str, out: Path) -> Run:

@@ -30,7 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     studies = "; ".join(f"{name}: {study.title} ({', '.join(study.tasks)})" for name, study in STUDIES.items())
     parser.add_argument("study", choices=tuple(STUDIES), help=studies)
-    parser.add_argument("--preset", default="small", help="preset that every task uses [default: small]")
+    parser.add_argument(
+        "--preset",
+        help="preset that every task uses [default: "
+        + "; ".join(f"{name}: {study.preset}" for name, study in STUDIES.items())
+        + "]",
+    )
     parser.add_argument("--seeds", type=int, default=3, help="number of trainings for each model and task [default: 3]")
     parser.add_argument("--tasks", nargs="+", metavar="TASK", help="tasks of the study to run [default: all]")
     parser.add_argument(
@@ -60,8 +65,9 @@ def run(options: argparse.Namespace) -> None:
     if options.seeds < 1 or workers < 1:
         raise UsageError(f"{options.seeds} seeds in {workers} workers; each must be at least 1")
     study, tasks = STUDIES[options.study], options.tasks or ()
-    runs = runs_of(study, options.preset, options.seeds, options.out, tasks)
-    folder = options.out / options.preset
+    preset = options.preset or study.preset
+    runs = runs_of(study, preset, options.seeds, options.out, tasks)
+    folder = options.out / preset
     # The lock allows one command at a time: two would train the same runs.
     with unfinished_folder(folder / "runs"):
         with Bar("data") as progress:
@@ -74,12 +80,14 @@ def run(options: argparse.Namespace) -> None:
                 run_unfinished(runs, options.data, workers, deadline, progress)
         finally:
             # Report the finished runs even if others failed.
-            page = _write_report(folder / "-".join([options.study, *tasks]), options, runs, missing)
+            page = _write_report(folder / "-".join([options.study, *tasks]), options, preset, runs, missing)
             discard(folder / "runs")
     print(page)
 
 
-def _write_report(stem: Path, options: argparse.Namespace, runs: list["Run"], missing: dict[str, str]) -> str:
+def _write_report(
+    stem: Path, options: argparse.Namespace, preset: str, runs: list["Run"], missing: dict[str, str]
+) -> str:
     """Write the table as Markdown, CSV and figures; returns the Markdown."""
     from figures import draw_study, save_figure
     from model.studies.report import findings, markdown, write_csv
@@ -90,12 +98,12 @@ def _write_report(stem: Path, options: argparse.Namespace, runs: list["Run"], mi
         return ""
     study = STUDIES[options.study]
     tasks = f" --tasks {' '.join(options.tasks)}" if options.tasks else ""
-    command = f"rmaat reproduce {options.study} --preset {options.preset} --seeds {options.seeds}{tasks}"
-    page = markdown(study, options.preset, runs, found, command, missing)
+    command = f"rmaat reproduce {options.study} --preset {preset} --seeds {options.seeds}{tasks}"
+    page = markdown(study, preset, runs, found, command, missing)
     # with_suffix would cut off the part of the stem after a dot.
     write_csv(stem.with_name(stem.name + ".csv"), found)
     write_text(stem.with_name(stem.name + ".md"), page)
-    save_figure(draw_study(found, f"{study.title}, preset {options.preset}"), stem)
+    save_figure(draw_study(found, f"{study.title}, preset {preset}"), stem)
     return f"{page}\n{stem}.md, .csv, .png, .svg"
 
 

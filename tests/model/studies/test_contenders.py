@@ -17,7 +17,7 @@ from model.tasks.listops import generate
 from model.training.method import differentiation
 from rmaat.base.records import ParameterError
 
-SMALL = PRESETS["retrieval"]["small"]
+SMALL = PRESETS["retrieval"]["plain"]
 
 
 @pytest.mark.parametrize("name", CONTENDERS)
@@ -96,7 +96,7 @@ def test_names_in_studies_and_published_figures_exist():
     for study in STUDIES.values():
         assert set(study.contenders) <= set(CONTENDERS)
         assert set(study.tasks) <= set(TASKS)
-        assert all("small" in PRESETS[task] for task in study.tasks)
+        assert all(study.preset in PRESETS[task] for task in study.tasks)
     for figures in (ACCURACY, PEAK_GIGABYTES, SPEED_AGAINST_RMT):
         assert set(figures) <= set(BASELINES) | set(ABLATIONS)
         assert all(set(by_task) <= set(TASKS) - {"same_film"} for by_task in figures.values())
@@ -105,7 +105,7 @@ def test_names_in_studies_and_published_figures_exist():
 def test_more_segments_than_there_are_cannot_be_joined():
     assert Contender("one", joined_segments=16).change(SMALL).model.segments == 1
     with pytest.raises(ParameterError, match="the preset has 2 segments, fewer than the 4 that it needs"):
-        CONTENDERS["joined_by_four"].change(PRESETS["image"]["small"])
+        CONTENDERS["joined_by_four"].change(PRESETS["image"]["plain"])
 
 
 @pytest.mark.parametrize(("name", "factor"), [("decay_sixteenth", 1 / 16), ("decay_fourfold", 4)])
@@ -125,7 +125,7 @@ def test_the_sensitivity_to_memory_tokens_changes_their_number_alone(count):
 def test_the_sensitivity_study_surrounds_the_presets_own_values():
     decays = [contender.model.get("decay_factor", 1.0) for contender in SENSITIVITY.values()]
     assert min(decays) < 1 < max(decays)
-    for preset in ("small", "paper"):
+    for preset in ("plain", "paper"):
         counts = {c.change(PRESETS["listops"][preset]).model.memory_tokens for c in SENSITIVITY.values()}
         assert min(counts) < PRESETS["listops"][preset].model.memory_tokens < max(counts)
     assert set(STUDIES["sensitivity"].contenders) == {"rmaat", "no_memory", *SENSITIVITY}

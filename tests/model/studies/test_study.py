@@ -83,7 +83,9 @@ def test_all_runs_are_trained_and_scored_with_progress_to_the_end(finished):
     assert [fraction for fraction, _ in shares] == sorted(fraction for fraction, _ in shares)
     for run in runs:
         configuration = RunFolder(run.place).read_configuration()
-        assert (configuration.model, configuration.training) == (run.preset.model, run.preset.training)
+        # Each run states the number of threads that it had.
+        training = dataclasses.replace(run.preset.training, threads=1)
+        assert (configuration.model, configuration.training) == (run.preset.model, training)
         assert configuration.training.seed == run.seed
 
 
