@@ -24,7 +24,7 @@ from model.training.run_folder import RunFolder
 from rmaat.base.files import write_bytes
 
 SEGMENTS = 4
-"""The demo's model reads a sequence in at most four segments."""
+"""Of the sequence whose retention factors the picture shows."""
 MODEL = "RMAAT"
 TITLES = (
     ("simulate", "long-term process $p^l$"),

@@ -17,7 +17,7 @@ class ListOpsParameters(TaskParameters):
     Raises
     ------
     ParameterError
-        As `Record`, or no length is strictly between the two bounds.
+        As `Record`, or no length is strictly between two bounds.
     """
 
     kind: ClassVar[str] = "listops"
@@ -27,6 +27,13 @@ class ListOpsParameters(TaskParameters):
     )
     longest_length: int = parameter(
         2000, "samples are shorter than this (LRA: 2000)", unit="token", low=2, high=1e6, source=Source.BENCHMARK
+    )
+    shortest_training: int = parameter(
+        0,
+        "half of the training samples are short: longer than this, and not longer than shortest_length; 0 draws none",
+        unit="token",
+        low=0,
+        high=1e6,
     )
     max_depth: int = parameter(
         10, "depth at which every node is a digit, the root has 1 (LRA: 10)", low=1, high=100, source=Source.BENCHMARK
@@ -52,6 +59,11 @@ class ListOpsParameters(TaskParameters):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.shortest_training >= max(1, self.shortest_length):
+            raise ParameterError(
+                f"shortest_training is {self.shortest_training}; it must be below shortest_length, "
+                f"{self.shortest_length}, or 0"
+            )
         if self.longest_length - self.shortest_length < 2:
             raise ParameterError(
                 f"no length is strictly between shortest_length {self.shortest_length} and longest_length "

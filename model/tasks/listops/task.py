@@ -5,7 +5,8 @@ Source: Tay et al., Long Range Arena (arXiv 2011.04006), and its generator.
 
 import csv
 from collections.abc import Iterator
-from itertools import islice
+from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 
 from model.tasks.data.dataset import TaskData, TaskError, TokenDataset
@@ -23,20 +24,35 @@ def generate(parameters: ListOpsParameters, progress: Progress = ignore_progress
     """Generate the task that `parameters` describe.
 
     Sample i depends on the seed and the grammar alone. The first samples are the test split, the next the validation
-    split, so another number of training samples does not change them.
+    split, so another number of training samples does not change them. Short training samples, if there are any, come
+    from a stream of their own after the others.
 
     Raises
     ------
     TaskError
         The grammar yields almost no new sample of the wanted length.
     """
+    short = parameters.train_size // 2 if parameters.shortest_training else 0
     sizes = {"test": parameters.test_size, "validation": parameters.validation_size, "train": parameters.train_size}
-    stream, splits = samples(parameters), {}
-    stream = _counted(stream, sum(sizes.values()), progress)
+    drawn: Iterator[bytes] = islice(samples(parameters), sum(sizes.values()) - short)
+    if short:
+        drawn = chain(drawn, _short_samples(parameters))
+    stream, splits = _counted(drawn, sum(sizes.values()), progress), {}
     for split, size in sizes.items():
         splits[split] = _dataset([(sequence, evaluate(sequence)) for sequence in islice(stream, size)], parameters)
     settings = ", ".join(f"{name} {value}" for name, value in parameters.to_dict().items() if name != "kind")
     return _task(f"regenerated, n = {sum(sizes.values()):,}: {settings}", splits, parameters)
+
+
+def _short_samples(parameters: ListOpsParameters) -> Iterator[bytes]:
+    """Samples longer than `shortest_training` and not longer than `shortest_length`: none is among the others."""
+    shorter = replace(
+        parameters,
+        shortest_length=parameters.shortest_training,
+        longest_length=parameters.shortest_length + 1,
+        shortest_training=0,
+    )
+    return samples(shorter)
 
 
 def read_official(parameters: ListOpsParameters, folder: Path, progress: Progress = ignore_progress) -> TaskData:

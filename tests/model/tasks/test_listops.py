@@ -308,6 +308,7 @@ def test_the_official_setting_is_that_of_lra():
     assert OFFICIAL.to_dict() == {
         "shortest_length": 500,
         "longest_length": 2000,
+        "shortest_training": 0,
         "max_depth": 10,
         "max_arguments": 10,
         "operator_probability": 0.25,
@@ -540,3 +541,26 @@ def test_an_official_file_that_is_no_text_is_refused(folder):
         stream.write(b"\xff\xfe\t3\n")
     with pytest.raises(TaskError, match=r"basic_val\.tsv, after line \d: not tab-separated text"):
         read_official(SMALL, folder)
+
+
+def test_half_of_the_training_samples_may_be_short_and_the_other_splits_stay():
+    plain = ListOpsParameters(
+        shortest_length=60, longest_length=200, train_size=40, validation_size=10, test_size=10, data_seed=3
+    )
+    mixed = replace(plain, shortest_training=20)
+    without, with_short = generate(plain), generate(mixed)
+    for split in ("validation", "test"):
+        assert np.array_equal(getattr(without, split).tokens, getattr(with_short, split).tokens)
+    lengths = with_short.train.lengths
+    assert (lengths[:20] > 60).all()
+    assert ((lengths[20:] > 20) & (lengths[20:] <= 60)).all()
+    assert [with_short.train.sequence(index).tobytes() for index in range(20)] == [
+        without.train.sequence(index).tobytes() for index in range(20)
+    ]
+    labels = [evaluate(with_short.train.sequence(index).tobytes()) for index in range(40)]
+    assert labels == with_short.train.labels.tolist()
+
+
+def test_short_training_samples_are_shorter_than_the_others():
+    with pytest.raises(ParameterError, match="must be below shortest_length"):
+        ListOpsParameters(shortest_training=500)
