@@ -27,6 +27,7 @@ bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.replay
 	$(BIN)/python -m benchmarks.length
 	$(BIN)/python -m benchmarks.peers
+	$(BIN)/python -m benchmarks.options
 
 clean:
 	rm -rf .venv
