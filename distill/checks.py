@@ -98,6 +98,7 @@ def _absent(dataset: xr.Dataset) -> set[str]:
     allowed = {*ADDED_PARTS, *left_out(dataset)}
     gone = [names for part, names in PARTS.items() if part in allowed and not {*names} & {*dataset.variables}]
     absent = {name for names in gone for name in names}
+    # The axis `distance` belongs to coupling and influence, and is missing if both are.
     return absent if "influence" in dataset or "coupling" in dataset else {*absent, "distance"}
 
 
@@ -110,6 +111,7 @@ def _check_variable(dataset: xr.Dataset, name: str, entry: Entry) -> None:
     values = variable.values
     if not np.isfinite(values).all():
         raise TableError(f"{name} holds a value that is not finite")
+    # Writer and reader take units from one schema, so another unit means another quantity.
     if not entry.flags and (found := variable.attrs.get("units")) != entry.units:
         raise TableError(f"{name} is in the unit {found!r}, not {entry.units!r}")
     if entry.flags and not np.isin(values, np.arange(len(entry.flags))).all():
@@ -163,6 +165,7 @@ def _check_law(dataset: xr.Dataset) -> None:
         raise TableError(f"the shares of the law sum to {dataset['law_share'].values.sum():g}, not to 1")
     if float(dataset["law_stretch"]) > 1:
         raise TableError(f"law_stretch is {float(dataset['law_stretch']):g}; increments fall only up to 1")
+    # With a segment twice, the shuffled factors would not sum to 1.
     if sorted(dataset["random_order"].values) != list(range(1, dataset.sizes["segment"] + 1)):
         raise TableError("random_order does not hold each segment once")
     # A tolerance, because the same calculation on another machine may differ in the last bits.
@@ -191,6 +194,7 @@ def _check_derived_rows(dataset: xr.Dataset) -> None:
     calculated = {
         "increment": increment,
         "horizon": slowed_factors(law_of(dataset), float(dataset["horizon_cycles"]), len(increment)),
+        # The order counts segments from 1.
         "random": increment[dataset["random_order"].values - 1],
     }
     rows = (dataset[name].values for name in ("variant", "retention_form", "retention_weight"))

@@ -63,12 +63,14 @@ def _lengths(first: Tables, second: Tables) -> Iterator[Difference]:
 def _factors(first: Tables, second: Tables, tolerance: float) -> Iterator[Difference]:
     both = min(first.longest, second.longest)
     for variant in (name for name in first.variants if name in second.variants):
+        # A few lengths suffice, because the factors of all T come from the same stored rows.
         for segments in dict.fromkeys((*(2**power for power in range(both.bit_length())), both)):
             one, other = (tables.retention(segments, variant) for tables in (first, second))
             if not np.allclose(one, other, rtol=tolerance, atol=_ROUNDING):
                 place = int(np.argmax(np.abs(one - other)))
                 where = f"retention {variant}, RF({place + 1}, {segments})"
                 yield Difference(where, f"{one[place]:.6g}", f"{other[place]:.6g}", True)
+                # A changed law changes all lengths, so that one line per variant says enough.
                 break
 
 
@@ -86,6 +88,7 @@ def _numbers(first: Tables, second: Tables, tolerance: float) -> Iterator[Differ
         one, other = (tables.dataset[name] for tables in (first, second))
         if one.shape != other.shape:
             yield Difference(name, f"{one.size} values", f"{other.size} values", True)
+        # NaN, which allclose finds unequal to itself, cannot occur: `check` has refused it.
         elif not np.allclose(one.values, other.values, rtol=tolerance, atol=_near_zero(name)):
             place = int(np.argmax(np.abs(one.values - other.values)))
             values = [f"{array.values.ravel()[place]:.6g}" for array in (one, other)]
@@ -108,5 +111,6 @@ def _parameters(first: Tables, second: Tables) -> Iterator[Difference]:
 def _provenance(first: Tables, second: Tables) -> Iterator[Difference]:
     for name in PROVENANCE:
         one, other = (str(tables.dataset.attrs[name]) for tables in (first, second))
+        # `_parameters` compares these two one value at a time.
         if one != other and name not in ("parameters", "distill_parameters"):
             yield Difference(name, one, other, False)

@@ -53,15 +53,18 @@ def distil(traces: xr.Dataset, parameters: DistillParameters = DistillParameters
         "exponent": lambda: _exponent_values(traces, parameters),
         "trace_area": lambda: _area_parts(traces, curve.increments),
     }
+    # A part that cannot be measured must not lose the others: a model may need the retention factors alone.
     for part, make in makers.items():
         try:
             values |= make()
         except DistillError as error:
             reasons[part] = str(error)
+    # Both parts share the axis `distance`, so it stays if one of them does.
     if {"coupling", "influence"} - {*reasons}:
         values["distance"] = np.unique(found.distance.round(9))
     if "exponent_interval" not in values:
         reasons["exponent_fit"] = reasons.get("exponent", f"the exponent {parameters.exponent:g} was given, not fitted")
+    # The areas become a row of the retention variants; the file has no variable of that name.
     values |= _retention_values(curve, parameters, values.pop("trace_area", None))
     return Tables(sealed(_dataset(values, reasons, curve, traces, parameters)))
 
@@ -99,6 +102,7 @@ def _retention_values(
     parts = retention_parts(curve, slowed_factors(law, horizon, segments), order)
     if areas is not None:
         parts["trace_area"] = areas
+    # Always the schema's order, so that equal tables give equal bytes.
     variants = [variant for variant in VARIANTS if variant in parts]
     weights, totals = map(np.stack, zip(*(parts[variant] for variant in variants), strict=True))
     return {
@@ -121,6 +125,7 @@ def _retention_values(
 def _area_parts(traces: xr.Dataset, increments: Array) -> dict[str, Any]:
     """The weight and the total of the variant trace_area."""
     areas = continued_areas(cycle_areas(traces), increments)
+    # RF divides by the running sum of the areas, which must not vanish or decrease.
     if (areas <= 0).any():
         raise DistillError(f"the area under the curve is {areas.min():.3g} in a cycle and must be above 0")
     return {"trace_area": (areas, areas.cumsum())}
@@ -141,6 +146,7 @@ def _law_values(curve: LongTermCurve) -> dict[str, Any]:
         "law_residual": [fit.residual for fit in curve.fits],
         "law_prediction_error": [fit.prediction_error for fit in curve.fits],
         "trials": np.int32(curve.trials),
+        # Only if late cycles have another rate: without this entry, readers continue with the law.
         **({"tail_rate": curve.tail.rate} if curve.tail and curve.tail.late else {}),
     }
 
@@ -178,6 +184,7 @@ def _driven_values(found: Pairs) -> dict[str, Any]:
 
 def _falling(name: str, distance: Array, strength: Array) -> dict[str, Any]:
     """The values of an influence, which attention can use only if it falls with distance."""
+    # With a scale of 0 or less, attention would grow with the distance of two tokens.
     values = _kernel_values(name, distance, strength)
     if values[f"{name}_scale"] <= 0:
         raise DistillError(
@@ -198,6 +205,7 @@ def _anisotropy_values(found: Anisotropy) -> dict[str, Any]:
 
 def _exponent_values(traces: xr.Dataset, parameters: DistillParameters) -> dict[str, Any]:
     if parameters.exponent:
+        # A given number has no error, interval or range. Readers recognise it by their absence.
         return {"exponent": parameters.exponent}
     law = fit_exponent(traces, parameters)
     return {
@@ -222,6 +230,7 @@ def _dataset(
     return xr.Dataset(
         {
             name: (entry.dims, np.asarray(values[name]), {**entry.attributes(), **notes.get(name, {})})
+            # NetCDF-3 stores variables in the order of the dataset, which is thus always the schema's.
             for name, entry in VARIABLES.items()
             if name in values
         },

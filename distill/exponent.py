@@ -58,6 +58,7 @@ def fit_power_law(time: Array, activity: Array, response: Array, start: float) -
     """
     # The trapezoid rule, from 0 at the first stored time.
     cumulative = np.concatenate([[0.0], np.cumsum(np.diff(time) * (activity[1:] + activity[:-1]) / 2)])
+    # Logarithms need values above 0, and the integral is 0 at the first stored time.
     chosen = (response >= start * response.max(initial=0)) & (cumulative > 0) & (response > 0)
     if chosen.sum() < 4:
         raise DistillError(
@@ -65,6 +66,7 @@ def fit_power_law(time: Array, activity: Array, response: Array, start: float) -
             "store the traces more often, or give presynaptic neurons a positive drive"
         )
     x, y = np.log(cumulative[chosen]), np.log(response[chosen])
+    # log(response) = alpha log(activity) + constant, by least squares.
     exponent, constant = np.polyfit(x, y, 1)
     if not 0 < exponent <= 1:
         raise DistillError(
@@ -73,6 +75,7 @@ def fit_power_law(time: Array, activity: Array, response: Array, start: float) -
             "simulate a longer stimulus, or give a number (--exponent 0.25 is the parent paper's)"
         )
     residual = y - exponent * x - constant
+    # The local exponents need two points each at least, to have a slope.
     found, quarter = slope_error(x, residual), max(len(x) // 4, 2)
     return PowerLaw(
         exponent=float(exponent),

@@ -76,5 +76,6 @@ def is_predictable(parameters: SimulationParameters) -> bool:
 def _unit_coupling(parameters: SimulationParameters) -> tuple[Array, Array]:
     """T at strength 1, and the distances in synapse spacings, both (synapse, synapse)."""
     geometry = build_geometry(parameters.network)
+    # T is proportional to its strength, so that one matrix serves all strengths.
     unit = as_matrix(dense_coupling(geometry, 1.0, parameters.network.coupling_scale).dense())
     return unit, np.stack([geometry.distance_from(source).ravel() for source in np.ndindex(*geometry.shape)])

@@ -54,6 +54,7 @@ class Entry:
 
     def attributes(self) -> dict[str, Any]:
         """Attributes of the variable in the file, after the CF conventions."""
+        # The CF conventions ask for values and meanings in place of a unit.
         flags = {"flag_values": np.arange(len(self.flags), dtype=np.int8), "flag_meanings": " ".join(self.flags)}
         return {
             "long_name": self.long_name,
@@ -68,6 +69,7 @@ def _kernel(name: str, words: str) -> dict[str, Entry]:
     return {
         name: Entry(("distance",), f"mean {words} at each distance", symbol="T" if name == "coupling" else ""),
         f"{name}_amplitude": Entry((), f"fitted {words} at distance 0"),
+        # Only an influence that falls with distance is kept; the coupling put in may have any scale.
         f"{name}_scale": Entry((), f"decay of the {words}", _SCALE, above=-np.inf if name == "coupling" else 0),
         f"{name}_scale_error": Entry((), f"standard error of the decay of the {words}", _SCALE, least=0),
         f"{name}_scale_interval": Entry(("bound",), f"95 % interval of the decay of the {words}", _SCALE),
@@ -182,11 +184,13 @@ def continuation_of(dataset: xr.Dataset) -> Law:
     """The law of the increments after the simulated ones: the law chosen, unless late cycles have another rate."""
     if "tail_rate" not in dataset:
         return law_of(dataset)
+    # Its size of 1 does not matter: the continuation is scaled to meet the last simulated increment.
     return Law("late", 1.0, (1.0,), (float(dataset["tail_rate"]),))
 
 
 def law_of(dataset: xr.Dataset) -> Law:
     """The law fitted to the curve of the tables."""
     shares, rates = (tuple(map(float, dataset[name].values)) for name in ("law_share", "law_rate"))
+    # A file that does not name its law has the geometric one.
     name, end = str(dataset["law_share"].attrs.get("law", "geometric")), float(dataset["law_saturation"])
     return Law(name, end, shares, rates, float(dataset["law_stretch"]))

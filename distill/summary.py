@@ -75,12 +75,14 @@ def _factors(tables: Tables, segments: int, variant: str) -> Iterator[str]:
     rows = [(f"{place + 1}", f"{factors[place]:.4f}", f"{remaining[place]:.2e}") for place in shown]
     lines = table(rows, ("t", "factor", "left")).splitlines()
     if segments > MOST_ROWS:
+        # After two lines of head: the names of the columns, and the rule below them.
         lines.insert(2 + MOST_ROWS // 2, "...")
     yield from lines
     if FORMS[variant] == FORMS["horizon"] and "method" in tables.dataset["horizon_cycles"].attrs:
         yield f"horizon: {tables.dataset['horizon_cycles'].attrs['method']}"
     law = int((tables.dataset["increment_simulated"].values[:segments] == 0).sum())
     if law:
+        # In units of the first increment, the largest of a curve whose increments decrease.
         error = tables.dataset["increment_error"].values[:segments] / tables.dataset["increment"].values[0]
         source = "continue the last simulated ones" if "tail_rate" in tables.dataset else "are the law's"
         yield f"{law} of {segments} increments {source}; their standard error is {error.max():.1e} of the first"
@@ -106,6 +108,7 @@ def _coupling(tables: Tables) -> Iterator[str]:
         f"so that attention decays with {tables.decay_per_token:.3f} per token"
     )
     criterion = data["influence_kernel_criterion"].values
+    # Only differences of Akaike's criterion have a meaning.
     shown = _listed(data["kernel"].values, criterion - criterion.min(), "+.1f")
     yield f"Akaike's criterion of the influence above the best: {shown}"
     if int(data["anisotropy_directions"]) < 3:

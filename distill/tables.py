@@ -126,6 +126,7 @@ class Tables:
         distance, strength = (self.dataset[name].values[positive] for name in ("distance", "influence"))
         apart = distance > 0
         amplitude, scale = (float(self.dataset[f"influence_{name}"]) for name in ("amplitude", "scale"))
+        # No two synapses have distance 0; the fitted amplitude takes the place of a measurement.
         places = np.concatenate([[0.0], distance[apart]])
         logarithms = np.concatenate([[0.0], np.log(strength[apart] / amplitude)])
         wanted = np.arange(tokens) * float(self.dataset["token_spacing"])

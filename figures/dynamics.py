@@ -102,6 +102,7 @@ def _curves(variable: xr.DataArray) -> tuple[NDArray, NDArray]:
         single = np.concatenate([curves for curves, _ in trials], axis=1)
         return single[:, _evenly(single.shape[1])], np.mean([mean for _, mean in trials], axis=0)
     chosen = _evenly(math.prod(variable.shape[1:]))
+    # Block by block: the traces of a large network do not fit into memory.
     rows = (block.reshape(len(block), -1) for block in blocks(variable))
     single, means = zip(*((each[:, chosen], each.mean(axis=1)) for each in rows), strict=True)
     return np.concatenate(single), np.concatenate(means)

@@ -66,6 +66,7 @@ def comparable(responses: Mapping[str, xr.Dataset | None]) -> list[xr.Dataset]:
     The order is that of `LAYOUTS`; each layout occurs once.
     """
     known = [response for response in responses.values() if response is not None]
+    # Reversed, because the last entry of a key wins: the first response of each layout is drawn.
     alike = {_layout(each): each for each in reversed(known) if _others(each) == _others(known[0])}
     return [alike[layout] for layout in LAYOUTS if layout in alike] if len(alike) > 1 else []
 

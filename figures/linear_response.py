@@ -67,6 +67,7 @@ def comparable(tables: Mapping[str, Tables]) -> dict[str, list[Tables]]:
             # Tables of the biophysical model.
             continue
         if is_predictable(parameters):
+            # References name the source of a value and change no number.
             others = parameters.override({"coupling_strength": 0.0}).to_dict() | {"references": {}}
             groups.setdefault(json.dumps(others), {}).setdefault(parameters.network.coupling_strength, name)
     names = [list(group.values()) for group in groups.values() if len(group) > 1]

@@ -39,6 +39,7 @@ def draw_retention(tables: Tables, lengths: Sequence[int] | None = None) -> Figu
     figure = Figure()
     axes = figure.add_subplot()
     for index, (length, colour) in enumerate(zip(lengths, length_colours(len(lengths)), strict=True)):
+        # The closed form has values between segments too, and drawn there it is a smooth line.
         fine = np.linspace(1, length, 20 * length)
         axes.plot(fine, tables.geometric_retention(fine, length), color=REFERENCE, linewidth=0.8, zorder=1)
         _draw_length(axes, tables, length, colour, MARKERS[index % len(MARKERS)])
@@ -81,6 +82,7 @@ def _set_axes(axes: Axes, tables: Tables, longest: int) -> None:
 
 def _add_legend(axes: Axes, rate: float) -> None:
     handles, _ = axes.get_legend_handles_labels()
+    # Filled and hollow mean the same for every T: explain them once, in a colour that no T has.
     handles += [
         Line2D([], [], linestyle="none", marker="o", color=REFERENCE, markerfacecolor=face, label=f"increment {words}")
         for words, face in (("simulated", REFERENCE), ("extrapolated", "white"))

@@ -92,9 +92,11 @@ def _places(parameter: np.ndarray) -> tuple[np.ndarray, list[str]]:
 def _medians(place: np.ndarray, values: np.ndarray) -> tuple[list[float], list[float]]:
     """Medians of `place` and of `values`, both (point,), over groups of points along the axis."""
     distinct = np.unique(place)
+    # Groups of equal size would mix the values of a parameter that has few.
     if len(distinct) <= GROUPS:
         groups = [place == value for value in distinct]
     else:
         count = max(1, min(GROUPS, len(place) // FEWEST_IN_GROUP))
+        # A stable order, so that equal sweeps give equal figures.
         groups = np.array_split(np.argsort(place, kind="stable"), count)
     return [float(np.median(place[group])) for group in groups], [float(np.median(values[group])) for group in groups]

@@ -32,6 +32,7 @@ def draw_study(findings: Sequence[Finding], title: str) -> Figure:
     if not findings:
         raise FigureError("no run of the study is done, so there is nothing to draw; run it first")
     tasks = list(dict.fromkeys(finding.task for finding in findings))
+    # Reversed, because the vertical axis counts from the bottom and a table from the top.
     contenders = list(dict.fromkeys(finding.contender for finding in findings))[::-1]
     columns = min(COLUMNS, len(tasks))
     rows = -(-len(tasks) // columns)
@@ -41,6 +42,7 @@ def draw_study(findings: Sequence[Finding], title: str) -> Figure:
         _draw_task(axes, [finding for finding in findings if finding.task == task], contenders)
         axes.set_title(TASKS[task].title)
         axes.set_xlabel(axis_label("test accuracy", units="%"))
+    # The last row may have more panels than tasks are left.
     for axes in grid.ravel()[len(tasks) :]:
         axes.set_visible(False)
     for axes in grid[:, 0]:

@@ -46,9 +46,11 @@ def draw_training(
         _draw_levels(accuracy, evaluation)
     loss.set_ylabel(axis_label("loss", units="nat"))
     accuracy.set_ylabel(axis_label("accuracy", units="%"))
+    # The metrics hold shares; only the labels are in %.
     accuracy.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}")
     accuracy.set_xlabel(axis_label("optimiser step"))
     for axes in (loss, accuracy):
+        # Beside the panel: inside it would cover curves, which may be anywhere.
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     figure.suptitle(title)
     return figure

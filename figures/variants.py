@@ -58,6 +58,7 @@ def draw_variants(tables: Tables, lengths: Sequence[int] | None = None) -> Figur
 
 def _draw_variant(axes: Axes, tables: Tables, variant: str, lengths: Sequence[int]) -> None:
     axes.set_title(variant, fontsize="medium")
+    # Factors reach 1 in some variants; the margin keeps their markers whole.
     axes.set_ylim(0, 1.05)
     for length, colour in zip(lengths, length_colours(len(lengths)), strict=True):
         factor = tables.retention(length, variant)

@@ -62,6 +62,7 @@ def read_data(path: Path, parameters: SimulationParameters) -> Data:
             f"{path}, line 1 has the columns {','.join(rows[0].values)}; "
             "start the file with time,value or cycle,value or segment,retention"
         )
+    # Refuse unknown columns: a misspelt `error` would silently give every row the same weight.
     if extra := columns - {place, value, "error"}:
         raise SimulationError(f"{path}, line 1: {unknown_name('column', min(extra), (place, value, 'error'))}")
     times = _times(rows, place, parameters)
@@ -78,8 +79,10 @@ def _times(rows: Sequence[Row], place: str, parameters: SimulationParameters) ->
     times: list[float] = []
     for number, row in enumerate(rows, start=1):
         value = _positive(row, place)
+        # RF(t, T) divides by the sum over all t up to T, so that no segment may be missing.
         if place == "segment" and value != number:
             raise row.error(f"has segment {value:g} where {number} was due", "list the segments from 1, one a row")
+        # Exact arithmetic: as floats, 3 cycles of 0.1 s would end after a run of 0.3 s.
         time = value if place == "time" else float(exact(value) * exact(protocol.cycle_duration))
         if times and time <= times[-1]:
             raise row.error(f"has {place} {value:g} after one not below it", f"sort the rows by {place}, each once")

@@ -106,6 +106,7 @@ def fit(
             f"no best fit was found in {MOST_RUNS} runs; vary fewer parameters, or start nearer to the data"
         )
     progress(1.0)
+    # Along undetermined directions every place fits equally well; report that of the start.
     found = _assessed(problem, problem.with_free_at_start(result.x))
     _warn(found, [name for name, active in zip(names, result.active_mask, strict=True) if active])
     return found
@@ -117,10 +118,13 @@ def _assessed(problem: Problem, coordinates: Array) -> Fit:
     fitted, _ = problem.simulate(coordinates)
     directions, sizes, free = problem.directions(coordinates)
     variance = _variance(data, fitted, data.values.size - sizes.size)
+    # The covariance is variance (J^T J)^-1, here from the singular values of the Jacobian J.
     inverse = directions / sizes[:, None]
+    # From coordinates back to parameters: dp = p d(log p) where the coordinate is a logarithm.
     units = np.where(problem.logarithmic, values, 1.0)
     covariance = variance * (inverse.T @ inverse) * np.outer(units, units)
     undetermined = _simplest(free, problem.names)
+    # A parameter in any free direction can take any value, so its error is infinite.
     unknown = {name for direction in undetermined for name in direction}
     errors = {
         name: math.inf if name in unknown else math.sqrt(own)
@@ -161,6 +165,7 @@ def _simplest(directions: Array, names: Sequence[str]) -> tuple[dict[str, float]
 
 def _warn(found: Fit, at_bounds: Sequence[str]) -> None:
     for direction in found.undetermined:
+        # Level 3 is the line that called `fit`.
         warnings.warn(_undetermined(found, direction), stacklevel=3)
     for name in at_bounds:
         warnings.warn(

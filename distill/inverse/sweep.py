@@ -88,9 +88,11 @@ class Distillation:
 
     def _retention(self, traces: xr.Dataset) -> Values:
         longest = max(self.lengths)
+        # With restarts the geometric law is exact, and no other law needs to be fitted.
         curve = fit_long_term(traces, self.parameters, longest, fit_laws_until_exact)
         factors = np.full((len(self.lengths), longest), np.nan)
         for row, length in zip(factors, self.lengths, strict=True):
+            # All rows have the longest T; NaN fills those of a shorter one.
             row[:length] = increment_factors(curve.increments, length)
         return {
             "length": ("length", list(self.lengths)),
@@ -116,6 +118,7 @@ class RateModelMeasure:
 
     def __call__(self, points: Sequence[Any]) -> list[Outcome]:
         """The quantities at each point, or the error that prevented them."""
+        # A point that cannot be simulated keeps its error, and the others their traces.
         outcomes = simulate_batch(points)
         return [entry if isinstance(entry, Exception) else attempt(self.distillation, entry) for entry in outcomes]
 

@@ -36,6 +36,7 @@ def read_sweep(path: Path) -> xr.Dataset:
     try:
         with xr.open_dataset(path, engine="netcdf4", decode_times=False) as opened:
             dataset = opened.load()
+    # netCDF4 raises any of these for a missing, a damaged or a foreign file.
     except (OSError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise TableError(f"{path} cannot be read as a sweep ({reason}); make it with rmaat distill sweep") from error
@@ -79,6 +80,7 @@ def rank_correlations(dataset: xr.Dataset) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {name: {} for name in names}
     for label, values in summary(dataset).items():
         sound = np.isfinite(values)
+        # Ranks among the sound points alone: a failed point must not take a rank.
         ranks = rankdata(parameters[:, sound], axis=1)
         for place, name in enumerate(names):
             others = np.vstack([np.ones(ranks.shape[1]), np.delete(ranks, place, axis=0)]).T

@@ -84,22 +84,30 @@ class StackedCell(nn.Module):
 
     def stages(self, segment: Segment, retention: Tensor) -> list[Stage]:
         """One stage per block, for `LayerwiseAmrb`; between blocks the state is (rows, memory)."""
+        # Methods, not functions defined here: the tests would build new checks of shapes for those in every call,
+        # which took 60 % of the time of a forward pass.
         valid = self.valid_rows(segment)
-
-        def enter(state: State, shared: tuple[Tensor, ...]) -> State:  # noqa: ARG001
-            return self.enter(self.segment_rows(segment, self.memory_norm(state[0]))), state[0]
-
-        def through(index: int, wanted: int, state: State, shared: tuple[Tensor, ...]) -> State:
-            return self.blocks[index](state[0], valid, self.shared_of(index, shared), wanted), state[1]
-
-        def leave(state: State, shared: tuple[Tensor, ...]) -> State:  # noqa: ARG001
-            return self.finish(segment, self.final_norm(state[0]), valid, state[1], retention)
-
         wanted = [valid.shape[1]] * (len(self.blocks) - 1) + [self.wanted_rows(segment, valid)]
-        stages: list[Stage] = [partial(through, index, count) for index, count in enumerate(wanted)]
-        stages[0] = in_sequence(enter, stages[0])
-        stages[-1] = in_sequence(stages[-1], leave)
+        stages: list[Stage] = [partial(self._through, valid, index, count) for index, count in enumerate(wanted)]
+        stages[0] = in_sequence(partial(self._enter, segment), stages[0])
+        stages[-1] = in_sequence(stages[-1], partial(self._leave, segment, valid, retention))
         return stages
+
+    def _enter(self, segment: Segment, state: State, shared: tuple[Tensor, ...]) -> State:  # noqa: ARG002
+        return self.enter(self.segment_rows(segment, self.memory_norm(state[0]))), state[0]
+
+    def _through(self, valid: Tensor, index: int, wanted: int, state: State, shared: tuple[Tensor, ...]) -> State:
+        return self.blocks[index](state[0], valid, self.shared_of(index, shared), wanted), state[1]
+
+    def _leave(
+        self,
+        segment: Segment,
+        valid: Tensor,
+        retention: Tensor,
+        state: State,
+        shared: tuple[Tensor, ...],  # noqa: ARG002
+    ) -> State:
+        return self.finish(segment, self.final_norm(state[0]), valid, state[1], retention)
 
     def enter(self, rows: Tensor) -> Tensor:
         """Input of the first block, from `rows` of a segment."""

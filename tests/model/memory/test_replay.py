@@ -25,11 +25,19 @@ def gradients(model, batch, way, seed=3, precision=torch.float32):
     return {name: parameter.grad.clone() for name, parameter in model.named_parameters()}, torch.get_rng_state()
 
 
+# Every pair of settings; `test_every_exact_method_gives_the_bits_of_bptt` has more pairs of dtype and architecture.
 @pytest.mark.parametrize("keep", [0, 1, 3, ALL_SEGMENTS, ALL_SEGMENTS + 1])
-@pytest.mark.parametrize("readout", ["last", "every"])
-@pytest.mark.parametrize("dropout", [0.0, 0.1])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("architecture", ["rmaat", "rmt"])
+@pytest.mark.parametrize(
+    ("architecture", "dtype", "dropout", "readout"),
+    [
+        ("rmaat", torch.float32, 0.1, "last"),
+        ("rmaat", torch.float64, 0.0, "every"),
+        ("rmaat", torch.float32, 0.0, "every"),
+        ("rmt", torch.float64, 0.1, "last"),
+        ("rmt", torch.float32, 0.0, "last"),
+        ("rmt", torch.float64, 0.1, "every"),
+    ],
+)
 def test_gradients_equal_bptt_to_the_bit(make_model, ragged_batch, architecture, dtype, dropout, readout, keep):
     model = make_model(dtype, architecture=architecture, dropout=dropout, readout=readout)
     expected, state = gradients(model, ragged_batch, Bptt())
@@ -47,8 +55,7 @@ def test_gradients_equal_bptt_to_the_bit(make_model, ragged_batch, architecture,
     ids=repr,
 )  # fmt: skip
 @pytest.mark.parametrize("readout", ["last", "every"])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("architecture", ["rmaat", "rmt"])
+@pytest.mark.parametrize(("architecture", "dtype"), [("rmaat", torch.float32), ("rmt", torch.float64)])
 def test_every_exact_method_gives_the_bits_of_bptt(make_model, ragged_batch, architecture, dtype, readout, way):
     model = make_model(dtype, architecture=architecture, dropout=0.1, readout=readout, layers=3)
     expected, state = gradients(model, ragged_batch, Bptt())
@@ -268,8 +275,8 @@ def test_memory_of_amrb_hardly_grows_with_the_number_of_segments_and_that_of_bpt
         return peak_above_parameters(make_model, way, segments)
 
     # Per segment AMRB keeps the memory (3 x 32 float32 for 4 samples), the random state (5 kB), ids and summaries.
-    assert (peak(64, Amrb()) - peak(8, Amrb())) / 56 < 10_000
-    assert (peak(64, Bptt()) - peak(8, Bptt())) / 56 > 100_000
+    assert (peak(32, Amrb()) - peak(8, Amrb())) / 24 < 10_000
+    assert (peak(32, Bptt()) - peak(8, Bptt())) / 24 > 100_000
 
 
 def test_without_gradients_nothing_is_kept(make_model, ragged_batch):

@@ -7,7 +7,6 @@ import json
 import math
 import multiprocessing
 import shutil
-import time
 
 import numpy as np
 import pytest
@@ -27,8 +26,8 @@ from model.training.evaluation import evaluate, measure_cost
 from model.training.loop import train
 from model.training.parameters import TrainingParameters
 from model.training.run_folder import RunFolder
-from rmaat.base.errors import OutOfTime
 
+pytestmark = pytest.mark.xdist_group("one study")
 STUDY = Study("Two models", ("needle", "text"), ("rmt", "rmaat"))
 
 
@@ -96,14 +95,20 @@ def test_what_is_done_is_not_done_again(finished):
     assert before == {run.name: RunFolder(run.place).evaluation.stat().st_mtime_ns for run in runs}
 
 
-def test_a_run_without_its_score_is_scored_again(finished):
+def test_a_run_that_fails_is_named_after_others_got_their_missing_score_and_damaged_levels_anew(finished, tmp_path):
     out, runs, _ = finished
-    folder = RunFolder(runs[0].place)
-    score = folder.read_evaluation()
+    failing = dataclasses.replace(runs[1], place=tmp_path / "needle" / "rmaat" / "seed-0")
+    failing.place.mkdir(parents=True)
+    folder, path = RunFolder(runs[0].place), out / "tiny" / "needle" / "levels.json"
+    score, levels = folder.read_evaluation(), json.loads(path.read_text())
     folder.evaluation.unlink()
+    path.write_text("{")
     assert not runs[0].is_done()
-    run_unfinished(runs[:1], out / "data", 1, math.inf, ignore)
+    with pytest.raises(ModelError, match=r"runs failed: needle, rmaat, seed 0; the first one because .*holds no run"):
+        run_unfinished([failing, runs[0]], out / "data", 1, math.inf, ignore)
+    assert runs[0].is_done()
     assert folder.read_evaluation() == score
+    assert json.loads(path.read_text()) == levels
     assert folder.read_cost().seconds == load_state(newest(folder.path, CHECKPOINT)).seconds
 
 
@@ -137,26 +142,6 @@ def test_runs_on_other_data_are_refused_before_anything_is_trained(finished, tmp
         without_data([copied], out / "data", ignore)
 
 
-@pytest.mark.usefixtures("presets")
-def test_a_run_that_fails_is_named_after_the_others_are_finished(finished, tmp_path):
-    out, _, _ = finished
-    first, second = runs_of(STUDY, "tiny", 1, tmp_path, ["needle"])
-    first.place.mkdir(parents=True)
-    with pytest.raises(ModelError, match=r"runs failed: needle, rmt, seed 0; the first one because .*holds no run"):
-        run_unfinished([first, second], out / "data", 1, math.inf, ignore)
-    assert second.is_done()
-
-
-def test_damaged_levels_are_made_anew(finished):
-    out, runs, _ = finished
-    path = out / "tiny" / "needle" / "levels.json"
-    levels = json.loads(path.read_text())
-    path.write_text("{")
-    RunFolder(runs[0].place).evaluation.unlink()
-    run_unfinished(runs[:1], out / "data", 1, math.inf, ignore)
-    assert json.loads(path.read_text()) == levels
-
-
 @pytest.mark.parametrize("text", ["{", "[]", '{"accuracy": "x"}', '{"accuracy": 0.5}'])
 def test_a_damaged_score_is_named_with_what_to_do(tmp_path, text):
     folder = RunFolder(tmp_path)
@@ -182,15 +167,6 @@ def test_a_worker_that_is_killed_ends_the_study_with_what_to_do(finished, tmp_pa
     with pytest.raises(ModelError, match=r"a worker was killed.*fewer --workers"):
         run_unfinished(endless, out / "data", 2, math.inf, kill_one)
     assert workers() == []
-
-
-@pytest.mark.usefixtures("presets")
-def test_out_of_time_says_what_is_left_and_trains_nothing_more(tmp_path):
-    runs = runs_of(STUDY, "tiny", 1, tmp_path, ["needle"])
-    with pytest.raises(OutOfTime, match="out of time with 2 runs to go") as caught:
-        run_unfinished(runs, tmp_path / "data", 1, time.time(), ignore)
-    assert caught.value.exit_status == 75
-    assert not any(run.place.exists() for run in runs)
 
 
 def test_a_task_without_data_is_named_with_what_to_do(tmp_path):

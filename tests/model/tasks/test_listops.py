@@ -30,6 +30,7 @@ from model.tasks.listops import (
 from model.tasks.trivial_levels import commonest_label, root_operator, trivial_levels
 from rmaat.base.records import ParameterError
 
+pytestmark = pytest.mark.xdist_group("listops")
 SMALL = ListOpsParameters(
     shortest_length=5, longest_length=40, max_depth=4, train_size=60, validation_size=10, test_size=10
 )

@@ -21,6 +21,7 @@ from model.training.loop import train
 from model.training.run_folder import RunFolder
 from model.training.schedule import step_seed
 
+pytestmark = pytest.mark.xdist_group("two processes")
 WORKER = Path(__file__).with_name("processes_worker.py")
 
 

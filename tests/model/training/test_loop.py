@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import shutil
 import signal
 import threading
 from dataclasses import replace
@@ -42,6 +43,19 @@ def assert_same_weights(first, second):
         assert torch.equal(tensor, second[name]), name
 
 
+@pytest.fixture(scope="module")
+def finished(task, configuration, tables, tmp_path_factory):
+    """The folder of one finished training, which no test may change, and its best score."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    return folder, train(configuration, task, tables, folder)
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    """A copy of the finished run's folder."""
+    return shutil.copytree(finished[0], tmp_path / "run")
+
+
 class InterruptAfter:
     """A progress callable that sends an interrupt once, at a step."""
 
@@ -68,37 +82,35 @@ def test_training_learns_to_carry_the_first_token_through_memory(task, configura
     assert json.loads((tmp_path / "run" / "evaluation.json").read_text())["accuracy"] == evaluation.accuracy
 
 
-def test_amrb_and_bptt_train_to_the_same_weights(task, configuration, tables, tmp_path):
-    for way in ("amrb", "bptt"):
-        changed = replace(configuration, training=replace(configuration.training, differentiation=way))
-        train(changed, task, tables, tmp_path / way)
-    assert_same_weights(tmp_path / "amrb", tmp_path / "bptt")
+def test_amrb_and_bptt_train_to_the_same_weights(run, task, configuration, tables, tmp_path):
+    assert configuration.training.differentiation == "amrb"
+    changed = replace(configuration, training=replace(configuration.training, differentiation="bptt"))
+    train(changed, task, tables, tmp_path / "bptt")
+    assert_same_weights(run, tmp_path / "bptt")
 
 
 @pytest.mark.parametrize("step", [3, 4, 9])
 def test_an_interrupted_run_resumes_to_the_same_weights_as_one_that_was_not(
-    task, configuration, tables, tmp_path, step
+    run, task, configuration, tables, tmp_path, step
 ):
-    train(configuration, task, tables, tmp_path / "whole")
     with pytest.raises(Interrupted, match=f"after step {step + 1} of 12; continue the same command with --resume"):
         train(configuration, task, tables, tmp_path / "cut", progress=InterruptAfter(step, 12))
     train(configuration, task, tables, tmp_path / "cut", resume=True)
-    assert_same_weights(tmp_path / "whole", tmp_path / "cut")
-    whole, cut = (RunFolder(tmp_path / name).read_metrics() for name in ("whole", "cut"))
+    assert_same_weights(run, tmp_path / "cut")
+    whole, cut = (RunFolder(folder).read_metrics() for folder in (run, tmp_path / "cut"))
     for row in (*whole, *cut):
         del row["seconds"]
     assert whole == cut
 
 
-def test_slices_of_a_run_end_on_time_and_give_the_bits_of_one_run(task, configuration, tables, tmp_path):
-    train(configuration, task, tables, tmp_path / "whole")
+def test_slices_of_a_run_end_on_time_and_give_the_bits_of_one_run(run, task, configuration, tables, tmp_path):
     for end in (5, 10):
         # Asked after every step, the fifth time it is over.
         asked = iter([False] * 4 + [True])
         with pytest.raises(OutOfTime, match=f"out of time after step {end} of 12"):
             train(configuration, task, tables, tmp_path / "cut", resume=end > 5, is_over=asked.__next__)
     train(configuration, task, tables, tmp_path / "cut", resume=True)
-    assert_same_weights(tmp_path / "whole", tmp_path / "cut")
+    assert_same_weights(run, tmp_path / "cut")
 
 
 def test_numbers_below_the_normal_range_are_zero_in_training_and_not_after(task, configuration, tables, tmp_path):
@@ -113,31 +125,29 @@ def test_numbers_below_the_normal_range_are_zero_in_training_and_not_after(task,
     assert max(seen) > 0
 
 
-def test_the_cost_of_a_training_is_its_time_and_a_steps_memory(task, configuration, tables, tmp_path):
-    train(configuration, task, tables, tmp_path / "run")
-    cost = measure_cost(tmp_path / "run", task)
-    assert cost == RunFolder(tmp_path / "run").read_cost()
-    assert cost.seconds == load_state(newest(tmp_path / "run", CHECKPOINT)).seconds > 0
+def test_the_cost_of_a_training_is_its_time_and_a_steps_memory(task, configuration, run):
+    cost = measure_cost(run, task)
+    assert cost == RunFolder(run).read_cost()
+    assert cost.seconds == load_state(newest(run, CHECKPOINT)).seconds > 0
     rows = 16 * 20 * configuration.model.width * 4
     assert rows < cost.peak_bytes < 100 * rows
 
 
-def test_a_run_folder_holds_what_ordinary_tools_read(task, configuration, tables, tmp_path):
-    train(configuration, task, tables, tmp_path / "run")
-    folder = RunFolder(tmp_path / "run")
+def test_a_run_folder_holds_what_ordinary_tools_read(configuration, run):
+    folder = RunFolder(run)
     assert folder.read_configuration() == replace(configuration, training=replace(configuration.training, threads=1))
     rows = list(csv.DictReader(folder.metrics.read_text().splitlines()))
     assert list(rows[0]) == list(METRICS)
     assert [int(row["step"]) for row in rows] == [4, 8, 12]
-    assert list((tmp_path / "run" / "tensorboard").glob("events*"))
-    assert not list((tmp_path / "run").rglob(".*"))
+    assert list((run / "tensorboard").glob("events*"))
+    assert not list(run.rglob(".*"))
 
 
-def test_the_best_weights_give_the_best_validation_score(task, configuration, tables, tmp_path):
-    best = train(configuration, task, tables, tmp_path / "run")
-    score = evaluate_split(load_run(RunFolder(tmp_path / "run")), task.validation, configuration.training)
+def test_the_best_weights_give_the_best_validation_score(finished, task, configuration):
+    run, best = finished
+    score = evaluate_split(load_run(RunFolder(run)), task.validation, configuration.training)
     assert score == best
-    assert score.accuracy == max(row["validation_accuracy"] for row in RunFolder(tmp_path / "run").read_metrics())
+    assert score.accuracy == max(row["validation_accuracy"] for row in RunFolder(run).read_metrics())
 
 
 def test_a_warm_up_takes_no_more_than_half_of_the_steps():
@@ -147,15 +157,14 @@ def test_a_warm_up_takes_no_more_than_half_of_the_steps():
     assert learning_rate(10, settings) == pytest.approx(0, abs=1e-12)
 
 
-def test_a_finished_run_keeps_its_best_score_where_its_metrics_are_gone(task, configuration, tables, tmp_path):
-    best = train(configuration, task, tables, tmp_path / "run")
-    metrics = RunFolder(tmp_path / "run").metrics
+def test_a_finished_run_keeps_its_best_score_where_its_metrics_are_gone(finished, run, task, configuration, tables):
+    metrics = RunFolder(run).metrics
     metrics.write_text("step,epoch\n")
     with pytest.raises(ModelError, match=r"metrics\.csv is damaged \(no column"):
-        train(configuration, task, tables, tmp_path / "run", resume=True)
+        train(configuration, task, tables, run, resume=True)
     metrics.unlink()
-    again = train(configuration, task, tables, tmp_path / "run", resume=True)
-    assert again.accuracy == best.accuracy
+    again = train(configuration, task, tables, run, resume=True)
+    assert again.accuracy == finished[1].accuracy
     assert math.isnan(again.loss)
 
 
@@ -269,11 +278,10 @@ def test_an_existing_run_folder_is_refused(task, configuration, tables, tmp_path
         train(configuration, task, tables, tmp_path / "run")
 
 
-def test_resuming_with_other_settings_is_refused_by_name(task, configuration, tables, tmp_path):
-    train(configuration, task, tables, tmp_path / "run")
+def test_resuming_with_other_settings_is_refused_by_name(task, configuration, tables, run):
     other = replace(configuration, model=replace(configuration.model, layers=2))
     with pytest.raises(ModelError, match=r"trained with another model\.layers; resume with the same settings"):
-        train(other, task, tables, tmp_path / "run", resume=True)
+        train(other, task, tables, run, resume=True)
 
 
 def test_resuming_what_is_not_there_is_refused(task, configuration, tables, tmp_path):
@@ -281,18 +289,16 @@ def test_resuming_what_is_not_there_is_refused(task, configuration, tables, tmp_
         train(configuration, task, tables, tmp_path / "run", resume=True)
 
 
-def test_a_checkpoint_of_another_architecture_is_refused_by_name(task, configuration, tables, make_model, tmp_path):
-    train(configuration, task, tables, tmp_path / "run")
+def test_a_checkpoint_of_another_architecture_is_refused_by_name(make_model, run):
     with pytest.raises(ModelError, match=r"holds another architecture: cell\.blocks\.0"):
-        load_model(newest(tmp_path / "run", BEST), make_model())
+        load_model(newest(run, BEST), make_model())
 
 
-def test_a_damaged_checkpoint_is_refused(task, configuration, tables, tmp_path):
-    train(configuration, task, tables, tmp_path / "run")
-    place = newest(tmp_path / "run", BEST) / "model.safetensors"
+def test_a_damaged_checkpoint_is_refused(task, run):
+    place = newest(run, BEST) / "model.safetensors"
     place.write_bytes(place.read_bytes()[:100])
     with pytest.raises(ModelError, match=r"model\.safetensors is damaged"):
-        evaluate(tmp_path / "run", task)
+        evaluate(run, task)
 
 
 @pytest.mark.parametrize(
@@ -340,7 +346,7 @@ def test_gradients_are_clipped_to_the_norm_given(task, configuration, tables, tm
     assert norm.item() == pytest.approx(1e-4, rel=1e-3)
 
 
-def test_a_run_stopped_before_its_first_step_can_be_resumed(task, configuration, tables, tmp_path, monkeypatch):
+def test_a_run_stopped_before_its_first_step_can_be_resumed(run, task, configuration, tables, tmp_path, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
@@ -349,18 +355,12 @@ def test_a_run_stopped_before_its_first_step_can_be_resumed(task, configuration,
         with pytest.raises(KeyboardInterrupt):
             train(configuration, task, tables, tmp_path / "cut")
     train(configuration, task, tables, tmp_path / "cut", resume=True)
-    train(configuration, task, tables, tmp_path / "whole")
-    assert_same_weights(tmp_path / "whole", tmp_path / "cut")
+    assert_same_weights(run, tmp_path / "cut")
 
 
-def test_resuming_a_finished_run_changes_nothing(task, configuration, tables, tmp_path):
-    first = train(configuration, task, tables, tmp_path / "run")
-    before = {
-        path: path.read_bytes()
-        for path in (tmp_path / "run").rglob("*")
-        if "events" not in path.name and path.is_file()
-    }
-    assert train(configuration, task, tables, tmp_path / "run", resume=True) == first
+def test_resuming_a_finished_run_changes_nothing(finished, run, task, configuration, tables):
+    before = {path: path.read_bytes() for path in run.rglob("*") if "events" not in path.name and path.is_file()}
+    assert train(configuration, task, tables, run, resume=True) == finished[1]
     assert all(path.read_bytes() == content for path, content in before.items())
 
 
@@ -380,40 +380,36 @@ def test_evaluating_before_the_first_validation_says_so(task, configuration, tab
         evaluate(tmp_path / "run", task)
 
 
-def test_other_data_are_refused_by_training_and_evaluation(task, configuration, tables, tmp_path):
+def test_other_data_are_refused_by_training_and_evaluation(task, configuration, tables, run, tmp_path):
     other = replace(task, test=task.validation)
     with pytest.raises(ModelError, match="is for other data than made for the test"):
-        train(configuration, other, tables, tmp_path / "run")
-    train(configuration, task, tables, tmp_path / "run")
+        train(configuration, other, tables, tmp_path / "other")
     with pytest.raises(ModelError, match="was trained on other data"):
-        evaluate(tmp_path / "run", other)
+        evaluate(run, other)
 
 
-def test_resuming_with_other_tables_is_refused(task, configuration, tables, tmp_path):
-    train(configuration, task, tables, tmp_path / "run")
+def test_resuming_with_other_tables_is_refused(task, configuration, tables, run):
     dataset = tables.dataset.copy(deep=True)
     dataset["token_spacing"].values[()] = 0.5
     with pytest.raises(ModelError, match="was trained with another tables file"):
-        train(configuration, task, Tables(dataset), tmp_path / "run", resume=True)
+        train(configuration, task, Tables(dataset), run, resume=True)
 
 
 @pytest.mark.parametrize(
     ("name", "value"), [("step", "many"), ("skipped", "few"), ("seconds", None), ("novel", 1), ("window", 3)]
 )
-def test_a_damaged_state_is_refused(task, configuration, tables, tmp_path, name, value):
-    train(configuration, task, tables, tmp_path / "run")
-    place = newest(tmp_path / "run", CHECKPOINT) / "state.json"
+def test_a_damaged_state_is_refused(task, configuration, tables, run, name, value):
+    place = newest(run, CHECKPOINT) / "state.json"
     place.write_text(json.dumps(json.loads(place.read_text()) | {name: value}))
     with pytest.raises(ModelError, match=r"state\.json is damaged"):
-        train(configuration, task, tables, tmp_path / "run", resume=True)
+        train(configuration, task, tables, run, resume=True)
 
 
-def test_moments_of_another_optimiser_are_refused(task, configuration, tables, tmp_path):
-    train(configuration, task, tables, tmp_path / "run")
-    place = newest(tmp_path / "run", CHECKPOINT)
+def test_moments_of_another_optimiser_are_refused(task, configuration, tables, run):
+    place = newest(run, CHECKPOINT)
     (place / "optimizer.safetensors").write_bytes((place / "model.safetensors").read_bytes())
     with pytest.raises(ModelError, match="holds another architecture"):
-        train(configuration, task, tables, tmp_path / "run", resume=True)
+        train(configuration, task, tables, run, resume=True)
 
 
 def test_training_works_outside_of_the_main_thread(task, configuration, tables, tmp_path):

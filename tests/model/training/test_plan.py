@@ -64,13 +64,14 @@ OPTIONS = [
 
 @pytest.mark.parametrize("changes", OPTIONS, ids=str)
 def test_parameters_arithmetic_and_memory_follow_the_options_of_the_model(tables, changes):
-    for base in (DEEP, SHALLOW):
+    # The methods keep the same tensors whatever the base, so the second one is measured with one method.
+    for base, methods in ((DEEP, METHODS), (SHALLOW, ["bptt"])):
         record = ModelParameters.from_dict(base | changes)
         assert parameter_count(record) == sum(part.numel() for part in build_model(record, tables).parameters())
         assert_arithmetic_is_counted(tables, record)
-        for name, method in METHODS.items():
+        for name in methods:
             planned = plan(record, name, record.longest_sequence, 3).megabytes
-            assert planned == pytest.approx(measured_megabytes(tables, record, 3, method), rel=0.15), name
+            assert planned == pytest.approx(measured_megabytes(tables, record, 3, METHODS[name]), rel=0.15), name
 
 
 # With one sample the gradients of parameters dominate, with three the activations.

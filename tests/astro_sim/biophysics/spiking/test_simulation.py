@@ -28,6 +28,7 @@ from astro_sim.network.coupling import DenseCoupling
 from rmaat.base.records import ParameterError
 from rmaat.cli import main
 
+pytestmark = pytest.mark.xdist_group("builds of the spiking model")
 DEFAULT = BiophysicalParameters()
 ONE_CYCLE = DEFAULT.override({"run_duration": 60.0})
 BRIEF = DEFAULT.override({"run_duration": 2.0, "cycle_duration": 2.0, "stimulus_duration": 1.0})
@@ -109,10 +110,12 @@ def test_other_parameter_values_need_no_other_build(traces: xr.Dataset, monkeypa
 
 
 @pytest.mark.brian2
-def test_numpy_and_the_compiled_network_give_the_same_traces():
-    compiled, found = (
-        simulate_biophysical(BRIEF.override({"brian2_target": target})) for target in ("cpp_standalone", "numpy")
-    )
+def test_numpy_and_the_compiled_network_give_the_same_traces(traces: xr.Dataset):
+    # Until the short stimulus ends, the short run equals the long one, which needs no other build.
+    found = simulate_biophysical(BRIEF.override({"brian2_target": "numpy"}), seed=3)
+    stimulus = slice(0, BRIEF.protocol.stimulus_duration)
+    found, compiled = found.sel(time=stimulus), traces.sel(time=stimulus)
+    assert found.sizes["time"] > 2
     for name in VARIABLES:
         np.testing.assert_allclose(found[name], compiled[name], rtol=1e-9, atol=1e-12, err_msg=name)
     assert compiled["postsynaptic_activity"].max() > 0

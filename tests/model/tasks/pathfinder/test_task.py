@@ -20,6 +20,7 @@ from rmaat.base.errors import UsageError
 
 pytest.importorskip("numba")
 
+pytestmark = pytest.mark.xdist_group("pathfinder")
 SMALL = PathfinderParameters(train_size=20, validation_size=6, test_size=6)
 
 
