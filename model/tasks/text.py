@@ -16,6 +16,7 @@ from rmaat.base.progress import Progress, ignore_progress
 from rmaat.base.records import Source, parameter
 
 CLASSES = 2
+LABELS = ("negative", "positive")
 LEVELS = ("commonest_label", "naive_bayes")
 SOURCES = f"{imdb.FILES}, or hf:stanfordnlp/imdb, its {hub.FORMS}"
 
@@ -50,7 +51,12 @@ def read(parameters: TextParameters, source: Path, progress: Progress = ignore_p
     }
     origin = f"{hub.origin(source)}, our validation split of seed {parameters.data_seed}"
     splits = {name: _dataset(part, parameters.longest_length) for name, part in parts.items()}
-    return TaskData("Text", origin, BYTE_SYMBOLS, CLASSES, **splits, separator=None, levels=LEVELS)
+    return TaskData("Text", origin, BYTE_SYMBOLS, CLASSES, **splits, separator=None, levels=LEVELS, labels=LABELS)
+
+
+def encode(parameters: TextParameters, text: str) -> bytes:
+    """The token ids of a review, one per byte, cut as in `read`; raises `TaskError` if it is empty."""
+    return from_bytes(text.encode(errors="replace"), parameters.longest_length)
 
 
 def _dataset(reviews: list[Review], longest: int) -> TokenDataset:

@@ -44,11 +44,14 @@ class RunConfiguration:
     model: ModelParameters
     training: TrainingParameters
     versions: dict[str, str] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    """names of the labels, in their order; empty for numbers"""
 
     def differences(self, other: "RunConfiguration") -> list[str]:
-        """The names of the settings in which two runs differ, apart from versions, source and devices."""
+        """The names of the settings in which two runs differ, apart from versions, source, names and devices."""
         mine, theirs = flattened(asdict(self)), flattened(asdict(other))
-        passing = ("versions", "source", "training.device", "training.parallel")
+        # Runs of before labels had names lack them; `data_sha256` holds the labels of all sequences.
+        passing = ("versions", "source", "labels", "training.device", "training.parallel")
         return [name for name in mine if mine[name] != theirs.get(name) and not name.startswith(passing)]
 
 
@@ -172,6 +175,7 @@ class RunFolder:
                 model=ModelParameters.from_dict(values["model"]),
                 training=TrainingParameters.from_dict(values["training"]),
                 versions=values["versions"],
+                labels=tuple(map(str, values.get("labels", ()))),
             )
         except (ValueError, KeyError, TypeError, ParameterError) as error:
             raise ModelError(f"{self.configuration} is damaged ({error}); train again in another folder") from error
