@@ -76,7 +76,9 @@ def read(parameters: DocumentsParameters, source: Path, progress: Progress = ign
     # The name alone: a path would tell readers of a published model about the folders of its author.
     name = str(source) if str(source).startswith(hub.PREFIX) else source.name
     origin = f"{name}, split by seed {parameters.data_seed}" if len(found) < 3 else f"{name} in its own splits"
-    return TaskData("Documents", origin, BYTE_SYMBOLS, len(labels), **splits, levels=LEVELS, labels=labels)
+    return TaskData(
+        "Documents", origin, BYTE_SYMBOLS, len(labels), **splits, separator=None, levels=LEVELS, labels=labels
+    )
 
 
 def encode(parameters: DocumentsParameters, text: str) -> bytes:  # noqa: ARG001 (all tasks have one form)

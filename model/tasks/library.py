@@ -36,6 +36,8 @@ class Task:
     """the files that `read` takes, and where to get them"""
     encode: Callable[[Any, str], bytes] | None = None
     """token ids of a text, one per byte, by the settings; None if sequences are not texts"""
+    is_cut: bool = False
+    """whether a text may be cut to the length that a model reads, because its beginning has the same label"""
     labels: tuple[str, ...] = ()
     """names of the labels, if they are the same in all data; empty for numbers"""
     many_sources: bool = False
@@ -59,7 +61,7 @@ TASKS: dict[str, Task] = {
             "the folder listops-1000 of LRA's lra_release.gz (github.com/google-research/long-range-arena)",
             listops.encode,
         ),
-        Task("Text", text.TextParameters(), 2, None, text.read, text.SOURCES, text.encode, text.LABELS),
+        Task("Text", text.TextParameters(), 2, None, text.read, text.SOURCES, text.encode, True, text.LABELS),
         Task(
             "Documents",
             documents.DocumentsParameters(),
@@ -68,6 +70,7 @@ TASKS: dict[str, Task] = {
             documents.read,
             documents.SOURCES,
             documents.encode,
+            is_cut=True,
             many_sources=True,
         ),
         Task("Retrieval", pairs.RetrievalParameters(), 1, None, pairs.read_retrieval, pairs.RETRIEVAL_SOURCES),

@@ -54,9 +54,10 @@ def read(parameters: TextParameters, source: Path, progress: Progress = ignore_p
     return TaskData("Text", origin, BYTE_SYMBOLS, CLASSES, **splits, separator=None, levels=LEVELS, labels=LABELS)
 
 
-def encode(parameters: TextParameters, text: str) -> bytes:
-    """The token ids of a review, one per byte, cut as in `read`; raises `TaskError` if it is empty."""
-    return from_bytes(text.encode(errors="replace"), parameters.longest_length)
+def encode(parameters: TextParameters, text: str) -> bytes:  # noqa: ARG001 (all tasks have one form)
+    """The token ids of a whole review, one per byte; raises `TaskError` if it is empty."""
+    content = text.encode(errors="replace")
+    return from_bytes(content, len(content))
 
 
 def _dataset(reviews: list[Review], longest: int) -> TokenDataset:

@@ -241,14 +241,13 @@ def _checked(source: str, rows: Iterable[_Row]) -> list[LabelledText]:
 
 
 def _text_bytes(source: str, row: _Row) -> bytes:
-    if row.text is not None and not isinstance(row.text, str):
-        raise TaskError(
-            f"{source}, {row.place}: the text is {row.text!r:.60}, not text; choose another column with --text"
-        )
-    if not (row.text or "").strip():
+    text = "" if row.text is None else row.text
+    if not isinstance(text, str):
+        raise TaskError(f"{source}, {row.place}: the text is {text!r:.60}, not text; choose another column with --text")
+    if not text.strip():
         raise TaskError(f"{source}, {row.place}: the text is empty; delete the row")
     # JSON can hold halves of characters, which UTF-8 cannot.
-    return row.text.encode(errors="replace")
+    return text.encode(errors="replace")
 
 
 def _label_name(source: str, row: _Row) -> tuple[str, str]:

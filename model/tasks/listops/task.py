@@ -122,4 +122,4 @@ def _written(sequence: bytes, parameters: ListOpsParameters) -> bytes:
 
 def _task(origin: str, splits: dict[str, TokenDataset], parameters: ListOpsParameters) -> TaskData:
     symbols = SYMBOLS_WITH_BRACKETS if parameters.brackets == "kept" else SYMBOLS
-    return TaskData("ListOps", origin, symbols, CLASSES, **splits, separator=None, levels=LEVELS)
+    return TaskData("ListOps", origin, symbols, CLASSES, **splits, separator=None, levels=LEVELS, labels=())
