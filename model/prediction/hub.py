@@ -17,7 +17,7 @@ from model.networks.build import build_language_model
 from model.networks.language_model import LanguageModel
 from model.networks.parameters import ModelParameters
 from model.prediction.classifier import TextClassifier
-from model.prediction.pretrained import CARD, CONFIG
+from model.prediction.pretrained import CARD, CONFIG, find_pretrained, packaged
 from model.training.checkpoint import load_model, write_model
 from rmaat.base.extras import require
 from rmaat.base.files import read_text, write_text
@@ -29,7 +29,7 @@ _FILES = ("*.json", "*.safetensors", "*.nc", "*.md")
 _TABLES = "tables.nc"
 
 
-class RmaatClassifier(TextClassifier, _hub.ModelHubMixin, library_name="rmaat-toolkit", tags=["rmaat"]):
+class RmaatClassifier(TextClassifier, _hub.ModelHubMixin):
     """A trained classifier with the methods of the Hugging Face hub; call it with texts, or use its `model`.
 
     `RmaatClassifier(model, configuration, tables, state, evaluation)` wraps what `Pretrained` describes.
@@ -42,11 +42,21 @@ class RmaatClassifier(TextClassifier, _hub.ModelHubMixin, library_name="rmaat-to
         self.write(save_directory)
 
     @classmethod
+    def from_pretrained(cls, name: str | Path, **options: Any) -> Self:
+        """Read a packaged model by its name, a run folder or an exported folder; else download a repository.
+
+        `options` are those of the Hugging Face hub, such as `revision` and `token`. Raises `ModelError`.
+        """
+        if str(name) in packaged() or Path(name).is_dir():
+            return cls.read(find_pretrained(name))
+        return super().from_pretrained(name, **options)
+
+    @classmethod
     def _from_pretrained(cls, *, model_id: str, **options: Any) -> Self:
         return cls.read(_downloaded(model_id, options))
 
 
-class RmaatLanguageModel(_hub.ModelHubMixin, library_name="rmaat-toolkit", tags=["rmaat"]):
+class RmaatLanguageModel(_hub.ModelHubMixin):
     """A language model with the methods of the Hugging Face hub; `model` is its torch module.
 
     Attributes

@@ -22,6 +22,7 @@ FORMS = "parquet files or a folder of save_to_disk (extra hub)"
 _FIRST_SAFE = 4
 """The first version of `datasets` that cannot run a repository's own script."""
 _SAVED = "dataset_dict.json"
+_BATCH = 1000
 _FORMATS = ("parquet", "csv", "json", "text", "arrow", "cache")
 """Formats of `datasets` that hold data only, and its local cache."""
 
@@ -125,9 +126,10 @@ def _pairs(source: Path, dataset: Any, text: str, label: str) -> list[tuple[Any,
                 f"{source} has no column {column!r}; name one of {', '.join(dataset.column_names)} with {option}"
             )
     names = getattr(dataset.features[label], "names", None)
-    rows = zip(dataset[text], dataset[label], strict=True)
+    batches = dataset.select_columns([text, label]).iter(_BATCH)
+    rows = [pair for batch in batches for pair in zip(batch[text], batch[label], strict=True)]
     if names is None:
-        return list(rows)
+        return rows
     # The hub marks a missing label by -1.
     return [(value, None if number in (None, -1) else names[number]) for value, number in rows]
 
