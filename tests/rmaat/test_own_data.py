@@ -54,9 +54,9 @@ def refusal(capsys, *arguments: str) -> str:
 
 @pytest.mark.usefixtures("trained")
 def test_own_documents_are_trained_resumed_and_scored_from_the_same_file(capsys, reviews):
-    out = capsys.readouterr().out
-    assert re.search(r"40 of 40 sequences are longer than 16 tokens and are cut there; --segments 3 reads all", out)
     assert main(["train", "documents", "--source", str(reviews), *COLUMNS, "--out", "run", *TINY, "--resume"]) == 0
+    shown = capsys.readouterr().out
+    assert "40 of 40 sequences are longer than 16 tokens and are cut there; --segments 3 reads all" in shown
     assert main(["evaluate", "run"]) == 0
     shown = capsys.readouterr().out
     assert "reviews.csv, split by seed 0" in shown
