@@ -13,6 +13,12 @@ from .networks.language_model import LanguageModel as LanguageModel
 from .networks.parameters import ModelParameters as ModelParameters
 from .networks.streaming import ClassifierStream as ClassifierStream
 from .networks.streaming import LanguageModelStream as LanguageModelStream
+from .prediction.classifier import Prediction as Prediction
+from .prediction.classifier import TextClassifier as TextClassifier
+from .prediction.classifier import load_classifier as load_classifier
+from .prediction.hub import RmaatClassifier as RmaatClassifier
+from .prediction.hub import RmaatLanguageModel as RmaatLanguageModel
+from .prediction.pretrained import export_run as export_run
 from .studies.presets import PRESETS as PRESETS
 from .training.evaluation import Evaluation as Evaluation
 from .training.evaluation import evaluate as evaluate

@@ -33,6 +33,8 @@ COMMANDS = (
     "fit",
     "train",
     "evaluate",
+    "predict",
+    "export",
     "reproduce",
     "figures",
     "demo",

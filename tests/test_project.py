@@ -13,7 +13,12 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 # conda-forge's names for the same packages.
-CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base", "lazy-loader": "lazy_loader"}
+CONDA_NAMES = {
+    "torch": "pytorch",
+    "matplotlib": "matplotlib-base",
+    "lazy-loader": "lazy_loader",
+    "huggingface-hub": "huggingface_hub",
+}
 CONDA_ONLY = {"python", "pip", "make", "c-compiler", "cxx-compiler"}
 
 

@@ -1,7 +1,11 @@
 """The commands and programs of the documentation run, and its numbers are those that they print."""
 
+import os
 import re
 import shlex
+import subprocess
+import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -48,7 +52,19 @@ PROGRAMS = [(page, index) for page in PAGES for index in range(len(blocks(page, 
 @pytest.mark.parametrize(("page", "index"), PROGRAMS, ids=[f"{page.name}-{index}" for page, index in PROGRAMS])
 def test_the_programs_of_the_documentation_run(page, index, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    exec(compile(blocks(page, "python")[index], f"{page.name}, program {index}", "exec"), {"__name__": "documentation"})
+    program = blocks(page, "python")[index]
+    libraries = re.findall(r"^# Needs: pip install (\w+)$", program, re.MULTILINE)
+    with warnings.catch_warnings():
+        if libraries:
+            # Libraries of others warn as they like.
+            warnings.simplefilter("ignore")
+        for library in libraries:
+            pytest.importorskip(library)
+        if "compile_cell" in program:
+            # torch.compile cannot trace the checks of shapes that tests add to the modules of this process.
+            subprocess.run([sys.executable, "-c", program], env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
+        else:
+            exec(compile(program, f"{page.name}, program {index}", "exec"), {"__name__": "documentation"})
 
 
 def test_the_numbers_beside_the_program_of_the_readme_are_those_it_prints(capsys, tmp_path, monkeypatch):

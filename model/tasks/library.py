@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.tasks import diagnostics, image, listops, pairs, text
+from model.tasks import diagnostics, documents, image, listops, pairs, text
 from model.tasks.data.dataset import TaskData, TaskError, TaskParameters
+from model.tasks.data.hub import full_name
 from model.tasks.data.store import MANIFEST, read_manifest, read_task, write_task
 from model.tasks.pathfinder import task as pathfinder
 from rmaat.base.files import FileError, refuse_existing
@@ -33,6 +34,14 @@ class Task:
     """reads the data from a user's files; None if there are no files"""
     sources: str = ""
     """the files that `read` takes, and where to get them"""
+    encode: Callable[[Any, str], bytes] | None = None
+    """token ids of a text, one per byte, by the settings; None if sequences are not texts"""
+    is_cut: bool = False
+    """whether a text may be cut to the length that a model reads, because its beginning has the same label"""
+    labels: tuple[str, ...] = ()
+    """names of the labels, if they are the same in all data; empty for numbers"""
+    many_sources: bool = False
+    """whether each source is a data set of its own, so that the settings alone do not identify the data"""
 
     @property
     def name(self) -> str:
@@ -50,8 +59,20 @@ TASKS: dict[str, Task] = {
             listops.generate,
             listops.read_official,
             "the folder listops-1000 of LRA's lra_release.gz (github.com/google-research/long-range-arena)",
+            listops.encode,
         ),
-        Task("Text", text.TextParameters(), 2, None, text.read, text.SOURCES),
+        Task("Text", text.TextParameters(), 2, None, text.read, text.SOURCES, text.encode, True, text.LABELS),
+        Task(
+            "Documents",
+            documents.DocumentsParameters(),
+            1,
+            None,
+            documents.read,
+            documents.SOURCES,
+            documents.encode,
+            is_cut=True,
+            many_sources=True,
+        ),
         Task("Retrieval", pairs.RetrievalParameters(), 1, None, pairs.read_retrieval, pairs.RETRIEVAL_SOURCES),
         Task("Same film", pairs.SameFilmParameters(), 1, None, pairs.read_same_film, pairs.SAME_FILM_SOURCES),
         Task("Image", image.ImageParameters(), 1, None, image.read, image.SOURCES),
@@ -90,6 +111,11 @@ def load_task(
             return _read_files(task, parameters, source, progress)
         _check_settings(source, parameters)
         return read_task(source)
+    if task.many_sources:
+        raise TaskError(
+            f"{task.title} needs {task.sources}; add --source PATH, which may also be a folder from "
+            f"rmaat data prepare {task.name}"
+        )
     prepared, place = (data_place(parameters, data_folder, from_files=choice) for choice in (True, False))
     if prepared.exists():
         return read_task(prepared)
@@ -124,7 +150,7 @@ def prepare_task(
         The folder exists already, or cannot be written.
     """
     task = TASKS[parameters.kind]
-    place = data_place(parameters, data_folder, from_files=source is not None)
+    place = data_place(parameters, data_folder, from_files=source is not None, source=source)
     refuse_existing(place, "delete it to prepare the data again")
     if source is not None:
         data = _read_files(task, parameters, source, progress)
@@ -137,12 +163,16 @@ def prepare_task(
     return place
 
 
-def data_place(parameters: TaskParameters, data_folder: Path, *, from_files: bool) -> Path:
+def data_place(parameters: TaskParameters, data_folder: Path, *, from_files: bool, source: Path | None = None) -> Path:
     """The folder in `data_folder` for the data that `parameters` describe.
 
-    Its name depends on all parameters, the task's version and whether the data are read from files.
+    Its name depends on all parameters, the task's version and whether the data are read from files. If each source of
+    the task is a data set of its own, it also depends on the name of the `source`.
     """
-    identity = {"version": TASKS[parameters.kind].version, **parameters.to_dict()}
+    task = TASKS[parameters.kind]
+    identity = {"version": task.version, **parameters.to_dict()}
+    if task.many_sources and source is not None:
+        identity["source"] = full_name(source)
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
     return data_folder / "-".join([parameters.kind, *(["files"] if from_files else []), digest])
 

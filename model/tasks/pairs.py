@@ -195,4 +195,4 @@ def _pair_dataset(rows: list[tuple[bytes, bytes, int]], longest: int) -> TokenDa
 
 
 def _task(name: str, origin: str, splits: dict[str, TokenDataset]) -> TaskData:
-    return TaskData(name, origin, PAIR_SYMBOLS, CLASSES, **splits, separator=SEPARATOR, levels=LEVELS)
+    return TaskData(name, origin, PAIR_SYMBOLS, CLASSES, **splits, separator=SEPARATOR, levels=LEVELS, labels=())

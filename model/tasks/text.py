@@ -16,6 +16,7 @@ from rmaat.base.progress import Progress, ignore_progress
 from rmaat.base.records import Source, parameter
 
 CLASSES = 2
+LABELS = ("negative", "positive")
 LEVELS = ("commonest_label", "naive_bayes")
 SOURCES = f"{imdb.FILES}, or hf:stanfordnlp/imdb, its {hub.FORMS}"
 
@@ -50,7 +51,13 @@ def read(parameters: TextParameters, source: Path, progress: Progress = ignore_p
     }
     origin = f"{hub.origin(source)}, our validation split of seed {parameters.data_seed}"
     splits = {name: _dataset(part, parameters.longest_length) for name, part in parts.items()}
-    return TaskData("Text", origin, BYTE_SYMBOLS, CLASSES, **splits, separator=None, levels=LEVELS)
+    return TaskData("Text", origin, BYTE_SYMBOLS, CLASSES, **splits, separator=None, levels=LEVELS, labels=LABELS)
+
+
+def encode(parameters: TextParameters, text: str) -> bytes:  # noqa: ARG001 (all tasks have one form)
+    """The token ids of a whole review, one per byte; raises `TaskError` if it is empty."""
+    content = text.encode(errors="replace")
+    return from_bytes(content, len(content))
 
 
 def _dataset(reviews: list[Review], longest: int) -> TokenDataset:

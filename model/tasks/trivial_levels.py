@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -72,18 +73,32 @@ def root_digits(train: TokenDataset, test: TokenDataset) -> TrivialLevel:
 
 
 def naive_bayes(train: TokenDataset, test: TokenDataset) -> TrivialLevel:
-    """Bytes: multinomial naive Bayes on words in lower case, with add-one smoothing; scored on `test`."""
+    """Bytes: multinomial naive Bayes on ASCII words in lower case, with add-one smoothing; scored on `test`."""
+    return _naive_bayes(train, test, _words)
+
+
+def naive_bayes_any_script(train: TokenDataset, test: TokenDataset) -> TrivialLevel:
+    """As `naive_bayes`, on words of the letters of any script, such as Greek; scored on `test`."""
+    return _naive_bayes(train, test, _words_of_any_script)
+
+
+def _naive_bayes(
+    train: TokenDataset, test: TokenDataset, words_of: Callable[[TokenDataset], Iterator[list[Any]]]
+) -> TrivialLevel:
     classes = int(train.labels.max()) + 1
-    counts: list[Counter[bytes]] = [Counter() for _ in range(classes)]
-    for words, label in zip(_words(train), train.labels, strict=True):
+    counts: list[Counter[Any]] = [Counter() for _ in range(classes)]
+    for words, label in zip(words_of(train), train.labels, strict=True):
         counts[label].update(words)
     known = sorted(set().union(*counts))
     place = {word: row for row, word in enumerate(known)}
+    if not known:
+        # Texts of punctuation alone: the labels are all that is left.
+        return TrivialLevel("naive Bayes on words", commonest_label(train, test).accuracy)
     weights = np.log([[counts[label][word] + 1 for label in range(classes)] for word in known])
     weights -= np.log(np.exp(weights).sum(axis=0))
     priors = np.log(np.bincount(train.labels, minlength=classes) / len(train))
     right = 0
-    for words, label in zip(_words(test), test.labels, strict=True):
+    for words, label in zip(words_of(test), test.labels, strict=True):
         rows = [row for word in words if (row := place.get(word)) is not None]
         right += int((priors + weights[rows].sum(axis=0)).argmax() == label)
     return TrivialLevel("naive Bayes on words", right / len(test))
@@ -135,7 +150,16 @@ def shown_values(train: TokenDataset, test: TokenDataset) -> TrivialLevel:
 
 LEVELS: dict[str, Callable[[TokenDataset, TokenDataset], TrivialLevel]] = {
     level.__name__: level
-    for level in (commonest_label, root_operator, root_digits, naive_bayes, linear_probe, shared_words, shown_values)
+    for level in (
+        commonest_label,
+        root_operator,
+        root_digits,
+        naive_bayes,
+        naive_bayes_any_script,
+        linear_probe,
+        shared_words,
+        shown_values,
+    )
 }
 """The trivial levels by name, for the `levels` of a task."""
 
@@ -152,6 +176,11 @@ def _roots(dataset: TokenDataset) -> np.ndarray:
 def _words(dataset: TokenDataset) -> Iterator[list[bytes]]:
     for index in range(len(dataset)):
         yield _WORD.findall(to_bytes(dataset.sequence(index)).lower())
+
+
+def _words_of_any_script(dataset: TokenDataset) -> Iterator[list[str]]:
+    for index in range(len(dataset)):
+        yield re.findall(r"\w+", to_bytes(dataset.sequence(index)).decode(errors="replace").lower())
 
 
 def _word_pairs(dataset: TokenDataset) -> Iterator[tuple[set[bytes], set[bytes]]]:

@@ -72,10 +72,20 @@ def save_checkpoint(
             _write(folder, MODEL, weights)
             if moments is not None:
                 _write(folder, OPTIMIZER, moments)
-            (folder / STATE).write_text(json.dumps(asdict(state), indent=2) + "\n")
+            write_state(folder, state)
     for older in run.glob(f"{kind}-*"):
         if older != place:
             shutil.rmtree(older, ignore_errors=True)
+
+
+def write_model(folder: Path, model: nn.Module) -> None:
+    """Write the weights of `model` into `folder` as a checkpoint has them."""
+    _write(folder, MODEL, _on_cpu(model.state_dict()))
+
+
+def write_state(folder: Path, state: TrainingState) -> None:
+    """Write `state` into `folder` as a checkpoint has it."""
+    (folder / STATE).write_text(json.dumps(asdict(state), indent=2) + "\n")
 
 
 def newest(run: Path, kind: str) -> Path:

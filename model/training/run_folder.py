@@ -46,14 +46,17 @@ class RunConfiguration:
     versions: dict[str, str] = field(default_factory=dict)
     start_sha256: str | None = None
     """digest of the weights that the training started from, or None if they were drawn"""
+    labels: tuple[str, ...] = ()
+    """names of the labels, in their order; empty for numbers"""
 
     def differences(self, other: "RunConfiguration") -> list[str]:
-        """The names of the settings in which two runs differ, apart from versions, source and devices.
+        """The names of the settings in which two runs differ, apart from versions, source, names and devices.
 
         If `other` leaves the number of threads open (0), it is equal too.
         """
         mine, theirs = flattened(asdict(self)), flattened(asdict(other))
-        passing = ("versions", "source", "training.device", "training.parallel")
+        # Runs of before labels had names lack them; `data_sha256` holds the labels of all sequences.
+        passing = ("versions", "source", "labels", "training.device", "training.parallel")
         if not other.training.threads:
             passing += ("training.threads",)
         return [name for name in mine if mine[name] != theirs.get(name) and not name.startswith(passing)]
@@ -180,6 +183,7 @@ class RunFolder:
                 training=TrainingParameters.from_dict(values["training"]),
                 versions=values["versions"],
                 start_sha256=_text_or_none(values.get("start_sha256")),
+                labels=tuple(map(str, values.get("labels", ()))),
             )
         except (ValueError, KeyError, TypeError, ParameterError) as error:
             raise ModelError(f"{self.configuration} is damaged ({error}); train again in another folder") from error

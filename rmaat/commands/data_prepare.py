@@ -11,6 +11,7 @@ SUMMARY = "Convert a task's files or generate its data, and store them for all l
 EXAMPLE = (
     "  rmaat data prepare text --source aclImdb_v1.tar.gz\n"
     "  rmaat data prepare text --source hf:stanfordnlp/imdb\n"
+    "  rmaat data prepare documents --source reviews.csv --label sentiment\n"
     "  rmaat data prepare pathfinder --difficulty easy --train-size 20000\n"
     "  rmaat data prepare listops --source lra_release/listops-1000"
 )

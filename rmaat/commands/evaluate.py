@@ -17,6 +17,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device", default="auto", choices=("auto", "cpu", "cuda"), help="device to run on [default: auto]"
     )
+    parser.add_argument(
+        "--source",
+        type=Path,
+        metavar="PATH",
+        help="where the files of the data are now [default: where they were in training]",
+    )
     add_data(parser)
 
 
@@ -26,7 +32,7 @@ def run(options: argparse.Namespace) -> None:
     from model.training.run_folder import RunFolder
 
     configuration = RunFolder(options.run_folder).read_configuration()
-    source = Path(configuration.source) if configuration.source else None
+    source = options.source or (Path(configuration.source) if configuration.source else None)
     task = load_task_with_bar(configuration.task_parameters, source, options.data)
     with Bar("evaluate") as progress:
         result = evaluate(options.run_folder, task, options.device, progress)

@@ -11,6 +11,7 @@ from rmaat.base.errors import UsageError
 from rmaat.base.files import refuse_existing
 from rmaat.base.progress import Bar, is_first_process
 from rmaat.base.records import unknown_name
+from rmaat.base.text import counted
 from rmaat.commands.settings import add_settings, model_settings, task_settings, with_settings
 from rmaat.commands.shared import add_data, load_task_with_bar
 
@@ -25,6 +26,7 @@ EXAMPLE = (
     "  rmaat train listops --preset paper --official-files lra_release/listops-1000 --out runs/official\n"
     "  rmaat train text --preset paper --minutes 8 --resume --out runs/text\n"
     "  rmaat train pathfinder --start runs/easy --out runs/hard\n"
+    "  rmaat train documents --source reviews.csv --text text --label sentiment --out runs/reviews\n"
     "  torchrun --nproc-per-node=2 -m rmaat train listops --out runs/two"
 )
 
@@ -120,7 +122,9 @@ def run(options: argparse.Namespace) -> None:
     if not resume:
         refuse_existing(options.out, "resume it with --resume, or choose another --out")
     task = load_task_with_bar(preset.task_parameters, options.source, options.data)
-    configuration = _sized_for(task, preset).configuration(task, options.source)
+    preset = _sized_for(task, preset)
+    _report_cut(task, preset)
+    configuration = preset.configuration(task, options.source)
     with Bar("train") as progress:
         best = train(
             configuration,
@@ -163,6 +167,18 @@ def _preset(options: argparse.Namespace) -> "Preset":
         model=model.override(foreign),
         training=with_settings(options, preset.training),
     )
+
+
+def _report_cut(task: "TaskData", preset: "Preset") -> None:
+    """Say how many sequences the model reads in part only."""
+    longest = preset.model.longest_sequence
+    if preset.training.overlong == "cut" and not preset.model.separator and is_first_process():
+        lengths = [length for dataset in task.splits.values() for length in dataset.lengths.tolist()]
+        if cut := sum(length > longest for length in lengths):
+            print(
+                f"{cut:,} of {counted(len(lengths), 'sequence')} are longer than {longest:,} tokens and are cut there; "
+                f"--segments {-(-max(lengths) // preset.model.segment_length)} reads all"
+            )
 
 
 def _sized_for(task: "TaskData", preset: "Preset") -> "Preset":

@@ -113,11 +113,13 @@ class TaskData:
         The token between the two documents of each sequence, or None if a sequence is one document.
     levels
         Names of the trivial levels (`model.tasks.trivial_levels.LEVELS`) to compare an accuracy with.
+    labels
+        The name of each label, in their order; empty if labels have no names but their numbers.
 
     Raises
     ------
     TaskError
-        A token has no symbol, a label is not a class, or a symbol cannot be printed.
+        A token has no symbol, a label is not a class, a symbol cannot be printed, or labels are not one per class.
     """
 
     name: str
@@ -129,8 +131,11 @@ class TaskData:
     test: TokenDataset
     separator: int | None = None
     levels: tuple[str, ...] = ("commonest_label",)
+    labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.labels and len(set(self.labels)) != self.classes:
+            raise TaskError(f"{len(set(self.labels))} names of labels for {self.classes} labels; give each its own")
         for token, symbol in enumerate(self.symbols):
             if not symbol.isprintable():
                 raise TaskError(f"the symbol of token {token} is {symbol!r}; it must be printable text")

@@ -22,6 +22,9 @@ FORMS = "parquet files or a folder of save_to_disk (extra hub)"
 _FIRST_SAFE = 4
 """The first version of `datasets` that cannot run a repository's own script."""
 _SAVED = "dataset_dict.json"
+_BATCH = 1000
+_FORMATS = ("parquet", "csv", "json", "text", "arrow", "cache")
+"""Formats of `datasets` that hold data only, and its local cache."""
 
 
 def is_hub(source: Path) -> bool:
@@ -66,6 +69,69 @@ def read_images(source: Path, progress: Progress = ignore_progress) -> dict[str,
                 f"{source} has paths of pictures in its {split} split, not the pictures; download the pictures too"
             )
     return found
+
+
+def read_splits(
+    source: Path, text: str, label: str, progress: Progress = ignore_progress
+) -> dict[str, list[tuple[Any, Any]]]:
+    """Read the columns `text` and `label` of the splits train, validation and test that `source` has, unchecked.
+
+    Labels that have names become them. A split without labels is left out. A single split of another name is `train`.
+
+    Raises
+    ------
+    TaskError
+        The data cannot be read, lack a column, or have no split to learn from.
+    UsageError
+        The library `datasets` is missing, or too old to be safe.
+    """
+    try:
+        splits = _open_any(source)
+    # The library, its file systems and the network can raise any exception.
+    except Exception as error:
+        what = " ".join(str(error).split()) or type(error).__name__
+        raise TaskError(f"cannot read {source} ({what:.300})") from error
+    if len(splits) == 1:
+        splits = {"train": next(iter(splits.values()))}
+    if "train" not in splits:
+        raise TaskError(f"{source} has the splits {', '.join(splits)}, and none is called train; save it with one")
+    found = {}
+    for split in ("train", "validation", "test"):
+        if split in splits:
+            rows = _pairs(source, splits[split], text, label)
+            if split == "train" or any(name is not None for _, name in rows):
+                found[split] = rows
+        progress((len(found) + 1) / 4)
+    return found
+
+
+def _open_any(source: Path) -> Any:
+    """The splits of `source` by name, from the hub, the library's cache, or files on disk."""
+    datasets = _library()
+    if (source / _SAVED).exists():
+        return datasets.load_from_disk(str(source))
+    name = _name(source)
+    place, _, revision = (str(source.resolve()), "", "") if name is None else name.partition("@")
+    builder = datasets.load_dataset_builder(place, revision=revision or None)
+    if builder.name not in _FORMATS:
+        raise TaskError(f"its format is {builder.name}; only {', '.join(_FORMATS)} are read")
+    builder.download_and_prepare()
+    return builder.as_dataset()
+
+
+def _pairs(source: Path, dataset: Any, text: str, label: str) -> list[tuple[Any, Any]]:
+    for option, column in (("--text", text), ("--label", label)):
+        if column not in dataset.column_names:
+            raise TaskError(
+                f"{source} has no column {column!r}; name one of {', '.join(dataset.column_names)} with {option}"
+            )
+    names = getattr(dataset.features[label], "names", None)
+    batches = dataset.select_columns([text, label]).iter(_BATCH)
+    rows = [pair for batch in batches for pair in zip(batch[text], batch[label], strict=True)]
+    if names is None:
+        return rows
+    # The hub marks a missing label by -1.
+    return [(value, None if number in (None, -1) else names[number]) for value, number in rows]
 
 
 def _library() -> Any:

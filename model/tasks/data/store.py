@@ -1,6 +1,7 @@
 """Prepared data: a task in a folder, one `.npy` file per array and a manifest with their digests.
 
-manifest.json    name, origin, settings, symbols, classes, separator, levels; counts of each split, SHA-256 of each file
+manifest.json    name, origin, settings, symbols, classes, names of labels, separator, levels; counts of each split,
+                 SHA-256 of each file
 train_tokens.npy, train_offsets.npy, train_labels.npy, and the same for validation and test
 """
 
@@ -40,6 +41,7 @@ def write_task(task: TaskData, path: Path, settings: Mapping[str, Any]) -> None:
             "classes": task.classes,
             "separator": task.separator,
             "levels": task.levels,
+            "labels": task.labels,
             "splits": {split: _write_split(folder, split, dataset) for split, dataset in task.splits.items()},
         }
         write_text(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
@@ -66,6 +68,8 @@ def read_task(path: Path) -> TaskData:
             **{split: _read_split(path, split, _value(values, "splits", dict)) for split in SPLITS},
             separator=separator if separator is None else int(separator),
             levels=tuple(map(str, _value(values, "levels", list))),
+            # Folders that were prepared before labels had names lack the entry.
+            labels=tuple(map(str, _value({"labels": []} | values, "labels", list))),
         )
     except TaskError as error:
         raise TaskError(f"{path}: {error}; delete the folder and prepare it again") from error

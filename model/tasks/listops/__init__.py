@@ -3,7 +3,7 @@
 from model.tasks.listops.generator import samples, walk
 from model.tasks.listops.grammar import CLOSE, evaluate, from_text, to_text, value_of_top, with_brackets
 from model.tasks.listops.parameters import OFFICIAL, SHORT, ListOpsParameters
-from model.tasks.listops.task import OFFICIAL_FILES, generate, read_official
+from model.tasks.listops.task import OFFICIAL_FILES, encode, generate, read_official
 
 __all__ = [
     "CLOSE",
@@ -11,6 +11,7 @@ __all__ = [
     "OFFICIAL_FILES",
     "SHORT",
     "ListOpsParameters",
+    "encode",
     "evaluate",
     "from_text",
     "generate",

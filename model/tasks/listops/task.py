@@ -119,12 +119,23 @@ def _counted(stream: Iterator[bytes], total: int, progress: Progress) -> Iterato
         yield sequence
 
 
+def encode(parameters: ListOpsParameters, text: str) -> bytes:
+    """The token ids of an expression, one per byte; raises `TaskError` if it is not well formed."""
+    sequence = from_text(text)
+    evaluate(sequence)
+    return _written(sequence, parameters)
+
+
 def _dataset(pairs: list[tuple[bytes, int]], parameters: ListOpsParameters) -> TokenDataset:
     """A dataset of sequences and their values, with or without round brackets."""
-    written = with_brackets if parameters.brackets == "kept" else bytes
-    return TokenDataset.from_sequences([written(sequence) for sequence, _ in pairs], [value for _, value in pairs])
+    sequences = [_written(sequence, parameters) for sequence, _ in pairs]
+    return TokenDataset.from_sequences(sequences, [value for _, value in pairs])
+
+
+def _written(sequence: bytes, parameters: ListOpsParameters) -> bytes:
+    return with_brackets(sequence) if parameters.brackets == "kept" else sequence
 
 
 def _task(origin: str, splits: dict[str, TokenDataset], parameters: ListOpsParameters) -> TaskData:
     symbols = SYMBOLS_WITH_BRACKETS if parameters.brackets == "kept" else SYMBOLS
-    return TaskData("ListOps", origin, symbols, CLASSES, **splits, separator=None, levels=LEVELS)
+    return TaskData("ListOps", origin, symbols, CLASSES, **splits, separator=None, levels=LEVELS, labels=())

@@ -232,7 +232,7 @@ def _stretched(layer: np.ndarray) -> np.ndarray:
 
 
 def _task(origin: str, splits: dict[str, TokenDataset]) -> TaskData:
-    return TaskData("Pathfinder", origin, PIXEL_SYMBOLS, CLASSES, **splits, separator=None, levels=LEVELS)
+    return TaskData("Pathfinder", origin, PIXEL_SYMBOLS, CLASSES, **splits, separator=None, levels=LEVELS, labels=())
 
 
 def read_official(parameters: PathfinderParameters, folder: Path, progress: Progress = ignore_progress) -> TaskData:
