@@ -1,4 +1,4 @@
-"""Turn the formulas of the pages into MathML while MkDocs builds the site, so that readers need no script and no font."""
+"""Turn formulas into MathML while MkDocs builds the site, so that readers need no script and no font."""
 
 import html
 import re
