@@ -23,7 +23,7 @@ test: $(INSTALLED)
 # The variable silences a notice about later major versions of MkDocs.
 docs: $(INSTALLED)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
-	@echo 'Open site/index.html'
+	@echo 'Open site/index.html; its search needs a server: $(BIN)/python -m http.server --directory site'
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.coupling
