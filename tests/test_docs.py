@@ -54,7 +54,7 @@ def run_page(page: Path) -> None:
 
 def run_commands(code: str) -> None:
     for line in code.splitlines():
-        # One process stands for the two of torchrun; tests/model/training/test_distributed.py starts several.
+        # One process replaces the two of torchrun; tests/model/training/test_distributed.py starts several.
         command = re.sub(r"^torchrun .*-m rmaat", "rmaat", line)
         program, *arguments = shlex.split(command)
         assert program == "rmaat", line
