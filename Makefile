@@ -1,13 +1,14 @@
 # Each target installs what it needs into .venv, once.
 #   make demo    simulate, distil, train, evaluate and draw
 #   make test    style, import contracts, types, tests
+#   make docs    build the documentation site into site/, without network
 #   make bench   measure speed, memory and data; results are written to benchmarks/results
 
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test bench clean
+.PHONY: demo test docs bench clean
 
 demo: $(INSTALLED)
 	$(BIN)/rmaat demo
@@ -18,6 +19,11 @@ test: $(INSTALLED)
 	$(BIN)/lint-imports
 	$(BIN)/basedpyright
 	$(BIN)/pytest --numprocesses 2 --dist loadgroup
+
+# The variable silences a notice about later major versions of MkDocs.
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo 'Open site/index.html; its search needs a server: $(BIN)/python -m http.server --directory site'
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.coupling
@@ -37,5 +43,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  { echo 'Python 3.11 to 3.13 is needed, and $(PYTHON) is another; name one: make PYTHON=python3.12 ...' >&2; exit 2; }
 	@echo 'Installing into .venv (once; a few minutes)'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[brian2,sweep,data,hub,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[brian2,sweep,data,hub,docs,dev]'
 	@touch $@

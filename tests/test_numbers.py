@@ -21,7 +21,7 @@ import pytest
 from rmaat.cli import COMMANDS
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 COMMENT = re.compile(r"<!--(.*?)-->", re.DOTALL)
 OPERATORS = {"/": operator.truediv, "*": operator.mul, "-": operator.sub}
 # Every number of these sections is measured, so every paragraph, item and table there needs a source.

@@ -14,7 +14,9 @@ from distill import default_tables
 from rmaat.cli import main
 
 ROOT = Path(__file__).parents[1]
+# tests/test_docs.py runs the pages in subfolders.
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+ALL_PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 # A whole training takes minutes, and `make demo` runs one. These options shorten the command of the README.
 SHORTER = [
@@ -83,6 +85,6 @@ def test_the_exponent_in_the_readme_is_that_of_the_default_tables():
 
 
 def test_links_of_the_documentation_lead_to_files():
-    for page in PAGES:
+    for page in ALL_PAGES:
         for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} names {target}"
