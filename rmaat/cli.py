@@ -9,20 +9,23 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from importlib import metadata
 
 from rmaat.base.errors import RmaatError
+from rmaat.commands.parser import Parser
 
 DESCRIPTION = """\
-Simulate neuron-astrocyte networks, distil their dynamics into tables, and train long-context models with these tables.
+Three jobs:
 
-  rmaat simulate --cycles 6 --out runs/sim.nc
-  rmaat distill  runs/sim.nc --segments 64 --out runs/tables.nc
-  rmaat train    listops --tables runs/tables.nc --out runs/listops
-  rmaat evaluate runs/listops
-  rmaat figures  runs/ --out runs/figures
+  simulate astrocyte dynamics                   rmaat simulate --cycles 6 --out runs/sim.nc
+  compute retention factors for a new length    rmaat distill runs/sim.nc --segments 64 --out runs/tables.nc
+  train the model that uses them                rmaat train listops --tables runs/tables.nc --out runs/listops
+                                                rmaat evaluate runs/listops
+  and draw what came out                        rmaat figures runs/ --out runs/figures
 
-All five steps in a few minutes:  rmaat demo --out runs/demo
-Help for one command:             rmaat COMMAND --help"""
+All of it in a few minutes:  rmaat demo
+All commands:                rmaat --help
+Help for one command:        rmaat COMMAND --help"""
 
 COMMANDS = (
     "simulate",
@@ -52,7 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 means done, 1 failed, 2 wrong usage, 75 stopped at a time limit and 130 interrupted.
     """
     words = _joined(list(sys.argv[1:] if arguments is None else arguments))
-    options = _parser(words[0] if words else "").parse_args(words)
+    if not words:
+        print(DESCRIPTION)
+        return 0
+    options = _options(words)
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: print(f"rmaat: warning: {message}", file=sys.stderr)
         try:
@@ -73,6 +79,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _version() -> str:
+    try:
+        return metadata.version("rmaat-toolkit")
+    except metadata.PackageNotFoundError:
+        return "of a folder that is not installed"
+
+
 def _joined(words: list[str]) -> list[str]:
     """Join the two words of `distill show`: argparse cannot have both a command `distill` and `distill show`."""
     first_two = " ".join(words[:2])
@@ -89,11 +102,11 @@ def _out_of_memory(error: MemoryError | RuntimeError) -> bool:
     return isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error)
 
 
-def _parser(chosen: str) -> argparse.ArgumentParser:
-    """A parser of all commands; only the `chosen` one gets its arguments, because these may need slow imports."""
-    parser = argparse.ArgumentParser(
-        prog="rmaat", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def _options(words: list[str]) -> argparse.Namespace:
+    """The parsed `words`. Only the chosen command gets its arguments, because these may need slow imports."""
+    parser = Parser(prog="rmaat", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--version", action="version", version=f"rmaat {_version()}")
+    chosen = parser
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name in COMMANDS:
         module = importlib.import_module(f"rmaat.commands.{name.replace(' ', '_')}")
@@ -104,7 +117,11 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
             epilog=f"example:\n{module.EXAMPLE}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        if name == chosen:
+        if name == words[0]:
             module.add_arguments(command)
+            chosen = command
         command.set_defaults(run=module.run)
-    return parser
+    options, unknown = parser.parse_known_args(words)
+    if unknown:
+        chosen.refuse(unknown)
+    return options

@@ -273,7 +273,7 @@ class _Run:
 
     def _note(self) -> str:
         losses = [loss for loss, _ in self.state.window] or [row["train_loss"] for row in self.rows] or [math.nan]
-        best = f", best validation accuracy {self.state.best_accuracy:.1%}" if self.rows else ""
+        best = f", best {self.state.best_accuracy:.1%}" if self.rows else ""
         skipped = f", {self.state.skipped} steps skipped" if self.state.skipped else ""
         return f"loss {losses[-1]:.3f}{best}{skipped}"
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,20 @@ def files() -> set[str]:
 def command(*arguments: str, **options) -> subprocess.Popen:
     pipe = subprocess.PIPE
     return subprocess.Popen([sys.executable, "-m", "rmaat", *arguments], stdout=pipe, stderr=pipe, text=True, **options)
+
+
+def test_the_command_alone_prints_the_three_jobs(capsys):
+    assert main([]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith("Three jobs:")
+    assert shown.err == ""
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["--version"])
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out == f"rmaat {metadata.version('rmaat-toolkit')}\n"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -204,8 +219,10 @@ USAGE = [
     (["train", "listops", "--out", "run", "--width", "wide"], "width is 'wide'; it must be a whole number"),
     (["train", "listops", "--out", "run", "--state-size", "3"], "state_size is 3, which means nothing to a rmaat"),
     (["train", "listops", "--out", "run", "--architecture", "lstm"], "unknown architecture 'lstm'; known are"),
-    (["train", "chess", "--out", "run"], "invalid choice: 'chess'"),
-    ([], "arguments are required: COMMAND"),
+    (["train", "chess", "--out", "run"], "unknown task 'chess'; known are"),
+    (["trian", "listops"], "rmaat: unknown command 'trian'; perhaps you meant train; help: rmaat --help"),
+    (["train", "listops", "--out", "run", "--stpes", "5"], "unknown option '--stpes'; perhaps you meant --steps"),
+    (["evaluate", "run", "other"], "rmaat evaluate: other is one argument too many; help: rmaat evaluate --help"),
 ]
 
 
