@@ -2,10 +2,11 @@
 
 import argparse
 import dataclasses
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rmaat.base.errors import RmaatError, UsageError
+from rmaat.base.errors import Interrupted, RmaatError, UsageError
 from rmaat.base.progress import Bar
 from rmaat.base.text import table
 from rmaat.commands.shared import add_data
@@ -28,18 +29,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("runs/demo"), help="folder for the results [default: runs/demo]"
     )
+    parser.add_argument("--resume", action="store_true", help="continue an interrupted demo in the folder --out")
     add_data(parser)
 
 
 def run(options: argparse.Namespace) -> None:
     """Run every step; the results go to `--out`, or to `--out` with a number added if that folder exists."""
+    out = options.out if options.resume else _free_name(options.out)
+    try:
+        _run(out, options.data)
+    except (Interrupted, KeyboardInterrupt):
+        raise Interrupted(f"interrupted; continue with: rmaat demo --resume --out {shlex.quote(str(out))}") from None
+
+
+def _run(out: Path, data: Path) -> None:
+    """Run the steps whose results are not in `out` yet."""
     from figures import draw_all
     from model.studies.presets import PRESETS
 
-    out = _free_name(options.out)
     tables = _simulated_tables(out)
     preset = PRESETS["listops"]["short"]
-    evaluation = _train(preset, tables, out / "listops", options.data)
+    evaluation = _train(preset, tables, out / "listops", data)
     costs = _costs(preset, tables)
     drawn = draw_all(out, out / "figures")
     print(_report(evaluation, costs))
@@ -50,13 +60,15 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _simulated_tables(out: Path) -> "Tables":
-    from astro_sim import simulate, write_traces
-    from distill import distil, write_tables
+    from astro_sim import read_traces, simulate, write_traces
+    from distill import distil, read_tables, write_tables
 
-    with Bar("simulate") as progress:
-        traces = simulate(progress=progress)
-        write_traces(traces, out / "sim.nc")
-    tables = distil(traces)
+    if (out / "tables.nc").exists():
+        return read_tables(out / "tables.nc")
+    if not (out / "sim.nc").exists():
+        with Bar("simulate") as progress:
+            write_traces(simulate(progress=progress), out / "sim.nc")
+    tables = distil(read_traces(out / "sim.nc"))
     write_tables(tables, out / "tables.nc")
     return tables
 
@@ -69,7 +81,7 @@ def _train(preset: "Preset", tables: "Tables", folder: Path, data: Path) -> "Eva
     with Bar("data") as progress:
         task = load_task(preset.task_parameters, None, data, progress)
     with Bar("train") as progress:
-        train(preset.configuration(task), task, tables, folder, progress=progress)
+        train(preset.configuration(task), task, tables, folder, resume=folder.exists(), progress=progress)
     with Bar("evaluate") as progress:
         return evaluate(folder, task, progress=progress)
 
