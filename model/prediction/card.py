@@ -40,12 +40,27 @@ def model_card(
         f"{configuration.model.segment_length:,} at a time.",
         *([f"## Use\n\n{_USE}"] if task.encode else []),
         f"## Accuracy\n\n{_scores(evaluation, is_changed)}",
+        f"## Limits\n\n{_limits(configuration, evaluation)}",
         f"## Data\n\n{_data(configuration, labels, evaluation)}",
         f"## Training\n\n{_training(configuration, state)}",
         f"## Model\n\n{_changed(configuration.model, ModelParameters())}",
         f"## Astrocytes\n\n{_astrocytes(configuration.model, tables)}",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _limits(configuration: RunConfiguration, evaluation: Evaluation | None) -> str:
+    """What the accuracy does not say, and what the model does not read."""
+    model = configuration.model
+    scored = "of one seed, on data of the same origin as those of the training" if evaluation else "not measured here"
+    lines = [
+        f"- The accuracy is {scored}. Other data may give a lower one.",
+        f"- Only the first {model.longest_sequence:,} tokens are read.",
+        "- The probabilities are those of the training's loss; they were not calibrated.",
+    ]
+    if model.ngrams:
+        lines.append("- The model reads hashed n-grams, and different n-grams can share a row of the table.")
+    return "\n".join(lines)
 
 
 def _metadata(configuration: RunConfiguration, evaluation: Evaluation | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import yaml
 
 from model import export_run, load_classifier
 from model.errors import ModelError
-from model.prediction.pretrained import Pretrained, import_run, is_pretrained
+from model.prediction.pretrained import Pretrained, find_pretrained, import_run, is_pretrained
 from model.training.evaluation import evaluate
 from model.training.run_folder import RunFolder
 from rmaat.base.files import FileError
@@ -176,3 +176,11 @@ def test_a_language_model_is_saved_and_read_by_the_methods_of_the_hub(make_langu
     (tmp_path / "language/config.json").write_text("{}")
     with pytest.raises(ModelError, match="is not that of a language model"):
         RmaatLanguageModel.from_pretrained(tmp_path / "language")
+
+
+def test_the_packaged_text_model_is_small_and_tells_praise_from_complaint():
+    folder = find_pretrained("text")
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 2_000_000
+    praise, complaint = load_classifier("text")(["A wonderful film with a moving story.", "Dull and far too long."])
+    assert (praise.label, complaint.label) == ("positive", "negative")
+    assert "## Limits" in (folder / "README.md").read_text()
