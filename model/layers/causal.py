@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from model.layers.attention import AstromorphicAttention, join_heads, split_heads
 from model.layers.fused import LEAST_KEY_SUM, positive_features
+from model.layers.mixing import CausalMixing
 from model.layers.precision import at_least_float32, without_autocast
 from model.layers.rms_read import normalised
 
@@ -108,7 +109,7 @@ def _blocks(x: Tensor) -> Tensor:
     return functional.pad(x, (0, 0, 0, -x.shape[2] % size)).unflatten(2, (-1, size))
 
 
-class CausalAttention(AstromorphicAttention):
+class CausalAttention(AstromorphicAttention, CausalMixing):
     """Astromorphic or linear attention in which a row reads itself and earlier rows only."""
 
     def attend(
