@@ -81,6 +81,7 @@ def linear_time_attention(
         nn.Parameter(torch.tensor(exponent)) if parameters.exponent == "learned" else exponent,
         1.0 if parameters.write_scale == "one" else None,
         parameters.read,
+        parameters.plasticity_count,
     )
 
 

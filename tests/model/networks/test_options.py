@@ -21,6 +21,8 @@ OPTIONS = [
     {"local_mixing": 4, "local_side": "past", "local_dilations": (1, 3), "norm": "pre"},
     {"local_mixing": 5, "local_dilations": (1, 4), "memory_tokens": 0},
     {"read": "rms"},
+    {"plasticity_count": "normalised"},
+    {"plasticity_count": "normalised", "exponent": "learned"},
     {"pixels": "continuous", "vocabulary": 257},
 ]
 """Settings that every test of gradients, streams and costs takes."""
@@ -228,6 +230,10 @@ def test_a_kernel_without_a_middle_or_without_dilations_is_refused():
 def test_the_rms_read_is_refused_where_it_means_nothing():
     with pytest.raises(ParameterError, match="read rms has no plasticity"):
         ModelParameters(read="rms", exponent="learned")
+    with pytest.raises(ParameterError, match="plasticity_count is normalised, but read rms has no plasticity"):
+        ModelParameters(read="rms", plasticity_count="normalised")
+    with pytest.raises(ParameterError, match="plasticity_count is normalised, which means nothing to a rlt"):
+        ModelParameters(architecture="rlt", retention="increment", plasticity_count="normalised")
     for name in ("rmt", "s4d"):
         plain = ModelParameters().as_architecture(name)
         with pytest.raises(ParameterError, match=f"read is rms, which means nothing to a {name}"):

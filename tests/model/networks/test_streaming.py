@@ -24,6 +24,7 @@ KINDS = [
     {"retention": "saturation", "memory_rule": "share", "readout": "token"},
     {"retention": "streaming", "local_mixing": 3, "local_dilations": [1, 3]},
     {"retention": "streaming", "read": "rms"},
+    {"retention": "streaming", "plasticity_count": "normalised", "exponent": "learned"},
     {"retention": "streaming", "pixels": "continuous", "vocabulary": 257},
 ]
 
