@@ -7,7 +7,7 @@ python -m benchmarks.language [--source PATH] [--steps 240] [--seeds 1] [--out b
 - All models have one width and depth. Those that are not recurrent read the text as one segment.
 - The learning rate of each contender is that of `RATES` which has the lowest validation loss after `--try-steps`.
 - The test split is scored once, after training. Errors are standard errors over documents; they leave the seed out.
-- `--runs` keeps the result of each training. A repeated command skips finished ones; `--only` trains one contender.
+- `--runs` keeps the result of each training. A repeated command skips finished ones; `--only` computes one part.
 """
 
 import argparse
@@ -52,6 +52,7 @@ SCHEDULE = TrainingParameters(batch_size=8, decayed="matrices")
 VALIDATED = 64
 """Documents of the validation split that are scored for the curve and the choice of the learning rate."""
 ORDERS = (0, 1, 2, 3, 5)
+LEVELS = "levels"
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,8 @@ class Contender:
 
 CONTENDERS = {
     "rmaat": Contender("RMAAT"),
-    "rmaat_share": Contender("RMAAT, memory rule: share", changes={"memory_rule": "share"}),
     "rmaat_no_memory": Contender("RMAAT without memory", changes={"memory_tokens": 0}),
     "rmt": Contender("RMT", "rmt"),
-    "rmt_no_memory": Contender("RMT without memory", "rmt", {"memory_tokens": 0}),
     "linear_transformer": Contender("Linear Transformer, whole context", "linear_transformer"),
 }
 
@@ -91,14 +90,13 @@ def main() -> None:
     """Train, score, print a table and write JSON."""
     options = _options()
     texts = read_texts(options.source, options.data, options.scored)
-    chosen = {options.only: CONTENDERS[options.only]} if options.only else CONTENDERS
+    levels = trivial_levels(texts, options.runs) if options.only in (None, LEVELS) else {}
+    chosen = {name: contender for name, contender in CONTENDERS.items() if options.only in (None, name)}
     found = {name: _results(name, contender, texts, options) for name, contender in chosen.items()}
     rows = [(CONTENDERS[name].title, f"{mean(results):.3f} ± {error(results):.3f}") for name, results in found.items()]
-    if options.only:
-        print(table(rows, ("model", "bits per byte")))
-        return
-    levels = trivial_levels(texts)
     print(table([*rows, *((name, f"{bits:.3f}") for name, bits in levels.items())], ("model", "bits per byte")))
+    if options.only:
+        return
     content = {
         "data": {name: len(getattr(texts, name)) for name in ("train", "validation", "test")},
         "predicted_bytes": SEGMENTS * SEGMENT_LENGTH,
@@ -120,7 +118,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--try-steps", type=int, default=40, help="steps for each learning rate [default: 40]")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each contender [default: 1]")
     parser.add_argument("--scored", type=int, default=256, help="test documents, drawn at random [default: 256]")
-    parser.add_argument("--only", choices=tuple(CONTENDERS), help="train this contender and write no report")
+    parser.add_argument("--only", choices=(*CONTENDERS, LEVELS), help="compute this part and write no report")
     parser.add_argument("--runs", type=Path, default=Path("runs/language"), help="results of the single trainings")
     return parser.parse_args()
 
@@ -175,8 +173,11 @@ def _results(name: str, contender: Contender, texts: Texts, options: argparse.Na
 
 
 def _identity(contender: Contender, settings: TrainingParameters, texts: Texts) -> dict[str, Any]:
-    shapes = [list(part.shape) for part in (texts.train, texts.validation, texts.test)]
-    return {"model": contender.parameters.to_dict(), "training": settings.to_dict(), "texts": shapes}
+    return {"model": contender.parameters.to_dict(), "training": settings.to_dict(), "texts": _shapes(texts)}
+
+
+def _shapes(texts: Texts) -> list[list[int]]:
+    return [list(part.shape) for part in (texts.train, texts.validation, texts.test)]
 
 
 def _kept(path: Path, identity: dict[str, Any], compute: Any) -> Any:
@@ -258,7 +259,12 @@ def bits(model: LanguageModel, texts: np.ndarray) -> np.ndarray:
     return torch.cat(found).numpy()
 
 
-def trivial_levels(texts: Texts) -> dict[str, float]:
+def trivial_levels(texts: Texts, runs: Path) -> dict[str, float]:
+    """Return the bits per byte of `compute_levels`, from the folder `runs` if they are there."""
+    return _kept(runs / f"{LEVELS}.json", {"texts": _shapes(texts)}, lambda: compute_levels(texts))
+
+
+def compute_levels(texts: Texts) -> dict[str, float]:
     """Bits per byte of the test documents by n-grams of the training documents, and by compressors."""
     ngrams = {
         f"Kneser-Ney, {order} bytes before" if order else "single bytes": ngram_bits(texts.train, texts.test, order)
