@@ -3,9 +3,9 @@
     A million tokens take 85 s. <!-- from benchmarks/results/length-cpu.json: 85 = steps > tokens=1048576 > seconds -->
 
 A comment names a file, and for each number as printed the place of its value: steps from the outside in, where
-`name=value` chooses the rows of a list or of a CSV table. A Python file gives its constants and their fields. `a / b`, `a * b` and
-`a - b` compute from left to right. A comment `<!-- by: COMMAND -->` names the command that printed numbers without a
-committed file. A YAML file gives its settings.
+`name=value` chooses the rows of a list or of a CSV table. A Python file gives its constants and their fields, a YAML
+file its settings. `a / b`, `a * b` and `a - b` compute from left to right. A comment `<!-- by: COMMAND -->` names the
+command that printed numbers without a committed file.
 """
 
 import csv
@@ -34,7 +34,7 @@ MEASURED = {
     "docs/simulator.md": ("Plasticity of the biophysical model",),
     "docs/science.md": ("Task: ListOps",),
 }
-# Whole numbers of these pages are settings or definitions. Those with a decimal point or a thousands' comma need a source.
+# Whole numbers of these pages are settings or definitions; those with a decimal point or a comma need a source.
 WITH_SETTINGS = ("docs/simulator.md", "docs/science.md", "docs/tasks.md")
 
 
