@@ -29,6 +29,7 @@ bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.coupling
 	$(BIN)/python -m benchmarks.sweep
 	$(BIN)/python -m benchmarks.tasks
+	$(BIN)/python -m benchmarks.forms
 	$(BIN)/python -m benchmarks.engines
 	$(BIN)/python -m benchmarks.replay
 	$(BIN)/python -m benchmarks.length

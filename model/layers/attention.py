@@ -11,6 +11,9 @@ Per head, with phi(x) = elu(x) + 1, features K = phi(X W_K), Q = phi(X W_Q) and 
 `model.layers.fused.fused_attention`, which gives the same numbers and saves less for backward.
 `model.layers.causal` has the causal form.
 
+H grows with the number N of valid rows and g with N^alpha, so the read grows as N^(1 - alpha). The option `normalised`
+takes means over the rows in place of sums: the read is then N^(alpha - 1) L_n (`without_count`).
+
 Source: RMAAT (arXiv 2601.00426) section 3 and its parent AT (arXiv 2312.10925). The paper writes the read as `H o P`,
 whose shapes do not fit; the division per token is AT's. `scale` is ours: AT divides by m = 500, which leaves attention
 without effect beside the residual. With alpha = 1, scale = 1 and no phi(R), this is linear attention (Katharopoulos et
@@ -20,7 +23,7 @@ al. 2020).
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
@@ -133,7 +136,7 @@ class AstromorphicAttention(Attention):
 
     `positions` is the astrocytic part phi(R), or None to leave it out; `exponent` is alpha, a number or a learned
     parameter; `scale` multiplies the write, by default 1 / features per head. `read` is "divided" (by Q . g), or "rms"
-    as in `model.layers.rms_read`.
+    as in `model.layers.rms_read`. `count` is "rows" or "normalised" (`without_count`).
     """
 
     exponent: Tensor
@@ -146,9 +149,10 @@ class AstromorphicAttention(Attention):
         exponent: float | nn.Parameter,
         scale: float | None = None,
         read: str = "divided",
+        count: str = "rows",
     ):
         super().__init__(width, heads)
-        self.read = read
+        self.read, self.count = read, count
         self.scale = heads / width if scale is None else scale
         self.positions = positions
         if isinstance(exponent, nn.Parameter):
@@ -172,7 +176,19 @@ class AstromorphicAttention(Attention):
         astrocytic = self.astrocytic(shared, 0, key.shape[2])
         if self.read == "rms":
             return fused_rms_attention(query, key, value, astrocytic, valid, self.scale)
-        return fused_attention(query, key, value, astrocytic, valid, self.exponent, self.scale)
+        exponent = self.exponent_of_segment()
+        read = fused_attention(query, key, value, astrocytic, valid, exponent, self.scale)
+        if self.count == "normalised":
+            return without_count(read, valid.sum(dim=1, keepdim=True), exponent)
+        return read
+
+    def exponent_of_segment(self) -> Float[Tensor, ""]:
+        """The exponent as one node per segment.
+
+        The gradients of its two uses are summed there first, as replay sums them: otherwise their order, and so the
+        last bit, would differ from BPTT's.
+        """
+        return self.exponent.view_as(self.exponent)
 
 
 class SoftmaxAttention(Attention):
@@ -188,6 +204,18 @@ class SoftmaxAttention(Attention):
     ) -> Float[Tensor, "batch head wanted feature"]:
         """torch's fused softmax attention."""
         return functional.scaled_dot_product_attention(query, key, value, attn_mask=valid[:, None, None, :])
+
+
+def without_count(
+    read: Float[Tensor, "batch head read value"], counts: Int[Tensor, "batch #read"], exponent: Float[Tensor, ""]
+) -> Float[Tensor, "batch head read value"]:
+    """The read with means in place of sums over the `counts` rows that wrote (one number per sample, or per row).
+
+    H / N and (sum_n K_n / N)^alpha in place of H and g multiply the read by N^(alpha - 1), which does not touch the
+    fused form. Ours.
+    """
+    factor = counts.clamp(min=1).to(exponent.dtype).pow(exponent - 1)
+    return read * factor[:, None, :, None].to(read.dtype)
 
 
 def split_heads(

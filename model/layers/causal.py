@@ -15,8 +15,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
-from model.layers.attention import AstromorphicAttention, join_heads, split_heads
+from model.layers.attention import AstromorphicAttention, join_heads, split_heads, without_count
 from model.layers.fused import LEAST_KEY_SUM, positive_features
+from model.layers.mixing import CausalMixing
 from model.layers.precision import at_least_float32, without_autocast
 from model.layers.rms_read import normalised
 
@@ -108,14 +109,14 @@ def _blocks(x: Tensor) -> Tensor:
     return functional.pad(x, (0, 0, 0, -x.shape[2] % size)).unflatten(2, (-1, size))
 
 
-class CausalAttention(AstromorphicAttention):
+class CausalAttention(AstromorphicAttention, CausalMixing):
     """Astromorphic or linear attention in which a row reads itself and earlier rows only."""
 
     def attend(
         self, query: Tensor, key: Tensor, value: Tensor, valid: Tensor, shared: tuple[Tensor, ...]
     ) -> Float[Tensor, "batch head token value"]:
         """Read of every row of a whole segment; see `Attention.attend`."""
-        return self._attend(query, key, value, valid, self.astrocytic(shared, 0, key.shape[2]), None)[0]
+        return self._attend(query, key, value, valid, self.astrocytic(shared, 0, key.shape[2]), 0, None)[0]
 
     def advance(
         self,
@@ -128,7 +129,7 @@ class CausalAttention(AstromorphicAttention):
         """Attention of the rows from position `first` on, after the rows that gave `written`; and the new sums."""
         query, key, value = split_heads(self.project_in(rows), self.heads, 3)
         astrocytic = self.astrocytic(shared, first, rows.shape[1])
-        read, written = self._attend(query, key, value, valid, astrocytic, written)
+        read, written = self._attend(query, key, value, valid, astrocytic, first, written)
         return self.project_out(join_heads(read)), written
 
     def _attend(
@@ -138,8 +139,14 @@ class CausalAttention(AstromorphicAttention):
         value: Tensor,
         valid: Tensor,
         astrocytic: Tensor | None,
+        first: int,
         written: Written | None,
     ) -> tuple[Tensor, Written]:
         if self.read == "rms":
             return causal_rms_attention(query, key, value, astrocytic, valid, self.scale, written)
-        return causal_attention(query, key, value, astrocytic, valid, self.exponent, self.scale, written)
+        exponent = self.exponent_of_segment()
+        read, written = causal_attention(query, key, value, astrocytic, valid, exponent, self.scale, written)
+        if self.count == "normalised":
+            # All `first` rows before these have written: a stream has no padding.
+            read = without_count(read, first + valid.cumsum(dim=1), exponent)
+        return read, written

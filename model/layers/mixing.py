@@ -4,6 +4,8 @@
 calls it.
 """
 
+from typing import Any
+
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -22,4 +24,15 @@ class Mixing(nn.Module):
 
     def forward(self, rows: Rows, valid: Valid, shared: Shared, wanted: int) -> WantedRows:
         """What each of the first `wanted` rows reads from all valid rows. `shared` is the result of `shared()`."""
+        raise NotImplementedError
+
+
+class CausalMixing(Mixing):
+    """Base class of the mixing of a language model: a row reads no token after it."""
+
+    def advance(self, rows: Rows, valid: Valid, shared: Shared, first: int, written: Any) -> tuple[Rows, Any]:
+        """What the rows from position `first` of a segment on read, and the state after them, for a stream.
+
+        `written` is the state after the earlier rows of the segment, or None at its start.
+        """
         raise NotImplementedError

@@ -10,7 +10,8 @@ from distill.tables import Tables
 from model.errors import ModelError
 from model.layers.attention import AstromorphicAttention, RelativePositions, SoftmaxAttention
 from model.layers.causal import CausalAttention
-from model.layers.mixing import Mixing
+from model.layers.causal_softmax import CausalSoftmaxAttention
+from model.layers.mixing import CausalMixing, Mixing
 from model.layers.positions import ExponentialKernel, LearnedExponentialKernel, MeasuredKernel, shuffled_decay
 from model.layers.state_space import StateSpace
 from model.memory.retention import build_retention, factors_without_length
@@ -80,11 +81,14 @@ def linear_time_attention(
         nn.Parameter(torch.tensor(exponent)) if parameters.exponent == "learned" else exponent,
         1.0 if parameters.write_scale == "one" else None,
         parameters.read,
+        parameters.plasticity_count,
     )
 
 
 def build_language_model(parameters: ModelParameters, tables: Tables) -> LanguageModel:
     """A language model with the given `parameters`, and retention factors, exponent and decay from `tables`.
+
+    An architecture that is not recurrent reads the whole text as one segment (`ModelParameters.as_architecture`).
 
     Raises
     ------
@@ -94,12 +98,20 @@ def build_language_model(parameters: ModelParameters, tables: Tables) -> Languag
     distill.tables.TableError
         The tables lack the variant or the number of segments; the message gives the command that adds them.
     """
-    if not parameters.family.recurrent or parameters.family.attention == "softmax":
-        raise ModelError(f"{parameters.architecture} has no causal form here; use architecture rmaat or rlt")
+    if parameters.family.attention == "state_space":
+        raise ModelError(
+            f"{parameters.architecture} has no causal form here; use rmaat, rmt, rlt or linear_transformer"
+        )
     if parameters.pixel_patch > 1:
         raise ModelError("a patch of pixels reads later pixels, which a language model predicts; set pixel_patch to 1")
     variant = parameters.retention if parameters.family.retains else "none"
     retention = factors_without_length(build_retention(tables, parameters.segments, variant), variant)
-    rows = 2 * parameters.memory_tokens + parameters.segment_length
-    attentions = [linear_time_attention(CausalAttention, parameters, tables, rows) for _ in range(parameters.layers)]
+    attentions = [_causal_attention(parameters, tables) for _ in range(parameters.layers)]
     return LanguageModel(parameters, attentions, retention)
+
+
+def _causal_attention(parameters: ModelParameters, tables: Tables) -> CausalMixing:
+    rows = 2 * parameters.memory_tokens + parameters.segment_length
+    if parameters.family.attention == "softmax":
+        return CausalSoftmaxAttention(parameters.width, parameters.heads, rows, parameters.memory_tokens)
+    return linear_time_attention(CausalAttention, parameters, tables, rows)

@@ -4,6 +4,7 @@ A segment is [memory; tokens; memory]. Its tokens read the memory in front. The 
 becomes the next memory. Source: the decoder of RMT (arXiv 2207.06881).
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple, cast
 
 import torch
@@ -12,9 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.layers.block import Block
-from model.layers.causal import CausalAttention, Written
+from model.layers.causal import Written
+from model.layers.causal_softmax import Cached
 from model.layers.local_mixing import LocalMixing
-from model.layers.mixing import Mixing
+from model.layers.mixing import CausalMixing, Mixing
 from model.layers.precision import at_least_float32
 from model.memory.recurrence import Segment, State
 from model.memory.retention import next_memory
@@ -38,9 +40,10 @@ class PredictedSegment(NamedTuple):
 
 
 class LayerState(NamedTuple):
-    """What one layer of a stream keeps of a segment: its sums, and the last tokens for its local mixing."""
+    """What one layer of a stream keeps of a segment, and the last tokens for its local mixing."""
 
-    written: Written | None
+    written: Written | Cached | None
+    """sums (linear time), or keys and values (softmax)"""
     past: Float[Tensor, "batch reach width"] | None
 
 
@@ -63,7 +66,7 @@ class CausalCell(StackedCell):
     () of a `PredictedSegment`, whose logits are not kept. `retention` has shape ().
     """
 
-    def __init__(self, parameters: ModelParameters, attentions: list[CausalAttention]):
+    def __init__(self, parameters: ModelParameters, attentions: Sequence[CausalMixing]):
         super().__init__(parameters, cast(list[Mixing], attentions), causal=True)
         self.segment_length = parameters.segment_length
         self.head = nn.Linear(parameters.width, parameters.vocabulary)
@@ -117,7 +120,7 @@ class CausalCell(StackedCell):
                 past = local.past
             else:
                 mixed = block.before(rows)
-            attended, written = cast(CausalAttention, block.attention).advance(
+            attended, written = cast(CausalMixing, block.attention).advance(
                 mixed, valid, self.shared_of(index, shared), first, written
             )
             rows = block.after(rows, attended)

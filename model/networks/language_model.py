@@ -4,6 +4,7 @@ The retention factor must not depend on the number of segments, which is unknown
 `streaming`, `saturation` or `none`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.errors import ModelError
-from model.layers.causal import CausalAttention
+from model.layers.mixing import CausalMixing
 from model.memory.differentiation import Amrb, Differentiation
 from model.memory.recurrence import Segment
 from model.memory.scan import scan
@@ -47,7 +48,7 @@ class LanguageModel(nn.Module):
 
     retention: Tensor
 
-    def __init__(self, parameters: ModelParameters, attentions: list[CausalAttention], retention: Tensor):
+    def __init__(self, parameters: ModelParameters, attentions: Sequence[CausalMixing], retention: Tensor):
         """`retention` holds one factor per segment, shape (segment)."""
         super().__init__()
         self.parameters_record = parameters

@@ -33,7 +33,7 @@ ARCHITECTURES = {
 }
 PIXEL_TOKENS = 257
 """Token ids of images: padding, and 256 grey values."""
-ASTROCYTIC = ("exponent", "relative_positions", "decay_factor", "write_scale")
+ASTROCYTIC = ("exponent", "relative_positions", "decay_factor", "write_scale", "plasticity_count")
 """Settings of astromorphic attention alone."""
 DECAYING = ("decaying", "learned", "random")
 """The relative positions that take a decay from the tables."""
@@ -102,6 +102,12 @@ class ModelParameters(Record):
         "features",
         "divisor of the write: the features of a head, or one as in linear attention",
         choices=("features", "one"),
+    )
+    plasticity_count: str = parameter(
+        "rows",
+        "rows: sums over the N rows of a segment, so that the read grows as N^(1 - alpha); normalised: means, "
+        "so that a short last segment is read with the gain of a full one",
+        choices=("rows", "normalised"),
     )
     read: str = parameter(
         "divided",
@@ -238,6 +244,10 @@ class ModelParameters(Record):
         if self.read == "rms" and self.exponent != _default("exponent"):
             raise ParameterError(
                 f"exponent is {self.exponent}, but read rms has no plasticity; leave it at {_default('exponent')}"
+            )
+        if self.read == "rms" and self.plasticity_count != "rows":
+            raise ParameterError(
+                f"plasticity_count is {self.plasticity_count}, but read rms has no plasticity; leave it at rows"
             )
         if not self.local_dilations:
             raise ParameterError("local_dilations is empty; give at least one distance, such as 1")

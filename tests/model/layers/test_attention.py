@@ -1,5 +1,6 @@
 """Each fast form of attention equals its plain form."""
 
+import itertools
 import math
 
 import pytest
@@ -64,6 +65,41 @@ def test_attention_equals_the_token_by_token_definition(parts, with_astrocyte, e
     found = astromorphic_attention(query, key, value, astrocytic, valid, torch.tensor(exponent), 0.3)
     expected = token_by_token(query, key, value, astrocytic, valid, exponent, 0.3)
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("exponent", [0.25, 1.0])
+def test_the_normalised_count_takes_means_in_place_of_sums_token_by_token(exponent):
+    torch.manual_seed(2)
+    positions = RelativePositions(8, 2, 6, ExponentialKernel(0.9))
+    attention = AstromorphicAttention(8, 2, positions, exponent, 0.3, count="normalised").double()
+    rows = torch.randn(2, 6, 8, dtype=torch.float64)
+    valid = torch.tensor([[True] * 6, [True, True, False, False, False, False]])
+    query, key, value = attention.project_in(rows).unflatten(2, (3, 2, 4)).unbind(2)
+    query, key, shared = positive_features(query), positive_features(key), attention.shared()
+    expected = torch.zeros(2, 6, 2, 4, dtype=torch.float64)
+    for sample, head, token in itertools.product(range(2), range(2), range(6)):
+        present = [row for row in range(6) if valid[sample, row]]
+        traces = [
+            (key[sample, row, head] + shared[0][head, row])[:, None] * value[sample, row, head] for row in present
+        ]
+        memory = 0.3 * sum(traces) / len(present)
+        plasticity = (sum(key[sample, row, head] for row in present) / len(present)) ** exponent
+        q = query[sample, token, head]
+        expected[sample, token, head] = q @ memory / (q @ plasticity)
+    found = attention(rows, valid, shared, 6)
+    torch.testing.assert_close(found, attention.project_out(expected.flatten(2)), rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize(("count", "gain"), [("rows", 8 ** (1 - 0.5)), ("normalised", 1.0)])
+def test_the_gain_of_a_read_grows_with_the_rows_of_a_segment_unless_the_count_is_normalised(count, gain):
+    torch.manual_seed(2)
+    attention = AstromorphicAttention(8, 2, None, 0.5, count=count).double()
+    attention.project_out = torch.nn.Identity()
+    short = torch.randn(1, 5, 8, dtype=torch.float64)
+    batch = torch.cat([short.repeat(1, 8, 1), functional.pad(short, (0, 0, 0, 35))])
+    valid = torch.stack([torch.ones(40, dtype=torch.bool), torch.arange(40) < 5])
+    long_read, short_read = attention(batch, valid, (), 5)
+    torch.testing.assert_close(long_read, gain * short_read, rtol=1e-11, atol=1e-13)
 
 
 def test_merged_write_is_two_writes(parts):

@@ -3,8 +3,10 @@
 import pytest
 import torch
 
-from model.layers.causal import TOKENS_PER_BLOCK, causal_attention, causal_rms_attention
+from model.layers.attention import AstromorphicAttention, RelativePositions
+from model.layers.causal import TOKENS_PER_BLOCK, CausalAttention, causal_attention, causal_rms_attention
 from model.layers.fused import positive_features
+from model.layers.positions import ExponentialKernel
 from model.layers.rms_read import fused_rms_attention
 from model.training.peak import peak_memory
 
@@ -59,6 +61,20 @@ def test_the_last_token_of_the_causal_rms_read_reads_as_the_plain_form_does(toke
     last = parts | {"query": parts["query"][:, :, -1:]}
     found = causal_rms_attention(**parts)[0][:, :, -1:]
     torch.testing.assert_close(found, fused_rms_attention(**last), rtol=1e-9, atol=1e-11)
+
+
+def test_the_normalised_count_of_a_token_is_the_plain_form_over_the_rows_up_to_it():
+    torch.manual_seed(4)
+    positions = RelativePositions(8, 2, 9, ExponentialKernel(0.9))
+    causal = CausalAttention(8, 2, positions, 0.4, count="normalised").double()
+    plain = AstromorphicAttention(8, 2, positions, 0.4, count="normalised").double()
+    plain.load_state_dict(causal.state_dict())
+    rows, shared = torch.randn(2, 9, 8, dtype=torch.float64), causal.shared()
+    valid = torch.tensor([[True] * 9, [True] * 4 + [False] * 2 + [True] * 3])
+    found = causal(rows, valid, shared, 9)
+    for token in range(9):
+        expected = plain(rows[:, : token + 1], valid[:, : token + 1], shared, token + 1)[:, -1]
+        torch.testing.assert_close(found[:, token], expected, rtol=1e-11, atol=1e-12)
 
 
 def test_gradients_equal_finite_differences():

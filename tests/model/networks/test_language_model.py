@@ -17,9 +17,21 @@ def tokens():
     return torch.randint(0, VOCABULARY, (2, 37), generator=torch.Generator().manual_seed(3))
 
 
-@pytest.mark.parametrize("architecture", ["rmaat", "rlt"])
-def test_a_changed_token_changes_only_logits_from_its_position_on(make_language_model, tokens, architecture):
-    model = make_language_model(architecture=architecture)
+WHOLE = {"memory_tokens": 0, "segments": 1, "segment_length": 40}
+"""One segment without memory, as architectures that are not recurrent have it."""
+KINDS = [
+    {"architecture": "rmaat"},
+    {"architecture": "rlt"},
+    {"architecture": "rmt"},
+    {"architecture": "linear_transformer"} | WHOLE,
+    {"architecture": "transformer"} | WHOLE,
+    {"architecture": "astromorphic_transformer"} | WHOLE,
+]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind["architecture"])
+def test_a_changed_token_changes_only_logits_from_its_position_on(make_language_model, tokens, kind):
+    model = make_language_model(**kind)
     logits, _ = model(tokens)
     for place in (0, 9, 10, 25, 36):
         changed = tokens.clone()
@@ -54,7 +66,7 @@ def test_the_loss_is_the_cross_entropy_of_the_logits(make_language_model, tokens
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("architecture", ["rmaat", "rlt"])
+@pytest.mark.parametrize("architecture", ["rmaat", "rlt", "rmt"])
 def test_gradients_of_replay_equal_those_of_bptt_to_the_bit(make_language_model, tokens, architecture, dtype):
     model, found = make_language_model(dtype, architecture=architecture, dropout=0.1), []
     for way in (Bptt(), Amrb(), Amrb(keep=0), LayerwiseAmrb(), LayerwiseAmrb(keep=0)):
@@ -94,7 +106,7 @@ def test_a_text_without_a_token_to_predict_or_of_another_batch_size_is_refused(m
     ("changes", "message"),
     [
         ({"retention": "increment"}, "needs the number of segments"),
-        ({"architecture": "rmt"}, "rmt has no causal form"),
+        ({"architecture": "s4d", "segments": 1, "memory_tokens": 0}, "s4d has no causal form"),
     ],
 )
 def test_a_model_without_causal_form_is_refused(tables, changes, message):

@@ -25,6 +25,8 @@ OPTIONS = [
     {"local_mixing": 3, "local_into": "rows"},
     {"local_mixing": 3, "local_into": "rows", "norm": "pre", "local_side": "past"},
     {"read": "rms"},
+    {"plasticity_count": "normalised"},
+    {"plasticity_count": "normalised", "exponent": "learned"},
     {"pixels": "continuous", "vocabulary": 257},
     {"pixels": "continuous", "vocabulary": 257, "pixel_patch": 3, "picture_width": 4},
     {"ngrams": (2, 4), "ngram_buckets": 50},
@@ -251,6 +253,10 @@ def test_a_kernel_without_a_middle_or_without_dilations_is_refused():
 def test_the_rms_read_is_refused_where_it_means_nothing():
     with pytest.raises(ParameterError, match="read rms has no plasticity"):
         ModelParameters(read="rms", exponent="learned")
+    with pytest.raises(ParameterError, match="plasticity_count is normalised, but read rms has no plasticity"):
+        ModelParameters(read="rms", plasticity_count="normalised")
+    with pytest.raises(ParameterError, match="plasticity_count is normalised, which means nothing to a rlt"):
+        ModelParameters(architecture="rlt", retention="increment", plasticity_count="normalised")
     for name in ("rmt", "s4d"):
         plain = ModelParameters().as_architecture(name)
         with pytest.raises(ParameterError, match=f"read is rms, which means nothing to a {name}"):

@@ -24,6 +24,7 @@ KINDS = [
     {"retention": "saturation", "memory_rule": "share", "readout": "token"},
     {"retention": "streaming", "local_mixing": 3, "local_dilations": [1, 3]},
     {"retention": "streaming", "read": "rms"},
+    {"retention": "streaming", "plasticity_count": "normalised", "exponent": "learned"},
     {"retention": "streaming", "pixels": "continuous", "vocabulary": 257},
 ]
 
@@ -37,11 +38,17 @@ def pieces(tokens, cuts):
     return tokens.tensor_split(sorted(cuts), dim=1)
 
 
+CAUSAL_KINDS = [
+    *KINDS,
+    {"architecture": "rmt"},
+    {"architecture": "rmt", "memory_tokens": 0, "local_mixing": 3},
+    {"architecture": "transformer", "memory_tokens": 0, "segments": 1, "segment_length": 60},
+]
 cuts_of_text = st.lists(st.integers(1, 56), max_size=6, unique=True)
 
 
 @settings(max_examples=12, deadline=None)
-@given(kind=st.sampled_from(KINDS), cuts=cuts_of_text)
+@given(kind=st.sampled_from(CAUSAL_KINDS), cuts=cuts_of_text)
 def test_a_text_fed_in_pieces_gives_the_logits_of_the_whole_text(kind, cuts):
     model = make(build_language_model, kind)
     tokens = torch.randint(0, 16, (2, 57), generator=torch.Generator().manual_seed(2))
