@@ -118,8 +118,8 @@ def _options(words: list[str]) -> argparse.Namespace:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         if name == words[0]:
+            chosen, command.words = command, words
             module.add_arguments(command)
-            chosen = command
         command.set_defaults(run=module.run)
     options, unknown = parser.parse_known_args(words)
     if unknown:

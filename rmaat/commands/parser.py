@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from collections.abc import Collection, Sequence
 from typing import NoReturn
 
 from rmaat.base.records import unknown_name
@@ -14,6 +15,15 @@ _OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
 
 class Parser(argparse.ArgumentParser):
     """An `ArgumentParser` whose errors are one sentence and the way to the help, without the usage."""
+
+    words: Sequence[str] = ()
+    """the command line, for commands whose help depends on it"""
+
+    def only_in_help(self, known: Collection[str]) -> str | None:
+        """The first word of the command line that is `known`, if it asks for help; a help about that one suffices."""
+        if not {"-h", "--help"} & set(self.words):
+            return None
+        return next((word for word in self.words if word in known), None)
 
     def error(self, message: str) -> NoReturn:
         """Print `message` with the nearest right word, and exit with status 2."""

@@ -12,6 +12,7 @@ from rmaat.base.files import refuse_existing
 from rmaat.base.progress import Bar, is_first_process
 from rmaat.base.records import unknown_name
 from rmaat.base.text import counted
+from rmaat.commands.parser import Parser
 from rmaat.commands.settings import add_settings, model_settings, task_settings, with_settings
 from rmaat.commands.shared import add_data, load_task_with_bar
 
@@ -34,17 +35,20 @@ CHOSEN_ELSEWHERE = ("vocabulary", "classes")
 """Model settings without an option, because the task decides them."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `rmaat train`."""
+def add_arguments(parser: Parser) -> None:
+    """Add the arguments of `rmaat train`. The help on a task shows the presets and settings of that task alone."""
     from model.studies.contenders import CONTENDERS
     from model.studies.presets import PRESETS
     from model.tasks.library import TASKS
 
     # Without this, every error message would start with 40 lines of options.
     parser.usage = "rmaat train [options] --out OUT TASK"
-    first = {task: next(iter(presets.values())) for task, presets in PRESETS.items()}
+    task = parser.only_in_help(PRESETS)
     presets = "; ".join(
-        f"{task} {name}: {preset.meaning}" for task, group in PRESETS.items() for name, preset in group.items()
+        f"{'' if task else f'{kind} '}{name}: {preset.meaning}"
+        for kind, group in PRESETS.items()
+        for name, preset in group.items()
+        if task in (None, kind)
     )
     parser.add_argument("task", choices=tuple(PRESETS), help="task to learn")
     parser.add_argument(
@@ -88,21 +92,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="read the data from these files, or from a folder of rmaat data prepare, instead of from --data",
     )
     add_data(parser)
-    example = first["listops"]
+    example = next(iter(PRESETS[task or "listops"].values()))
+    shown = f"{task or 'listops'} {next(iter(PRESETS[task or 'listops']))}"
     add_settings(
         parser,
         "settings of the task, in place of the preset's [default; bounds]",
-        [task.parameters for task in TASKS.values()],
+        [TASKS[kind].parameters for kind in TASKS if task in (None, kind)],
     )
     add_settings(
         parser,
-        "settings of the model, in place of the preset's [value in listops short; bounds]",
+        f"settings of the model, in place of the preset's [value in {shown}; bounds]",
         [example.model],
         CHOSEN_ELSEWHERE,
     )
     add_settings(
         parser,
-        "settings of the training, in place of the preset's [value in listops short; bounds]",
+        f"settings of the training, in place of the preset's [value in {shown}; bounds]",
         [example.training],
     )
 

@@ -111,6 +111,16 @@ def test_help_and_plans_import_no_heavy_package():
     assert (found.returncode, found.stderr) == (0, "")
 
 
+def test_the_help_on_a_task_shows_the_settings_and_presets_of_that_task_alone(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "image", "--help"])
+    shown = capsys.readouterr().out
+    assert "--data-seed" in shown
+    assert "512 pixels" in shown
+    assert "--difficulty" not in shown
+    assert "LRA's lengths" not in shown
+
+
 @pytest.mark.parametrize("name", ["train", "plan", "data prepare"])
 def test_a_command_with_many_settings_has_a_short_usage_line(capsys, name):
     with pytest.raises(SystemExit):
