@@ -186,6 +186,8 @@ def _check_settings(folder: Path, parameters: TaskParameters) -> None:
     made = read_manifest(folder).get("settings")
     if not isinstance(made, dict):
         raise TaskError(f"{folder} does not say what it was prepared with; prepare it again")
+    # A folder that is older than a setting was made with the default of today.
+    made = TASKS[parameters.kind].parameters.to_dict() | made
     asked = _settings(parameters, from_files=bool(made.get("from_files")))
     # Generator settings do not apply to data read from files.
     free = made.get("from_files") and TASKS[parameters.kind].generate is not None

@@ -1,5 +1,6 @@
 """Data are found where they were prepared, for the settings that they were prepared with, and for no others."""
 
+import json
 import threading
 from dataclasses import replace
 
@@ -19,6 +20,17 @@ LISTOPS = ListOpsParameters(
 
 def assert_same(first: TaskData, second: TaskData) -> None:
     assert (first.sha256(), first.origin) == (second.sha256(), second.origin)
+
+
+def test_a_folder_older_than_a_setting_has_its_default(tmp_path):
+    settings = replace(SMALL, values=TASKS["needle"].parameters.values)
+    folder = prepare_task(settings, None, tmp_path)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["settings"]["values"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert_same(load_task(settings, folder, tmp_path), load_task(settings, None, tmp_path))
+    with pytest.raises(TaskError, match="was prepared with values"):
+        load_task(replace(settings, values=7), folder, tmp_path)
 
 
 def test_a_prepared_folder_is_a_source_for_its_own_settings_alone(tmp_path):
