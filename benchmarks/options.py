@@ -25,7 +25,7 @@ PLAIN = {
     "vocabulary": 257, "classes": 10, "width": 64, "heads": 4, "layers": 2, "feed_forward_width": 128,
     "segments": 16, "segment_length": 512, "dropout": 0.1, "readout": "every",
 }  # fmt: skip
-SEQUENCES, ROUNDS = 2, 4
+SEQUENCES, ROUNDS = 1, 3
 OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {},
     "norm pre": {"norm": "pre"},
