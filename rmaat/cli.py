@@ -37,6 +37,7 @@ COMMANDS = (
     "export",
     "reproduce",
     "figures",
+    "report",
     "demo",
     "validate",
     "plan",

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run every step; the results go to `--out`, or to `--out` with a number added if that folder exists."""
-    from figures import draw_all
+    from figures import draw_all, write_report
     from model.studies.presets import PRESETS
 
     out = _free_name(options.out)
@@ -42,8 +42,10 @@ def run(options: argparse.Namespace) -> None:
     evaluation = _train(preset, tables, out / "listops", options.data)
     costs = _costs(preset, tables)
     drawn = draw_all(out, out / "figures")
+    page = out / "report.html"
+    write_report(out, page)
     print(_report(evaluation, costs))
-    print(f"\nresults: {out}\nfigures: {out / 'figures'} ({len(drawn)} files)")
+    print(f"\nresults: {out}\nfigures: {out / 'figures'} ({len(drawn)} files)\nreport: {page} (open it in a browser)")
     # Without the third level, the root operator on its own digits: this training is too short to exceed it.
     if evaluation.accuracy <= max(list(evaluation.trivial_levels.values())[:2]):
         raise RmaatError("the trained model does not exceed the baselines that need no model; change its settings")
