@@ -12,10 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+from matplotlib.figure import Figure
+
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--remote-debugging-pipe",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
+    "--remote-debugging-pipe",
 )  # fmt: skip
 PATIENCE = 120
 """Seconds to wait for an answer; a busy machine starts a browser slowly."""
@@ -138,3 +142,26 @@ def browser_page(program: str, profile: Path) -> Iterator[Page]:
             process.kill()
             process.wait()
         os.close(from_browser)
+
+
+@pytest.fixture(scope="session")
+def browser_tab(tmp_path_factory) -> Iterator[Page]:
+    """A tab of one browser for all tests of a session."""
+    program = find_browser()
+    if program is None:
+        pytest.skip("no Chromium on this machine: install chromium to test the page in a browser")
+    with browser_page(program, tmp_path_factory.mktemp("browser") / "profile") as page:
+        yield page
+
+
+@pytest.fixture
+def tab(browser_tab) -> Page:
+    """The tab, with its messages of earlier tests forgotten."""
+    browser_tab.events.clear()
+    return browser_tab
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """One empty figure in place of all drawings, which take seconds."""
+    monkeypatch.setattr("figures.report.page.figures_in", lambda *_: {Path("sim-dynamics"): Figure(figsize=(1, 1))})
