@@ -53,7 +53,7 @@ def draw_all(runs: Path, out: Path) -> list[Path]:
         Traces, tables, a sweep or a run folder cannot be read, or a figure cannot be written. All figures are drawn
         before the first is written.
     """
-    figures = {stem: figure for folder in _folders(runs, out) for stem, figure in _drawn(folder, runs)}
+    figures = figures_in(runs, out)
     if not figures:
         raise FigureError(
             f"{runs} holds no traces, tables or run folder to draw; make some with: "
@@ -62,7 +62,13 @@ def draw_all(runs: Path, out: Path) -> list[Path]:
     return [path for stem, figure in figures.items() for path in save_figure(figure, out / stem)]
 
 
-def _folders(runs: Path, out: Path) -> Iterator[Path]:
+def figures_in(runs: Path, out: Path) -> dict[Path, Figure]:
+    """The figures of `draw_all`, not yet written, by the stem of their files relative to `out`; raises as it does."""
+    return {stem: figure for folder in folders(runs, out) for stem, figure in _drawn(folder, runs)}
+
+
+def folders(runs: Path, out: Path) -> Iterator[Path]:
+    """`runs` and every folder below it, without hidden ones and `out`."""
     for path, below, _ in os.walk(runs):
         folder = Path(path)
         yield folder
@@ -78,10 +84,7 @@ def _drawn(folder: Path, runs: Path) -> Iterator[tuple[Path, Figure]]:
     is_run = run.configuration.is_file()
     tables: dict[str, Tables] = {}
     responses: dict[str, xr.Dataset | None] = {}
-    for path in sorted(folder.glob("*.nc")):
-        if not path.is_file() or path.name.startswith(".") or (is_run and path == run.tables):
-            continue
-        schema = _schema(path)
+    for path, schema in datasets(folder):
         if schema == TRACES:
             # Draw while the file is open, because it may be larger than memory.
             with open_traces(path) as traces:
@@ -112,6 +115,15 @@ def _drawn_tables(tables: Mapping[str, Tables]) -> Iterator[tuple[str, Figure]]:
         yield f"{stem}-linear-response", linear_response.draw_linear_response(group)
     if models := laws.comparable(tables):
         yield "laws", laws.draw_laws(models)
+
+
+def datasets(folder: Path) -> Iterator[tuple[Path, str | None]]:
+    """The NetCDF files of one folder with their schemas, without hidden ones and the copy of the tables in a run."""
+    run = RunFolder(folder)
+    for path in sorted(folder.glob("*.nc")):
+        copy = path == run.tables and run.configuration.is_file()
+        if path.is_file() and not path.name.startswith(".") and not copy:
+            yield path, _schema(path)
 
 
 def _schema(path: Path) -> str | None:

@@ -24,13 +24,14 @@ def save_figure(figure: Figure, stem: Path) -> list[Path]:
     for suffix in OMITTED_METADATA:
         # Not with_suffix: it would cut a stem at its last dot.
         path = stem.with_name(f"{stem.name}.{suffix}")
-        write_bytes(path, _render(figure, suffix))
+        write_bytes(path, render(figure, suffix))
         paths.append(path)
     return paths
 
 
 @paper_style()
-def _render(figure: Figure, suffix: str) -> bytes:
+def render(figure: Figure, suffix: str) -> bytes:
+    """The bytes of `figure` as a file of the kind `suffix`, "png" or "svg"."""
     content = io.BytesIO()
     figure.savefig(content, format=suffix, metadata=OMITTED_METADATA[suffix])
     return content.getvalue()

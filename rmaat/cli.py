@@ -40,6 +40,7 @@ COMMANDS = (
     "export",
     "reproduce",
     "figures",
+    "report",
     "demo",
     "validate",
     "plan",

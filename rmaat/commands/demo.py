@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> None:
 
 def _run(out: Path, data: Path) -> None:
     """Run the steps whose results are not in `out` yet."""
-    from figures import draw_all
+    from figures import draw_all, write_report
     from model.studies.presets import PRESETS
 
     tables = _simulated_tables(out)
@@ -52,9 +52,11 @@ def _run(out: Path, data: Path) -> None:
     evaluation = _train(preset, tables, out / "listops", data)
     costs = _costs(preset, tables)
     drawn = draw_all(out, out / "figures")
+    page = out / "report.html"
+    write_report(out, page)
     print(_report(evaluation, costs))
-    print(f"\nresults: {out}\nfigures: {out / 'figures'} ({len(drawn)} files)")
-    # Without the third level, the root operator on its own digits: this training is too short to exceed it.
+    print(f"\nresults: {out}\nfigures: {out / 'figures'} ({len(drawn)} files)\nreport: {page} (open it in a browser)")
+    # Without the third level, the root operator on its own digits, which the training reaches only just.
     if evaluation.accuracy <= max(list(evaluation.trivial_levels.values())[:2]):
         raise RmaatError("the trained model does not exceed the baselines that need no model; change its settings")
 
