@@ -43,8 +43,10 @@ _INDICES = ("source_post", "source_pre")
 _ATTRIBUTES = ("engine", "solver", "parameters", "parameter_details", "seed", "versions")
 _RECORDS = ("solver", "parameters", "parameter_details", "versions")
 """The attributes that hold JSON objects."""
-_IN_SECONDS = ("time", "cycle_end")
-"""The variables in s; all others are dimensionless."""
+_UNITS = {"time": "s", "cycle_end": "s"} | dict.fromkeys(
+    ("presynaptic_drive", "synapse_position", "synapse_distance", "coupling", "influence", "influence_driven"), "1"
+)
+"""The units of the variables for which every model has the same one."""
 DIGEST = "content_sha256"
 """The attribute with the digest of everything else; files of before it was added lack it."""
 REMEDY = "make it again with rmaat simulate"
@@ -90,10 +92,8 @@ def _variable_problems(dataset: xr.Dataset) -> Iterator[str]:
         array = dataset[name]
         if array.dims != dims:
             yield f"has {name} over ({', '.join(map(str, array.dims))}), not ({', '.join(dims)}); {REMEDY}"
-        unit = "s" if name in _IN_SECONDS else "1"
-        # By the CF conventions, a variable without a unit is dimensionless.
-        if name not in _INDICES and (found := array.attrs.get("units", "1")) != unit:
-            yield f"has {name} in the unit {found!r}, not {unit!r}; {REMEDY}"
+        if name in _UNITS and (found := array.attrs.get("units", _UNITS[name])) != _UNITS[name]:
+            yield f"has {name} in the unit {found!r}, not {_UNITS[name]!r}; {REMEDY}"
         if not array.size:
             yield f"has no value of {name}; {REMEDY}"
         wanted, kind = ("whole", "i") if name in _INDICES else ("floating-point", "f")

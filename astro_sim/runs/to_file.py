@@ -29,8 +29,8 @@ from astro_sim.errors import SimulationError
 from astro_sim.network.coupling import sources_to_store
 from astro_sim.network.geometry import Geometry
 from astro_sim.parameter_set import SimulationParameters
-from astro_sim.runs.simulate import check_increments, measure_influences, prepare
 from astro_sim.runs.schema import DIGEST
+from astro_sim.runs.simulate import check_increments, measure_influences, prepare
 from astro_sim.runs.traces import build_traces, content_digest, describe_state, open_traces, refused_writes
 from rmaat.base.arrays import Array
 from rmaat.base.errors import Interrupted

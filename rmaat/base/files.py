@@ -20,7 +20,6 @@ from typing import Any, BinaryIO
 
 from rmaat.base.errors import RmaatError
 
-
 MOST_BYTES = 2**30
 """Size of the largest file that is read into memory as a whole, unless the caller gives another."""
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")

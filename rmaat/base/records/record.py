@@ -23,7 +23,6 @@ from rmaat.base.records.quantity import (
     with_unit,
 )
 
-
 MOST_YAML = 2**16
 """Bytes of the largest file of parameters. Reading so many takes up to a second."""
 
@@ -123,7 +122,7 @@ class Record:
         """
         text = read_text(path, MOST_YAML)
         try:
-            values = yaml.load(text, _Loader)  # noqa: S506 (derived from SafeLoader)
+            values = yaml.load(text, _Loader)
             values = {} if values is None else values
             return cls.from_dict(values) if base is None else base.changed(values)
         # PyYAML raises ValueError for impossible dates and RecursionError for deep nesting.
