@@ -37,7 +37,7 @@ def read_sweep(path: Path) -> xr.Dataset:
         with xr.open_dataset(path, engine="netcdf4", decode_times=False) as opened:
             dataset = opened.load()
     # netCDF4 raises any of these for a missing, a damaged or a foreign file.
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         reason = " ".join(str(error).split())
         raise TableError(f"{path} cannot be read as a sweep ({reason}); make it with rmaat distill sweep") from error
     kind = dataset.attrs.get("schema"), dataset.attrs.get("schema_version")
