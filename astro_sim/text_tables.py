@@ -45,12 +45,17 @@ def read_csv(path: Path, required: Sequence[str], optional: Sequence[str] | None
     Raises
     ------
     SimulationError
-        There are no rows, a column is missing or unknown, or a line has more or fewer entries than the header.
+        There are no rows, a column is missing or unknown, a line has more or fewer entries than the header, or an entry
+        is too long.
     FileError
         The file cannot be read.
     """
     # Spreadsheets start UTF-8 files with a byte order mark, which would become part of the first column's name.
-    lines = list(csv.reader(read_text(path).lstrip("\ufeff").splitlines()))
+    reader = csv.reader(read_text(path).lstrip("\ufeff").splitlines())
+    try:
+        lines = list(reader)
+    except csv.Error as error:
+        raise SimulationError(f"{path}, line {reader.line_num} is not CSV ({error}); correct the line") from error
     header = [name.strip() for name in lines[0]] if lines else []
     _check_header(path, header, required, optional)
     rows = []

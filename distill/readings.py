@@ -20,6 +20,8 @@ from rmaat.base.arrays import Array
 _SYNAPSE = ("post", "pre")
 LEAST_TIMES = 10
 """Fewest stored times in a cycle, evenly spread, from which its area is computed."""
+FARTHEST = 1e9
+"""Largest distance of two synapses, in synapse spacings; the squares of larger ones overflow in the fits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +70,13 @@ def draws_random_numbers(traces: xr.Dataset) -> bool:
 
 
 def pairs(traces: xr.Dataset) -> Pairs:
-    """Distances, couplings, influences and steps of the pairs of synapses in `traces`."""
+    """Distances, couplings, influences and steps of the pairs of synapses in `traces`.
+
+    Raises
+    ------
+    DistillError
+        Two synapses are farther apart than `FARTHEST`.
+    """
     source_post, source_pre = (_array(traces, name) for name in ("source_post", "source_pre"))
     position = _array(traces, "synapse_position", *_SYNAPSE, "space")
     post, pre = position.shape[:2]
@@ -79,6 +87,10 @@ def pairs(traces: xr.Dataset) -> Pairs:
     distance, coupling, influence = (
         _array(traces, name, *_SYNAPSE, "source")[counted] for name in ("synapse_distance", "coupling", "influence")
     )
+    if distance.size and (farthest := np.abs(distance).max()) > FARTHEST:
+        raise DistillError(
+            f"two synapses are {farthest:g} spacings apart, and at most {FARTHEST:g} are allowed; correct the layout"
+        )
     offset = position[:, :, None, :] - position[source_post, source_pre]
     driven = None
     if "influence_driven" in traces.variables:

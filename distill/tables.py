@@ -46,7 +46,7 @@ from distill.schema import (
     left_out,
 )
 from rmaat.base.arrays import Array
-from rmaat.base.files import FileError, write_bytes
+from rmaat.base.files import read_bytes, write_bytes
 from rmaat.base.records import unknown_name
 
 __all__ = ["SCHEMA", "SCHEMA_VERSION", "Tables", "default_tables", "read_tables", "write_tables"]
@@ -238,11 +238,7 @@ def read_tables(path: Path) -> Tables:
     TableError
         It is not a complete NetCDF-3 file, has another schema or version, or was changed after it was written.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise FileError(f"cannot read {path}: {error.strerror}") from error
-    return _from_bytes(content, str(path))
+    return _from_bytes(read_bytes(path), str(path))
 
 
 def default_tables() -> Tables:

@@ -1,6 +1,7 @@
 """The schema of the traces file: its variables with their axes, and the check of a file against it."""
 
 import itertools
+import json
 from collections.abc import Iterator
 
 import numpy as np
@@ -40,13 +41,21 @@ VARIED = tuple(name for name, dims in DIMS.items() if dims[0] == "time" and name
 """The variables that noise changes; in a file with trials, `trial` is their first axis."""
 _INDICES = ("source_post", "source_pre")
 _ATTRIBUTES = ("engine", "solver", "parameters", "parameter_details", "seed", "versions")
+_RECORDS = ("solver", "parameters", "parameter_details", "versions")
+"""The attributes that hold JSON objects."""
+_UNITS = {"time": "s", "cycle_end": "s"} | dict.fromkeys(
+    ("presynaptic_drive", "synapse_position", "synapse_distance", "coupling", "influence", "influence_driven"), "1"
+)
+"""The units of the variables for which every model has the same one."""
+DIGEST = "content_sha256"
+"""The attribute with the digest of everything else; files of before it was added lack it."""
 REMEDY = "make it again with rmaat simulate"
 
 
 def first_problem(dataset: xr.Dataset) -> str | None:
     """The first problem of a dataset, as the end of a sentence that starts with its path; None if it is valid."""
-    problems = itertools.chain(_schema_problems(dataset), _variable_problems(dataset), _time_problems(dataset))
-    return next(problems, None)
+    checks = (_schema_problems, _record_problems, _variable_problems, _index_problems, _time_problems, _cycle_problems)
+    return next(itertools.chain.from_iterable(check(dataset) for check in checks), None)
 
 
 def _schema_problems(dataset: xr.Dataset) -> Iterator[str]:
@@ -60,6 +69,18 @@ def _schema_problems(dataset: xr.Dataset) -> Iterator[str]:
             yield f"lacks the attribute {name}; {REMEDY}"
 
 
+def _record_problems(dataset: xr.Dataset) -> Iterator[str]:
+    for name in _RECORDS:
+        try:
+            values = json.loads(dataset.attrs[name])
+        except (TypeError, ValueError, RecursionError):
+            values = None
+        # The groups of parameters are records of their own.
+        groups = values.values() if name == "parameters" and isinstance(values, dict) else ()
+        if not isinstance(values, dict) or not all(isinstance(group, dict) for group in groups):
+            yield f"has the attribute {name}, which does not hold names with values in JSON; {REMEDY}"
+
+
 def _variable_problems(dataset: xr.Dataset) -> Iterator[str]:
     present = {name: dims for name, dims in OPTIONAL_DIMS.items() if name in dataset.variables}
     for name, dims in (DIMS | present).items():
@@ -71,11 +92,22 @@ def _variable_problems(dataset: xr.Dataset) -> Iterator[str]:
         array = dataset[name]
         if array.dims != dims:
             yield f"has {name} over ({', '.join(map(str, array.dims))}), not ({', '.join(dims)}); {REMEDY}"
+        if name in _UNITS and (found := array.attrs.get("units", _UNITS[name])) != _UNITS[name]:
+            yield f"has {name} in the unit {found!r}, not {_UNITS[name]!r}; {REMEDY}"
+        if not array.size:
+            yield f"has no value of {name}; {REMEDY}"
         wanted, kind = ("whole", "i") if name in _INDICES else ("floating-point", "f")
         if array.dtype.kind != kind:
             yield f"has {name} as {array.dtype}, not as {wanted} numbers; {REMEDY}"
         elif not all(np.isfinite(block).all() for block in blocks(array)):
             yield f"has {_first_gap(array)}; {REMEDY}"
+
+
+def _index_problems(dataset: xr.Dataset) -> Iterator[str]:
+    for name, dim in zip(_INDICES, SYNAPSE, strict=True):
+        for index in (int(dataset[name].min()), int(dataset[name].max())):
+            if not 0 <= index < dataset.sizes[dim]:
+                yield f"has {index} in {name}, but {dim} counts from 0 to {dataset.sizes[dim] - 1}; {REMEDY}"
 
 
 def _time_problems(dataset: xr.Dataset) -> Iterator[str]:
@@ -87,6 +119,15 @@ def _time_problems(dataset: xr.Dataset) -> Iterator[str]:
     missing = np.setdiff1d(dataset["cycle_end"].values, times)
     if missing.size:
         yield f"has no values at {missing[0]:g} s, where a cycle ends; {REMEDY}"
+
+
+def _cycle_problems(dataset: xr.Dataset) -> Iterator[str]:
+    start, ends = dataset["time"].values[0], dataset["cycle_end"].values
+    lengths = np.diff(ends, prepend=start)
+    if (lengths <= 0).any():
+        yield f"has cycles that do not end one after the other; {REMEDY}"
+    elif not np.allclose(lengths, lengths[0], rtol=1e-6, atol=0):
+        yield f"has cycles of {lengths.min():g} s and of {lengths.max():g} s; {REMEDY}"
 
 
 def _first_gap(array: xr.DataArray) -> str:

@@ -29,8 +29,9 @@ from astro_sim.errors import SimulationError
 from astro_sim.network.coupling import sources_to_store
 from astro_sim.network.geometry import Geometry
 from astro_sim.parameter_set import SimulationParameters
+from astro_sim.runs.schema import DIGEST
 from astro_sim.runs.simulate import check_increments, measure_influences, prepare
-from astro_sim.runs.traces import build_traces, describe_state, open_traces, refused_writes
+from astro_sim.runs.traces import build_traces, content_digest, describe_state, open_traces, refused_writes
 from rmaat.base.arrays import Array
 from rmaat.base.errors import Interrupted
 from rmaat.base.files import FileError, discard, finish, unfinished, unfinished_folder, write_bytes
@@ -86,6 +87,9 @@ def simulate_to_file(
         _solve(run, progress)
         with open_traces(run.traces) as traces:
             check_increments(traces)
+            digest = content_digest(traces)
+        with netCDF4.Dataset(run.traces, "a") as file:
+            file.setncattr(DIGEST, digest)
         finish(run.traces, path)
 
 

@@ -19,8 +19,8 @@ second is missing in older files, in those of a sweep and in those of the biophy
 
 The sources are all synapses of a small network, or the synapse at the centre of a large one; `source_post` and
 `source_pre` are their indices. A value stored at the edge of two cycles is the one before the restart. Global
-attributes hold engine, solver, parameters, seed and versions. There is no time stamp, so that equal input gives equal
-content.
+attributes hold engine, solver, parameters, seed, versions and the SHA-256 of all else. There is no time stamp, so that
+equal input gives equal content.
 """
 
 import errno
@@ -38,6 +38,7 @@ from astro_sim.durations import multiples
 from astro_sim.errors import SimulationError
 from astro_sim.protocol import presynaptic_drive
 from astro_sim.runs.schema import (
+    DIGEST,
     DIMS,
     OPTIONAL_DIMS,
     REMEDY,
@@ -144,8 +145,9 @@ def write_traces(dataset: xr.Dataset, path: Path) -> None:
     FileError
         The file cannot be written.
     """
+    sealed = dataset.assign_attrs({DIGEST: content_digest(dataset)})
     with atomic_file(path) as temporary, refused_writes():
-        dataset.to_netcdf(temporary, engine="netcdf4", format="NETCDF4")
+        sealed.to_netcdf(temporary, engine="netcdf4", format="NETCDF4")
 
 
 @contextmanager
@@ -173,12 +175,16 @@ def open_traces(path: Path) -> Iterator[xr.Dataset]:
     ------
     SimulationError
         The file is missing or not NetCDF, its schema or version is unsupported, a variable is missing or has other
-        axes, a value is not finite, or the times do not increase.
+        axes or another unit, a value is not finite, the times do not increase, or the file was changed after it was
+        written.
     """
     with _opened(path) as dataset:
         problem = first_problem(dataset)
         if problem:
             raise SimulationError(f"{path} {problem}")
+        stored = dataset.attrs.pop(DIGEST, None)
+        if stored is not None and stored != content_digest(dataset):
+            raise SimulationError(f"{path} was changed after it was written (another SHA-256); {REMEDY}")
         yield dataset
 
 

@@ -7,11 +7,14 @@ Each finished batch is a file, which is either complete or missing.
 import hashlib
 import io
 import json
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, TypeVar
 
 import numpy as np
@@ -202,12 +205,22 @@ def _packed(dataset: xr.Dataset) -> bytes:
     return content.getvalue()
 
 
+_DAMAGED = (
+    OSError, ValueError, EOFError, KeyError, TypeError, SyntaxError, NotImplementedError, RuntimeError,
+    TokenError, struct.error, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+
+
 def _read(path: Path) -> xr.Dataset:
     try:
         with np.load(path) as arrays:
             found = {key: arrays[key] for key in arrays.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    # Damaged ZIP archives and headers of arrays raise any of these.
+    except _DAMAGED as error:
         raise SimulationError(f"{path} cannot be read ({error}); delete it and repeat the command") from error
     parts = ((key.rstrip(")").partition("("), values) for key, values in found.items())
     data: dict[str, Any] = {name: (tuple(filter(None, dims.split(","))), values) for (name, _, dims), values in parts}
-    return xr.Dataset(data)
+    try:
+        return xr.Dataset(data)
+    except ValueError as error:
+        raise SimulationError(f"{path} holds other axes ({error}); delete it and repeat the command") from error

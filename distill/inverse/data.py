@@ -83,14 +83,15 @@ def _times(rows: Sequence[Row], place: str, parameters: SimulationParameters) ->
         if place == "segment" and value != number:
             raise row.error(f"has segment {value:g} where {number} was due", "list the segments from 1, one a row")
         # Exact arithmetic: as floats, 3 cycles of 0.1 s would end after a run of 0.3 s.
-        time = value if place == "time" else float(exact(value) * exact(protocol.cycle_duration))
-        if times and time <= times[-1]:
-            raise row.error(f"has {place} {value:g} after one not below it", f"sort the rows by {place}, each once")
-        if time > protocol.run_duration:
+        span = exact(value) * (1 if place == "time" else exact(protocol.cycle_duration))
+        if span > exact(protocol.run_duration):
             raise row.error(
                 f"has {place} {value:g}, beyond the run of {protocol.cycles} cycles, {protocol.run_duration:g} s",
                 "lengthen run_duration, or leave the row out",
             )
+        time = float(span)
+        if times and time <= times[-1]:
+            raise row.error(f"has {place} {value:g} after one not below it", f"sort the rows by {place}, each once")
         times.append(time)
     return np.array(times)
 

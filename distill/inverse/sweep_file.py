@@ -37,7 +37,7 @@ def read_sweep(path: Path) -> xr.Dataset:
         with xr.open_dataset(path, engine="netcdf4", decode_times=False) as opened:
             dataset = opened.load()
     # netCDF4 raises any of these for a missing, a damaged or a foreign file.
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         reason = " ".join(str(error).split())
         raise TableError(f"{path} cannot be read as a sweep ({reason}); make it with rmaat distill sweep") from error
     kind = dataset.attrs.get("schema"), dataset.attrs.get("schema_version")
@@ -46,10 +46,20 @@ def read_sweep(path: Path) -> xr.Dataset:
             f"{path} has schema {kind[0]!r} version {kind[1]}, not {SCHEMA!r} version {SCHEMA_VERSION}; make it with "
             "rmaat distill sweep"
         )
+    _check_design(path, dataset)
     for name in (MESSAGE, *varied(dataset)):
         if name not in dataset.variables or dataset[name].dims != ("point",):
             raise TableError(f"{path} lacks {name} along point; make it again with rmaat distill sweep")
     return dataset
+
+
+def _check_design(path: Path, dataset: xr.Dataset) -> None:
+    try:
+        names = varied(dataset)
+    except (KeyError, TypeError, ValueError, RecursionError):
+        names = []
+    if not names or not all(isinstance(name, str) for name in names):
+        raise TableError(f"{path} does not say which parameters vary; make it again with rmaat distill sweep")
 
 
 def varied(dataset: xr.Dataset) -> list[str]:

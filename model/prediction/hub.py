@@ -20,7 +20,7 @@ from model.prediction.classifier import TextClassifier
 from model.prediction.pretrained import CARD, CONFIG, find_pretrained, packaged
 from model.training.checkpoint import load_model, write_model
 from rmaat.base.extras import require
-from rmaat.base.files import read_text, write_text
+from rmaat.base.files import read_json, write_text
 from rmaat.base.records import ParameterError
 
 _hub: Any = require("huggingface_hub", "huggingface_hub", "the interface of the Hugging Face hub", "hub")
@@ -85,7 +85,7 @@ class RmaatLanguageModel(_hub.ModelHubMixin):
     def _from_pretrained(cls, *, model_id: str, **options: Any) -> Self:
         folder = _downloaded(model_id, options)
         try:
-            config = json.loads(read_text(folder / CONFIG))
+            config = read_json(folder / CONFIG)
             parameters = ModelParameters.from_dict(config["model"])
         except (ValueError, KeyError, TypeError, ParameterError) as error:
             raise ModelError(f"{folder / CONFIG} is not that of a language model ({error})") from error

@@ -174,9 +174,13 @@ def _replacement(
         reach *= 2
 
 
+MOST_PAIRS = 2**34
+"""Bytes of the largest official file; each row holds two whole papers."""
+
+
 def _read_pairs(path: Path, longest: int) -> TokenDataset:
     rows = []
-    for number, line in enumerate(read_file(path).split(b"\n"), start=1):
+    for number, line in enumerate(read_file(path, MOST_PAIRS).split(b"\n"), start=1):
         if not line:
             continue
         fields = line.split(b"\t")

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from model.tasks.data.dataset import TaskData, TokenDataset
+from model.tasks.data.dataset import TaskData, TaskError, TokenDataset
 from model.tasks.data.encoding import PIXEL_SHIFT, split_pair, to_bytes
 from model.tasks.diagnostics import FIRST_VALUE
 from model.tasks.listops import CLOSE, value_of_top
+from rmaat.base.records import unknown_name
 
 _WORD = re.compile(rb"[a-z0-9']+")
 _RIDGE = 1.0
@@ -35,7 +36,10 @@ class TrivialLevel:
 
 
 def trivial_levels(task: TaskData) -> tuple[TrivialLevel, ...]:
-    """Compute the levels that `task` names, on its data; raises `KeyError` for a name that is not in `LEVELS`."""
+    """Compute the levels that `task` names, on its data; raises `TaskError` for a name that is not in `LEVELS`."""
+    for name in task.levels:
+        if name not in LEVELS:
+            raise TaskError(unknown_name("trivial level", name, LEVELS))
     return tuple(LEVELS[name](task.train, task.test) for name in task.levels)
 
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from model.errors import ModelError
 from model.training.distributed import spread_like, whole
-from rmaat.base.files import atomic_folder, read_text
+from rmaat.base.files import FileError, atomic_folder, read_bytes, read_json
 
 CHECKPOINT, BEST = "checkpoint", "best"
 MODEL, OPTIMIZER, STATE = "model", "optimizer", "state.json"
@@ -108,9 +108,10 @@ def load_model(place: Path, model: nn.Module) -> None:
     Raises
     ------
     ModelError
-        The checkpoint is damaged or of another architecture; the message names the first difference.
+        The checkpoint is damaged, holds a weight that is not finite, or is of another architecture; the message names
+        the first difference.
     """
-    tensors = _read(place, MODEL)
+    tensors = _read_weights(place)
     own = model.state_dict()
     _check_same(place, own, tensors)
     model.load_state_dict({name: spread_like(tensor, own[name]) for name, tensor in tensors.items()})
@@ -120,7 +121,7 @@ def load_parameters(place: Path, model: nn.Module) -> None:
     """As `load_model`, without the buffers: those are from the tables, and of a number of segments that may differ."""
     buffers = dict(model.named_buffers())
     own = {name: tensor for name, tensor in model.state_dict().items() if name not in buffers}
-    tensors = {name: tensor for name, tensor in _read(place, MODEL).items() if name not in buffers}
+    tensors = {name: tensor for name, tensor in _read_weights(place).items() if name not in buffers}
     _check_same(place, own, tensors)
     model.load_state_dict({name: spread_like(tensor, own[name]) for name, tensor in tensors.items()}, strict=False)
 
@@ -129,7 +130,7 @@ def weights_sha256(place: Path) -> str:
     """SHA-256 of the weights in the checkpoint at `place`, from the bytes of their files."""
     digest = hashlib.sha256()
     for path in sorted(place.glob(f"{MODEL}*.safetensors")):
-        digest.update(path.read_bytes())
+        digest.update(read_bytes(path))
     return digest.hexdigest()
 
 
@@ -156,7 +157,7 @@ def load_optimizer(place: Path, optimizer: torch.optim.AdamW) -> None:
 def load_state(place: Path) -> TrainingState:
     """Read the state of the checkpoint at `place`; raises `ModelError` if it is damaged."""
     try:
-        state = TrainingState(**json.loads(read_text(place / STATE)))
+        state = TrainingState(**read_json(place / STATE))
         kinds = {"step": int, "best_accuracy": float, "seconds": float, "window": list, "skipped": int}
         for name, kind in kinds.items():
             if not isinstance(getattr(state, name), kind):
@@ -210,7 +211,7 @@ def _pieces(tensors: dict[str, Tensor], most: int) -> Iterator[tuple[str, Tensor
 
 
 def _joined(pieces: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The inverse of `_pieces`."""
+    """The inverse of `_pieces`; raises `ValueError` or `RuntimeError` unless names and sizes are those of pieces."""
     tensors = {name: piece for name, piece in pieces.items() if _MARK not in name}
     cut: dict[tuple[str, str], dict[int, Tensor]] = {}
     for key, piece in pieces.items():
@@ -219,7 +220,7 @@ def _joined(pieces: dict[str, Tensor]) -> dict[str, Tensor]:
             cut.setdefault((name, shape), {})[int(number)] = piece
     for (name, shape), parts in cut.items():
         numbers = [int(number) for number in shape.split("x")]
-        tensors[name] = torch.cat([parts[number] for number in sorted(parts)]).reshape(numbers)
+        tensors[name] = torch.cat([parts[number] for number in range(len(parts))]).reshape(numbers)
     return tensors
 
 
@@ -227,16 +228,37 @@ def _read(place: Path, stem: str) -> dict[str, Tensor]:
     """Read the files of `_write`; raises `ModelError` if one is missing or damaged."""
     pieces: dict[str, Tensor] = {}
     paths = sorted(place.glob(f"{stem}-*.safetensors"))
-    if paths and len(paths) != (count := int(paths[0].stem.rpartition("-")[2])):
+    if paths and len(paths) != (count := _count(paths[0])):
         raise ModelError(f"{place} has {len(paths)} of the {count} files of {stem}; copy the folder again, whole")
     for path in paths or [place / f"{stem}.safetensors"]:
         try:
-            pieces |= safetensors.torch.load(path.read_bytes())
-        except OSError as error:
-            raise ModelError(f"cannot read the checkpoint {path}: {error.strerror}") from error
-        except SafetensorError as error:
+            pieces |= safetensors.torch.load(read_bytes(path))
+        except FileError as error:
+            raise ModelError(f"{error}; copy the folder again, whole") from error
+        # safetensors leaves types that it does not support to the caller, as a KeyError.
+        except (SafetensorError, KeyError, ValueError) as error:
             raise ModelError(f"{path} is damaged ({error}); train again in another folder") from error
-    return _joined(pieces)
+    try:
+        return _joined(pieces)
+    except (ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(f"{place} has pieces of tensors that do not fit ({error!r}); copy it again, whole") from error
+
+
+def _read_weights(place: Path) -> dict[str, Tensor]:
+    """Read the weights; raises `ModelError` as `_read`, or if one is not finite."""
+    tensors = _read(place, MODEL)
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise ModelError(f"{place} holds a weight of {name} that is not finite; use another checkpoint")
+    return tensors
+
+
+def _count(path: Path) -> int:
+    """The number of files, from the name of one; raises `ModelError` if it names none."""
+    try:
+        return int(path.stem.rpartition("-")[2])
+    except ValueError:
+        raise ModelError(f"{path} is not named as a file of a checkpoint; copy the folder again, whole") from None
 
 
 def _shape(tensor: Tensor | None) -> str:

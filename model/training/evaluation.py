@@ -37,7 +37,8 @@ def evaluate(
     Raises
     ------
     ModelError
-        There is no run or no validated checkpoint, the weights are of another architecture, or `task` has other data.
+        There is no run or no validated checkpoint, the weights are of another architecture, `task` has other data, or
+        the loss is not finite.
     """
     folder = RunFolder(out)
     configuration = folder.read_configuration()
@@ -48,6 +49,8 @@ def evaluate(
     seen = as_read(configuration, task)
     with cpu_threads(configuration.training.threads):
         score = evaluate_split(model, seen.test, configuration.training, progress)
+    if not math.isfinite(score.loss):
+        raise ModelError(f"the loss of {out} on the test split is {score.loss}; train again with a lower learning rate")
     samples = len(scored_rows(len(task.test), configuration.training.most_scored))
     evaluation = Evaluation(
         accuracy=score.accuracy,

@@ -7,7 +7,7 @@ bit on the same hardware. Another number of processes may resume a run.
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ from model.training.schedule import learning_rate, step_seed
 from model.training.scoring import Score, evaluate_split
 from model.training.threads import cpu_threads, thread_count
 from rmaat.base.errors import Interrupted, OutOfTime
-from rmaat.base.files import atomic_folder, refuse_existing
+from rmaat.base.files import FileError, atomic_folder, locked_folder, refuse_existing
 from rmaat.base.progress import Progress, ignore_progress
 from rmaat.base.signals import stop_requested
 
@@ -77,7 +77,7 @@ def train(
         The data do not fit the model, the settings differ from those of the resumed run, the weights of `start` do not
         fit, or the loss is not finite. The last checkpoint stays.
     FileError
-        `out` exists already and `resume` is off, or a file cannot be written.
+        `out` exists already and `resume` is off, another process is training there, or a file cannot be written.
     Interrupted
         Ctrl-C or SIGTERM, after the current step and with a checkpoint; `OutOfTime` if `is_over` returned true.
     """
@@ -109,8 +109,10 @@ def train(
                 # Write a first checkpoint with the folder, so that the run can be resumed whatever happens later.
                 run.save(whole)
         processes.wait()
-        best = run.go(is_over, progress if processes.is_first else ignore_progress)
-        processes.wait()
+        # Two processes that resume one run would write over each other's checkpoints.
+        with locked_folder(out) if processes.is_first else nullcontext():
+            best = run.go(is_over, progress if processes.is_first else ignore_progress)
+            processes.wait()
         return best
 
 
@@ -169,11 +171,21 @@ class _Run:
                 progress((step + 1) / self.settings.steps, self._note())
         return self._best()
 
-    def _board(self) -> AbstractContextManager[SummaryWriter | None]:
+    @contextmanager
+    def _board(self) -> Iterator[SummaryWriter | None]:
         if not self.processes.is_first:
-            return nullcontext()
-        # TensorBoard drops values that an interrupted run logged from `purge_step` on.
-        return SummaryWriter(str(self.folder.path / "tensorboard"), purge_step=self.state.step + 1)
+            yield None
+            return
+        place = self.folder.path / "tensorboard"
+        try:
+            # TensorBoard drops values that an interrupted run logged from `purge_step` on.
+            with SummaryWriter(str(place), purge_step=self.state.step + 1) as board:
+                yield board
+        # TensorBoard writes in a thread of its own; a full disk shows at a later value or at the end.
+        except OSError as error:
+            raise FileError(
+                f"cannot write {place}: {error.strerror or error}; the last checkpoint stays, continue with --resume"
+            ) from error
 
     def _steps(self) -> Iterator[tuple[int, list[tuple[Batch, float]]]]:
         """Yield the remaining steps: for each the batches that it accumulates, and the weight of a sequence in them."""

@@ -21,7 +21,7 @@ from model.errors import ModelError
 from model.networks.parameters import ModelParameters
 from model.tasks.library import TaskParameters
 from model.training.parameters import TrainingParameters
-from rmaat.base.files import read_text, write_text
+from rmaat.base.files import read_json, read_text, write_text
 from rmaat.base.nested import flattened
 from rmaat.base.records import ParameterError
 
@@ -173,7 +173,7 @@ class RunFolder:
         if not self.configuration.exists():
             raise ModelError(f"{self.path} holds no run; train one with: rmaat train listops --out {self.path}")
         try:
-            values = json.loads(read_text(self.configuration))
+            values = read_json(self.configuration)
             return RunConfiguration(
                 task=values["task"],
                 task_parameters=TaskParameters.from_dict(values["task_parameters"]),
@@ -211,7 +211,7 @@ class RunFolder:
             if missing := set(METRICS).difference(rows.fieldnames or ()):
                 raise ValueError(f"no column {', '.join(sorted(missing))}")
             return [{name: (int if name in WHOLE_NUMBERS else float)(row[name]) for name in METRICS} for row in rows]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, csv.Error) as error:
             raise ModelError(f"{self.metrics} is damaged ({error}); delete it or train again") from error
 
 
@@ -219,7 +219,7 @@ def _read_fields(path: Path, kind: type, hint: str) -> dict[str, Any]:
     """Read the fields of the dataclass `kind` from a JSON file; fields with a default may be missing."""
     plain: dict[Any, Any] = {float: float, int: int, str: str}
     try:
-        values = json.loads(read_text(path))
+        values = read_json(path)
         return {
             entry.name: plain.get(entry.type, lambda value: value)(values[entry.name])
             for entry in fields(kind)

@@ -1,17 +1,28 @@
-"""Write files completely or not at all.
+"""Write files completely or not at all, and read them within bounds.
 
 A file is written under a temporary name beside its target, flushed to the disk and then renamed in one step. After an
 interrupt, a full disk or a crash, the target is the earlier file or does not exist.
+
+The readers refuse devices, pipes and files that are larger than a bound, so that no input fills the memory.
 """
 
+import errno
+import json
 import os
+import re
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from rmaat.base.errors import RmaatError
+
+MOST_BYTES = 2**30
+"""Size of the largest file that is read into memory as a whole, unless the caller gives another."""
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
 
 class FileError(RmaatError):
@@ -25,8 +36,10 @@ def atomic_file(path: Path) -> Iterator[Path]:
     Raises
     ------
     FileError
-        The operating system refused, for example because the disk is full; the temporary file is removed.
+        The operating system refused, for example because the disk is full; the temporary file is removed. Or `path`
+        is a device, a pipe or a folder, which a rename would replace.
     """
+    _refuse_special(path)
     temporary = _temporary_sibling(path)
     with _system_errors_as_file_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,23 +87,47 @@ def unfinished_folder(path: Path) -> Iterator[Path]:
     FileError
         The operating system refused, or another process has locked the folder.
     """
-    # Imported here: every command imports this module, but few lock a folder.
-    from filelock import FileLock, Timeout
-
     folder = unfinished(path)
     with _system_errors_as_file_errors(path):
         folder.mkdir(parents=True, exist_ok=True)
-        # A lock of the operating system, which releases it when the process ends, even if it is killed. filelock calls
-        # `flock` on Linux and macOS, and `msvcrt.locking` on Windows.
-        lock = FileLock(folder / "lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise FileError(f"another process is writing {path}; wait for it, or choose another name") from None
-        try:
+        with _locked(folder / "lock", path):
             yield folder
-        finally:
-            lock.release()
+
+
+@contextmanager
+def locked_folder(path: Path) -> Iterator[None]:
+    """Lock the folder `path` for this process, and remove the temporary files that a killed process left in it.
+
+    Raises
+    ------
+    FileError
+        The operating system refused, or another process has locked the folder.
+    """
+    with _locked(path / ".lock", path):
+        for left in path.iterdir():
+            if _TEMPORARY.fullmatch(left.name):
+                _remove(left)
+        yield
+
+
+@contextmanager
+def _locked(file: Path, path: Path) -> Iterator[None]:
+    # Imported here: every command imports this module, but few lock a folder.
+    from filelock import FileLock, Timeout
+
+    # A lock of the operating system, which releases it when the process ends, even if it is killed. filelock calls
+    # `flock` on Linux and macOS, and `msvcrt.locking` on Windows.
+    lock = FileLock(file)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise FileError(f"another process is writing {path}; wait for it, or choose another name") from None
+    except OSError as error:
+        raise FileError(f"cannot write {path}: {error.strerror or error}; nothing was written") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def unfinished(path: Path) -> Path:
@@ -100,6 +137,7 @@ def unfinished(path: Path) -> Path:
 
 def finish(file: Path, path: Path) -> None:
     """Move `file` from the folder of `unfinished_folder` to `path`, and remove the folder."""
+    _refuse_special(path)
     _flush_to_disk(file)
     os.replace(file, path)
     discard(path)
@@ -121,12 +159,62 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode())
 
 
-def read_text(path: Path) -> str:
-    """Read `path` as UTF-8; raises `FileError` with the path and the reason."""
+@contextmanager
+def open_file(path: Path, most: int | None = None) -> Iterator[BinaryIO]:
+    """Open the plain file `path` to read bytes.
+
+    Parameters
+    ----------
+    most
+        The largest size in bytes that is accepted; None for any.
+
+    Raises
+    ------
+    FileError
+        The file cannot be read, is larger than `most`, or is a device or a pipe, which may never end.
+    """
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+        # Without O_NONBLOCK, opening a pipe waits for its writer. Windows has neither the flag nor such pipes.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as stream:
+            state = os.fstat(stream.fileno())
+            if not stat.S_ISREG(state.st_mode):
+                raise FileError(f"cannot read {path}: it is a device or a pipe; give a plain file")
+            if most is not None and state.st_size > most:
+                raise FileError(f"cannot read {path}: it has {state.st_size:,} bytes, and at most {most:,} are read")
+            yield stream
+    except OSError as error:
+        raise FileError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
+    """Read the plain file `path` of at most `most` bytes; raises `FileError` as `open_file`."""
+    with open_file(path, most) as stream:
+        return stream.read()
+
+
+def read_text(path: Path, most: int = MOST_BYTES) -> str:
+    """Read the plain file `path` of at most `most` bytes as UTF-8; raises `FileError` with the path and the reason."""
+    try:
+        # As `Path.read_text`, with one form of line ends.
+        return read_bytes(path, most).decode().replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        raise FileError(f"cannot read {path}: {error}") from error
+
+
+def read_json(path: Path) -> Any:
+    """Read the plain file `path` as JSON.
+
+    Raises
+    ------
+    FileError
+        The file cannot be read, or is not UTF-8.
+    ValueError
+        It is not JSON, or is nested too deeply.
+    """
+    try:
+        return json.loads(read_text(path))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def refuse_existing(path: Path, remedy: str) -> None:
@@ -141,6 +229,21 @@ def _system_errors_as_file_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise FileError(f"cannot write {path}: {error.strerror or error}; nothing was written") from error
+
+
+def _refuse_special(path: Path) -> None:
+    """Refuse to replace a device, a pipe or a folder by a file."""
+    # Unlike Path's methods, these return False for a name that is too long.
+    if os.path.exists(path) and not os.path.isfile(path):
+        kind = os.strerror(errno.EISDIR) if os.path.isdir(path) else "it is a device or a pipe"
+        raise FileError(f"cannot write {path}: {kind}; choose another name")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _temporary_sibling(path: Path) -> Path:

@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 
 from astro_sim import open_traces, write_traces
+from distill.errors import DistillError
 from distill.readings import draws_random_numbers, first_stimulus, long_term_curves, pairs
 
 
@@ -42,6 +43,12 @@ def test_every_pair_of_synapses_occurs_once_with_its_own_values(traces):
     synapses = traces.sizes["post"] * traces.sizes["pre"]
     assert len(rows) == len(expected) == synapses * (synapses - 1) // 2
     assert sorted(map(tuple, rows.round(12))) == sorted(tuple(np.round(row, 12)) for row in expected.values())
+
+
+def test_synapses_that_are_too_far_apart_to_fit_are_refused(traces):
+    far = traces.assign(synapse_distance=traces["synapse_distance"] * 1e300)
+    with pytest.raises(DistillError, match="spacings apart, and at most 1e\\+09 are allowed; correct the layout"):
+        pairs(far)
 
 
 def test_a_single_source_is_paired_with_all_other_synapses(traces):

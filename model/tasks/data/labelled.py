@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from model.tasks.data import hub
 from model.tasks.data.dataset import TaskError
-from model.tasks.data.sources import read_file
+from model.tasks.data.sources import opened_file, read_file, refuse_outside
 from rmaat.base.extras import require
 from rmaat.base.progress import Progress, ignore_progress
 
@@ -118,7 +118,8 @@ def _json_rows(source: Path, text: str, label: str, progress: Progress) -> Itera
 def _parquet_rows(source: Path, text: str, label: str, progress: Progress) -> Iterator[_Row]:
     parquet: Any = require("pyarrow", "pyarrow.parquet", "reading parquet files", "hub")
     try:
-        file = parquet.ParquetFile(source)
+        with opened_file(source):
+            file = parquet.ParquetFile(source)
         _find_columns(source, file.schema_arrow.names, text, label)
         number = 0
         for batch in file.iter_batches(_BATCH, columns=[text, label]):
@@ -145,6 +146,7 @@ def _folder_rows(source: Path, progress: Progress) -> Iterator[_Row]:
     for number, folder in enumerate(labels, start=1):
         files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
         for path in files:
+            refuse_outside(path, source)
             yield _Row(str(path.relative_to(source)), _decoded(read_file(path), str(path)), folder.name)
         progress(number / len(labels))
 
@@ -175,16 +177,13 @@ def _long_fields() -> Iterator[None]:
 
 
 def _lines(source: Path, progress: Progress) -> Iterator[str]:
-    size, read = max(1, source.stat().st_size), 0
-    try:
-        with source.open("rb") as stream:
-            for number, line in enumerate(stream, start=1):
-                yield _decoded(line, f"{source}, line {number}")
-                read += len(line)
-                if number % _BATCH == 0:
-                    progress(read / size)
-    except OSError as error:
-        raise TaskError(f"cannot read {source}: {error.strerror or error}") from error
+    with opened_file(source) as stream:
+        size, read = max(1, source.stat().st_size), 0
+        for number, line in enumerate(stream, start=1):
+            yield _decoded(line, f"{source}, line {number}")
+            read += len(line)
+            if number % _BATCH == 0:
+                progress(read / size)
 
 
 def _decoded(content: bytes, place: str) -> str:

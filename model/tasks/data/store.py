@@ -9,12 +9,13 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
 
 from model.tasks.data.dataset import ARRAYS, SPLITS, TaskData, TaskError, TokenDataset
-from rmaat.base.files import atomic_folder, write_text
+from rmaat.base.files import FileError, atomic_folder, open_file, read_json, write_text
 
 FILE_VERSION = 2
 MANIFEST = "manifest.json"
@@ -44,6 +45,7 @@ def write_task(task: TaskData, path: Path, settings: Mapping[str, Any]) -> None:
             "labels": task.labels,
             "splits": {split: _write_split(folder, split, dataset) for split, dataset in task.splits.items()},
         }
+        manifest["sha256"] = _manifest_sha256(manifest)
         write_text(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
 
 
@@ -78,14 +80,22 @@ def read_task(path: Path) -> TaskData:
 def read_manifest(path: Path) -> dict[str, Any]:
     """The manifest of the task in the folder `path`; raises `TaskError` if it is missing or damaged."""
     try:
-        values = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise TaskError(f"{MANIFEST} cannot be read ({error.strerror or error})") from error
-    except (ValueError, RecursionError) as error:
+        values = read_json(path / MANIFEST)
+    except FileError as error:
+        raise TaskError(f"{MANIFEST} cannot be read ({_reason(error)})") from error
+    except ValueError as error:
         raise TaskError(f"{MANIFEST} is damaged ({error})") from error
     if not isinstance(values, dict) or values.get("version") != FILE_VERSION:
         raise TaskError(f"{MANIFEST} does not have version {FILE_VERSION}, the one that this program reads")
+    # Folders that were prepared before the manifest had a digest lack the entry.
+    if values.pop("sha256", None) not in (None, _manifest_sha256(values)):
+        raise TaskError(f"{MANIFEST} was changed after it was written (another SHA-256)")
     return values
+
+
+def _manifest_sha256(manifest: Mapping[str, Any]) -> str:
+    """SHA-256 of all entries but the digest itself, whatever their order."""
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def _write_split(folder: Path, split: str, dataset: TokenDataset) -> dict[str, Any]:
@@ -114,15 +124,22 @@ def _read_array(path: Path, sha256: str) -> np.ndarray:
             raise TaskError(f"{path.name} does not have the SHA-256 of the manifest")
         # A plain array: every slice of a `memmap` would carry its bookkeeping.
         return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-    except OSError as error:
-        raise TaskError(f"{path.name} cannot be read ({error.strerror or error})") from error
-    except (ValueError, EOFError) as error:
+    except (OSError, FileError) as error:
+        raise TaskError(f"{path.name} cannot be read ({_reason(error)})") from error
+    # NumPy evaluates the header as a literal of Python, which raises any of these.
+    except (ValueError, EOFError, SyntaxError, TypeError, KeyError, RecursionError, TokenError) as error:
         raise TaskError(f"{path.name} is not an array") from error
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _reason(error: OSError | FileError) -> str:
+    """The reason of the operating system, without the path."""
+    cause = error.__cause__ if isinstance(error, FileError) else error
+    return getattr(cause, "strerror", None) or str(error)
 
 
 def _file(split: str, array: str) -> str:

@@ -69,6 +69,11 @@ def value_of_top(tokens: Iterable[int], levels: int) -> int | None:
 
     With `levels` 1, the root operator applies to its own digits alone. Returns None if no digit is left. See `evaluate`
     for whole expressions.
+
+    Raises
+    ------
+    TaskError
+        A bracket closes nothing.
     """
     open_lists: list[list[int]] = [[]]
     operators: list[int] = []
@@ -79,6 +84,8 @@ def value_of_top(tokens: Iterable[int], levels: int) -> int | None:
             operators.append(token - FIRST_OPERATOR)
             open_lists.append([])
         elif token == CLOSE:
+            if not operators:
+                raise TaskError("a bracket closes nothing; the expression is malformed")
             operator, values = operators.pop(), open_lists.pop()
             if values and len(operators) < levels:
                 open_lists[-1].append(OPERATIONS[operator](values))

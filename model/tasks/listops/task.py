@@ -4,6 +4,7 @@ Source: Tay et al., Long Range Arena (arXiv 2011.04006), and its generator.
 """
 
 import csv
+import io
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain, islice
@@ -13,6 +14,7 @@ from model.tasks.data.dataset import TaskData, TaskError, TokenDataset
 from model.tasks.listops.generator import samples
 from model.tasks.listops.grammar import SYMBOLS, SYMBOLS_WITH_BRACKETS, evaluate, from_text, with_brackets
 from model.tasks.listops.parameters import ListOpsParameters
+from rmaat.base.files import FileError, open_file
 from rmaat.base.progress import Progress, ignore_progress
 
 CLASSES = 10
@@ -76,15 +78,15 @@ def _read_split(path: Path, parameters: ListOpsParameters) -> TokenDataset:
     pairs: list[tuple[bytes, int]] = []
     line = 1
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
+        with open_file(path) as raw, io.TextIOWrapper(raw, encoding="utf-8", newline="") as stream:
             rows = csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
             columns = _columns(next(rows, []))
             for row in rows:
                 line = rows.line_num
                 pairs.append(_parse_row(row, columns))
         return _dataset(pairs, parameters)
-    except OSError as error:
-        raise TaskError(f"cannot read {path}: {error.strerror or error}; point at LRA's listops folder") from error
+    except FileError as error:
+        raise TaskError(f"{error}; point at LRA's listops folder") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise TaskError(f"{path}, after line {line}: not tab-separated text ({error})") from error
     except TaskError as error:

@@ -23,6 +23,7 @@ import numpy as np
 
 from model.tasks.data.dataset import SPLITS, TaskData, TaskError, TaskParameters, TokenDataset
 from model.tasks.data.encoding import PIXEL_SYMBOLS, from_images
+from model.tasks.data.sources import read_file, refuse_outside
 from rmaat.base.extras import require
 from rmaat.base.progress import Progress, ignore_progress
 from rmaat.base.records import Source, parameter
@@ -278,14 +279,16 @@ def _metadata(place: Path) -> list[Path]:
 def _rows(place: Path, path: Path) -> Iterator[tuple[Path, int]]:
     """Image and label of each row; despite its suffix the file is text."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise TaskError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+        lines = read_file(path).decode().splitlines()
+    except UnicodeDecodeError as error:
+        raise TaskError(f"cannot read {path}: {error}") from error
     for number, line in enumerate(lines, start=1):
         fields = line.split()
         if len(fields) < 4 or fields[3] not in ("0", "1"):
             raise TaskError(f"{path}, line {number}: {line!r:.60} is not folder, file, number, label (0 or 1)")
-        yield place / fields[0] / fields[1], int(fields[3])
+        image = place / fields[0] / fields[1]
+        refuse_outside(image, place)
+        yield image, int(fields[3])
 
 
 def _read_image(path: Path, size: int) -> np.ndarray | None:

@@ -23,6 +23,21 @@ from rmaat.base.records.quantity import (
     with_unit,
 )
 
+MOST_YAML = 2**16
+"""Bytes of the largest file of parameters. Reading so many takes up to a second."""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without aliases: nested ones describe more values in a few lines than any memory holds."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise yaml.YAMLError(
+                f"line {event.start_mark.line + 1} has the alias *{event.anchor}; write its value in full"
+            )
+        return super().compose_node(parent, index)
+
 
 @dataclass(frozen=True)
 class Record:
@@ -101,13 +116,13 @@ class Record:
         Raises
         ------
         ParameterError
-            The file is not YAML or the record refuses its values; the message names the file.
+            The file is not YAML, has aliases, or the record refuses its values; the message names the file.
         FileError
-            The file cannot be read.
+            The file cannot be read, or has more than `MOST_YAML` bytes.
         """
-        text = read_text(path)
+        text = read_text(path, MOST_YAML)
         try:
-            values = yaml.safe_load(text)
+            values = yaml.load(text, _Loader)
             values = {} if values is None else values
             return cls.from_dict(values) if base is None else base.changed(values)
         # PyYAML raises ValueError for impossible dates and RecursionError for deep nesting.

@@ -118,6 +118,18 @@ def test_a_defect_in_one_trial_is_reported_with_its_trial(default_traces, tmp_pa
         read_traces(tmp_path / "trials.nc")
 
 
+def test_a_value_that_was_changed_in_the_file_is_reported(default_traces: xr.Dataset, path: Path):
+    write_traces(default_traces, path)
+    with netCDF4.Dataset(path, "a") as file:
+        file["coupling"][0, 0, 1] *= 1 + 1e-15
+    with pytest.raises(SimulationError, match=r"was changed after it was written \(another SHA-256\); make it again"):
+        read_traces(path)
+    # Files of before there was a digest are read.
+    with netCDF4.Dataset(path, "a") as file:
+        file.delncattr("content_sha256")
+    assert float(read_traces(path)["coupling"][0, 0, 1]) != float(default_traces["coupling"][0, 0, 1])
+
+
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
@@ -142,6 +154,16 @@ def test_a_defect_in_one_trial_is_reported_with_its_trial(default_traces, tmp_pa
             "has inf in coupling at source 5, post 0, pre 1",
         ),
         (lambda d: d.assign_coords(time=d.time.values[::-1]), r"times that do not increase \(299.5 s follows 300 s\)"),
+        (lambda d: d.assign_coords(time=d.time.assign_attrs(units="ms")), "has time in the unit 'ms', not 's'"),
+        (lambda d: d.assign(cycle_end=d.cycle_end * 0 + 300), "has cycles that do not end one after the other"),
+        (lambda d: d.isel(cycle=[0, 2, 3]), "has cycles of 50 s and of 100 s"),
+        (lambda d: d.isel(cycle=[]), "has no value of cycle_end"),
+        (lambda d: d.isel(source=[]), "has no value of synapse_distance"),
+        (lambda d: d.isel(post=[0]), "has 2 in source_post, but post counts from 0 to 0"),
+        (lambda d: d.assign_coords(source_pre=d.source_pre - 5), "has -5 in source_pre"),
+        (lambda d: d.assign_attrs(parameters="3"), "has the attribute parameters, which does not hold names"),
+        (lambda d: d.assign_attrs(parameters='{"solver": 3}'), "has the attribute parameters, which does not hold"),
+        (lambda d: d.assign_attrs(versions="["), "has the attribute versions, which does not hold names"),
     ],
 )
 def test_an_invalid_file_is_refused_with_its_first_problem(

@@ -43,6 +43,8 @@ def test_cycles_and_times_are_read_alike(tmp_path):
             "cycle,value\n1,0.1\n3,0.2\n",
             r"line 3 has cycle 3, beyond the run of 2 cycles, 100 s; lengthen run_duration",
         ),
+        ("cycle,value\n1e308,0.1\n", r"line 2 has cycle 1e\+308, beyond the run of 2 cycles, 100 s"),
+        ("time,value\n1," + "9" * 200_000 + "\n", r"line 2 is not CSV \(field larger than field limit"),
         ("time,value,error\n1,0.1,0\n", "line 2 has 0 as error; write a number above 0"),
         ("segment,retention\n2,0.5\n", "line 2 has segment 2 where 1 was due; list the segments from 1"),
         ("segment,retention\n1,0.5\n2,0.3\n", "retention factors that sum to 0.8; they are shares of one whole"),

@@ -26,6 +26,10 @@ def swept(tmp_path_factory) -> xr.Dataset:
     [
         (lambda data: data.assign_attrs(schema="rmaat-tables"), "has schema 'rmaat-tables'"),
         (lambda data: data.assign_attrs(schema_version=9), "version 9"),
+        (lambda data: data.drop_attrs(deep=False).assign_attrs(schema="rmaat-sweep", schema_version=1), "does not say"),
+        (lambda data: data.assign_attrs(design="["), "does not say which parameters vary"),
+        (lambda data: data.assign_attrs(design="3"), "does not say which parameters vary"),
+        (lambda data: data.assign_attrs(design='{"values": [[1]]}'), "does not say which parameters vary"),
         (lambda data: data.drop_vars("message"), "lacks message"),
         (lambda data: data.drop_vars("cycle_duration"), "lacks cycle_duration"),
     ],

@@ -1,8 +1,16 @@
 import pytest
 
-from model.tasks.data.dataset import TokenDataset
+from model.tasks.data.dataset import TaskData, TaskError, TokenDataset
 from model.tasks.data.encoding import from_bytes, join_pair
-from model.tasks.trivial_levels import TrivialLevel, commonest_label, root_operator, shared_words
+from model.tasks.listops import CLOSE
+from model.tasks.trivial_levels import (
+    TrivialLevel,
+    commonest_label,
+    root_digits,
+    root_operator,
+    shared_words,
+    trivial_levels,
+)
 
 TRAIN = TokenDataset.from_sequences([b"\1\2", b"\1\3", b"\1", b"\2", b"\2\1", b"\3\1"], [4, 4, 0, 1, 1, 4])
 
@@ -22,6 +30,14 @@ def test_the_root_operator_guesses_by_the_first_token_as_fitted_on_train():
 
 def test_a_first_token_that_train_lacks_is_given_the_commonest_label():
     assert root_operator(TRAIN, held_out([b"\7", b"\7", b"\7", b"\1"], [4, 1, 4, 4])).accuracy == pytest.approx(3 / 4)
+
+
+def test_a_level_of_another_name_and_a_bracket_that_closes_nothing_are_refused():
+    task = TaskData("letters", "made here", ("", "a", "b", "c"), 5, TRAIN, TRAIN, TRAIN, levels=("commonest_word",))
+    with pytest.raises(TaskError, match="unknown trivial level 'commonest_word'"):
+        trivial_levels(task)
+    with pytest.raises(TaskError, match="a bracket closes nothing"):
+        root_digits(TRAIN, held_out([bytes([CLOSE])], [1]))
 
 
 def test_labels_that_train_lacks_count_as_missed():

@@ -1,5 +1,7 @@
 """Checkpoints travel in files of bounded size and come back as they were."""
 
+import math
+
 import pytest
 import safetensors.torch
 import torch
@@ -47,4 +49,26 @@ def test_a_lost_file_is_named(tmp_path):
     lost = sorted(newest(tmp_path, BEST).glob("*.safetensors"))[0]
     lost.unlink()
     with pytest.raises(ModelError, match=r"best-000000003 has \d of the \d files of model; copy the folder again"):
+        load_model(newest(tmp_path, BEST), model(2))
+
+
+@pytest.mark.parametrize("name", ["a@2x2", "a@b@c", "a@2x2@1", "a@2x2@0", "a@0@0@0"])
+def test_names_that_are_no_pieces_of_a_tensor_are_refused(tmp_path, name):
+    safetensors.torch.save_file({name: torch.zeros(3)}, tmp_path / "model.safetensors")
+    with pytest.raises(ModelError, match=r"pieces of tensors that do not fit .*; copy it again, whole"):
+        load_model(tmp_path, model(1))
+
+
+def test_a_file_of_an_unknown_name_is_refused(tmp_path):
+    (tmp_path / "model-some.safetensors").touch()
+    with pytest.raises(ModelError, match=r"model-some\.safetensors is not named as a file of a checkpoint"):
+        load_model(tmp_path, model(1))
+
+
+def test_weights_that_are_not_finite_are_refused_by_name(tmp_path):
+    damaged = model(1)
+    with torch.no_grad():
+        damaged[0].bias[3] = math.nan
+    save_checkpoint(tmp_path, BEST, damaged, None, STATE)
+    with pytest.raises(ModelError, match=r"holds a weight of 0\.bias that is not finite; use another checkpoint"):
         load_model(newest(tmp_path, BEST), model(2))

@@ -1,6 +1,7 @@
 """Training: it learns, stops and resumes to the bit, and leaves a whole run folder."""
 
 import csv
+import errno
 import json
 import math
 import shutil
@@ -19,6 +20,7 @@ from distill import Tables
 from model.errors import ModelError
 from model.memory.differentiation import Amrb, Bptt, LayerwiseAmrb, MemoryBudget, Truncated
 from model.tasks import TokenDataset
+from model.training import loop
 from model.training.checkpoint import BEST, CHECKPOINT, load_model, load_state, newest
 from model.training.device import choose_device
 from model.training.evaluation import evaluate, load_run, measure_cost
@@ -29,7 +31,7 @@ from model.training.run_folder import METRICS, RunFolder
 from model.training.schedule import learning_rate
 from model.training.scoring import evaluate_split
 from rmaat.base.errors import Interrupted, OutOfTime
-from rmaat.base.files import FileError
+from rmaat.base.files import FileError, locked_folder
 
 
 def weights(folder, file="model.safetensors"):
@@ -362,6 +364,27 @@ def test_resuming_a_finished_run_changes_nothing(finished, run, task, configurat
     before = {path: path.read_bytes() for path in run.rglob("*") if "events" not in path.name and path.is_file()}
     assert train(configuration, task, tables, run, resume=True) == finished[1]
     assert all(path.read_bytes() == content for path, content in before.items())
+
+
+def test_two_processes_cannot_train_in_one_folder(run, task, configuration, tables):
+    with locked_folder(run), pytest.raises(FileError, match=f"another process is writing {run}; wait for it"):
+        train(configuration, task, tables, run, resume=True)
+
+
+def test_resuming_removes_what_a_killed_process_left(run, task, configuration, tables):
+    left = run / ".checkpoint-000000012.0a1b2c3d.tmp"
+    left.mkdir()
+    train(configuration, task, tables, run, resume=True)
+    assert not left.exists()
+
+
+def test_a_folder_that_tensorboard_cannot_write_is_named(run, task, configuration, tables, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(loop, "SummaryWriter", refuse)
+    with pytest.raises(FileError, match=r"run/tensorboard: No space left on device; the last checkpoint stays"):
+        train(configuration, task, tables, run, resume=True)
 
 
 def test_tensorboard_holds_every_validation_once_after_a_resume(task, configuration, tables, tmp_path):

@@ -13,6 +13,9 @@ from rmaat.base.files import (
     atomic_file,
     atomic_folder,
     finish,
+    locked_folder,
+    read_bytes,
+    read_json,
     read_text,
     refuse_existing,
     unfinished_folder,
@@ -319,3 +322,60 @@ def test_an_existing_path_is_refused_with_the_remedy_and_a_free_path_is_accepted
     for path in (earlier, earlier.parent):
         with pytest.raises(FileError, match=f"{path} exists already; choose another"):
             refuse_existing(path, "choose another")
+
+
+# Bounds.
+
+
+@pytest.fixture(params=["device", "pipe"])
+def special(request, tmp_path) -> Path:
+    """A file that may never end."""
+    if request.param == "device":
+        return Path("/dev/zero")
+    os.mkfifo(tmp_path / "pipe")
+    return tmp_path / "pipe"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
+@pytest.mark.parametrize("reader", [read_bytes, read_text, read_json])
+def test_devices_and_pipes_are_not_read(special, reader):
+    with pytest.raises(FileError, match=f"cannot read {special}: it is a device or a pipe"):
+        reader(special)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
+def test_devices_and_pipes_are_not_replaced(special):
+    with pytest.raises(FileError, match=f"cannot write {special}: it is a device or a pipe; choose another name"):
+        write_text(special, "new")
+    assert not special.is_file()
+
+
+def test_files_above_the_bound_are_not_read(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(bytes(10))
+    assert read_bytes(path, most=10) == bytes(10)
+    with pytest.raises(FileError, match="it has 10 bytes, and at most 9 are read"):
+        read_bytes(path, most=9)
+    with path.open("r+b") as stream:
+        # A sparse file: a terabyte that takes no space.
+        stream.truncate(10**12)
+    with pytest.raises(FileError, match="1,000,000,000,000 bytes"):
+        read_bytes(path)
+
+
+def test_json_that_is_nested_too_deeply_is_no_json(tmp_path):
+    (tmp_path / "deep").write_text("[" * 200_000)
+    with pytest.raises(ValueError, match="nested too deeply"):
+        read_json(tmp_path / "deep")
+
+
+def test_a_locked_folder_is_refused_to_a_second_one_and_cleared_of_temporary_files(tmp_path):
+    (tmp_path / ".checkpoint-000000010.0a1b2c3d.tmp").mkdir()
+    (tmp_path / ".metrics.csv.0a1b2c3d.tmp").touch()
+    (tmp_path / "notes.tmp").touch()
+    with locked_folder(tmp_path):
+        assert names(tmp_path) == [".lock", "notes.tmp"]
+        with pytest.raises(FileError, match=f"another process is writing {tmp_path}"), locked_folder(tmp_path):
+            pass
+    with locked_folder(tmp_path):
+        pass

@@ -340,7 +340,7 @@ def test_a_file_may_contain_only_the_changed_values(tmp_path, text, expected):
         ("clock: }{\n", "expected"),
         ("\tclock: 3\n", "cannot start any token"),
         ("maker: \x00\n", "unacceptable character"),
-        ("maker: *nobody\n", "undefined alias"),
+        ("maker: *nobody\n", "line 1 has the alias \\*nobody; write its value in full"),
         ("? [a, b]\n: 3\n", "unhashable key"),
         ("clock: " + "[" * 3000, "recursion"),
     ],
@@ -439,3 +439,14 @@ def test_an_unknown_kind_is_refused_with_similar_ones(values, sentence):
         Drawing.from_dict({"shape": values})
     with pytest.raises(ParameterError, match=sentence.replace("Shape needs", "(Shape|Disc) needs")):
         Drawing().changed({"shape": values})
+
+
+def test_aliases_that_multiply_and_long_files_are_refused_before_they_are_read(tmp_path):
+    path = tmp_path / "watch.yaml"
+    lines = ["a0: &a0 [x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 30))]
+    path.write_text("\n".join(lines))
+    with pytest.raises(ParameterError, match=r"line 2 has the alias \*a0; write its value in full"):
+        Watch.load(path)
+    path.write_text("maker: " + "x" * 2**16)
+    with pytest.raises(FileError, match="65,543 bytes, and at most 65,536 are read"):
+        Watch.load(path)

@@ -4,6 +4,7 @@ RMAAT_TEST_DATA may name a folder with the real aclImdb_v1.tar.gz and cifar-10-p
 need them are skipped.
 """
 
+import io
 import os
 import pickle
 import tarfile
@@ -15,10 +16,12 @@ import numpy as np
 import pytest
 
 from model.tasks import image, pairs, text
+from model.tasks.data import sources
 from model.tasks.data.cifar import grey, read_batch
 from model.tasks.data.dataset import TaskError
 from model.tasks.data.encoding import from_bytes, split_pair, to_bytes
 from model.tasks.data.imdb import Review, read_reviews, read_reviews_and_films
+from model.tasks.data.sources import read_members
 from model.tasks.image import ImageParameters
 from model.tasks.pairs import RetrievalParameters, SameFilmParameters
 from model.tasks.text import TextParameters
@@ -240,6 +243,56 @@ def test_negatives_of_the_stand_in_match_their_pair_in_label_and_length_and_not_
     error = np.std(lengths[1]) / 1000**0.5
     assert np.mean(lengths[0]) == pytest.approx(np.mean(lengths[1]), abs=5 * error)
     assert np.mean(same[0]) == pytest.approx(np.mean(same[1]), abs=5 * 0.5 * (2 / 1000) ** 0.5)
+
+
+# Hostile sources.
+
+
+def test_a_link_that_leads_out_of_the_folder_is_not_followed(reviews, tmp_path):
+    (tmp_path / "secret").write_text("private")
+    place = reviews / "train" / "neg" / "99_1.txt"
+    place.symlink_to(tmp_path / "secret")
+    with pytest.raises(TaskError, match=f"{place} leads out of {reviews}; replace the link"):
+        text.read(TEXT, reviews)
+    place.unlink()
+    place.symlink_to(reviews / "train" / "neg" / "0_1.txt")
+    assert len(read_reviews(reviews)["train"]) == 13
+
+
+def test_links_in_an_archive_are_skipped(tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE):
+            member = tarfile.TarInfo("aclImdb/train/neg/0_1.txt")
+            member.type, member.linkname = kind, "/etc/passwd"
+            tar.addfile(member)
+    assert read_members(tmp_path / "a.tar", lambda _: True) == {}
+
+
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
+@pytest.mark.parametrize("wanted", [True, False])
+def test_an_archive_that_claims_a_terabyte_is_refused(tmp_path, kind, wanted):
+    member = tarfile.TarInfo("name")
+    member.size, member.type = 10**12, kind
+    (tmp_path / "a.tar").write_bytes(member.tobuf(tarfile.GNU_FORMAT) + bytes(2048))
+    with pytest.raises(TaskError, match=r"a\.tar is not a tar archive, or incomplete \(.*1,000,000,0"):
+        read_members(tmp_path / "a.tar", lambda _: wanted)
+
+
+@pytest.mark.parametrize("compression", ["gz", "bz2", "xz"])
+def test_an_archive_of_zeros_that_unpacks_without_end_is_refused(tmp_path, compression, monkeypatch):
+    monkeypatch.setattr(sources, "MOST_UNPACKED", 2**20)
+    with tarfile.open(tmp_path / "a", f"w:{compression}") as tar:
+        member = tarfile.TarInfo("zeros")
+        member.size = 2**21
+        tar.addfile(member, io.BytesIO(bytes(2**21)))
+    assert (tmp_path / "a").stat().st_size < 2**16
+    with pytest.raises(TaskError, match="unpacked it has 2,097,"):
+        read_members(tmp_path / "a", lambda _: False)
+
+
+def test_a_device_is_no_source():
+    with pytest.raises(TaskError, match="cannot read /dev/zero: it is a device or a pipe"):
+        text.read(TEXT, Path("/dev/zero"))
 
 
 # Real data.

@@ -35,7 +35,9 @@ def stored(tmp_path) -> Path:
 
 
 def rewrite(folder: Path, change) -> None:
+    """Change the manifest, which then has no digest, as those of earlier versions."""
     values = json.loads((folder / MANIFEST).read_text())
+    del values["sha256"]
     change(values)
     (folder / MANIFEST).write_text(json.dumps(values))
 
@@ -128,6 +130,24 @@ def test_a_pickle_in_place_of_an_array_is_refused_and_never_run(stored, tmp_path
 def test_a_manifest_that_contradicts_the_arrays_is_refused(stored, change, sentence):
     rewrite(stored, change)
     with pytest.raises(TaskError, match=f"letters: .*{sentence}"):
+        read_task(stored)
+
+
+def test_a_changed_manifest_is_refused(stored):
+    path = stored / MANIFEST
+    path.write_text(path.read_text().replace('"b"', '"d"'))
+    with pytest.raises(TaskError, match=r"manifest\.json was changed after it was written \(another SHA-256\)"):
+        read_task(stored)
+
+
+@pytest.mark.parametrize("header", [b"{'descr': '|u1', (", b"{'descr': [], 'x", b"{[]: 1}", b"(" * 9000])
+def test_a_damaged_header_with_the_right_digest_is_refused(stored, header):
+    path = stored / "train_tokens.npy"
+    content = header.ljust(117) + b"\n"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(content).to_bytes(2, "little") + content + bytes(6))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    rewrite(stored, lambda values: values["splits"]["train"]["sha256"].update(tokens=digest))
+    with pytest.raises(TaskError, match=r"train_tokens\.npy is not an array"):
         read_task(stored)
 
 
