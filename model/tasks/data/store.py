@@ -132,8 +132,11 @@ def _read_array(path: Path, sha256: str) -> np.ndarray:
 
 
 def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
     with open_file(path) as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        while block := stream.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _reason(error: OSError | FileError) -> str:
