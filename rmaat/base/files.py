@@ -103,7 +103,7 @@ def locked_folder(path: Path) -> Iterator[None]:
     FileError
         The operating system refused, or another process has locked the folder.
     """
-    with _locked(path / ".lock", path):
+    with _locked(path / "lock", path):
         for left in path.iterdir():
             if _TEMPORARY.fullmatch(left.name):
                 _remove(left)
