@@ -7,6 +7,7 @@ tensorboard/         the same for TensorBoard
 checkpoint-*/        the last state, to resume from       model.safetensors, optimizer.safetensors, state.json
 best-*/              the best state by validation         model.safetensors, state.json
 evaluation.json      accuracy on the test split beside the trivial levels
+lock                 locked by the process that trains; empty
 cost.json            time and memory of the training; written by `rmaat reproduce` only
 """
 

@@ -15,8 +15,9 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from rmaat.base.errors import RmaatError
 
@@ -103,7 +104,7 @@ def locked_folder(path: Path) -> Iterator[None]:
     FileError
         The operating system refused, or another process has locked the folder.
     """
-    with _locked(path / ".lock", path):
+    with _locked(path / "lock", path):
         for left in path.iterdir():
             if _TEMPORARY.fullmatch(left.name):
                 _remove(left)
@@ -160,7 +161,7 @@ def write_text(path: Path, content: str) -> None:
 
 
 @contextmanager
-def open_file(path: Path, most: int | None = None) -> Iterator[BinaryIO]:
+def open_file(path: Path, most: int | None = None) -> Iterator[BufferedReader]:
     """Open the plain file `path` to read bytes.
 
     Parameters

@@ -374,7 +374,7 @@ def test_a_locked_folder_is_refused_to_a_second_one_and_cleared_of_temporary_fil
     (tmp_path / ".metrics.csv.0a1b2c3d.tmp").touch()
     (tmp_path / "notes.tmp").touch()
     with locked_folder(tmp_path):
-        assert names(tmp_path) == [".lock", "notes.tmp"]
+        assert names(tmp_path) == ["lock", "notes.tmp"]
         with pytest.raises(FileError, match=f"another process is writing {tmp_path}"), locked_folder(tmp_path):
             pass
     with locked_folder(tmp_path):
