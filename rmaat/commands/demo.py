@@ -1,4 +1,4 @@
-"""`rmaat demo`: simulate, distil, train, evaluate and draw with default parameters, and print one table."""
+"""`rmaat demo`: simulate, distil, train, evaluate, draw and report with default parameters, and print one table."""
 
 import argparse
 import dataclasses

@@ -86,8 +86,9 @@ def test_a_folder_with_some_of_the_files_gets_their_parts(runs, out, tmp_path, k
 
 @pytest.mark.usefixtures("undrawn")
 def test_a_run_folder_itself_gets_a_page(runs, out):
-    assert "listops/tables.nc" not in report(runs / "listops", out).text
     assert "accuracy" in parts(report(runs / "listops", out))
+    # Names are relative to the folder.
+    assert "<caption>tables.nc: tables</caption>" in out.read_text()
 
 
 def test_an_unscored_run_without_validations_gets_a_page(add_run, tmp_path, out):
