@@ -26,7 +26,9 @@ def stand_in() -> None:
         platformdirs.user_cache_path = _unused  # pyright: ignore[reportAttributeAccessIssue]
         sys.modules["platformdirs"] = platformdirs
     if importlib.util.find_spec("yaml") is None:
-        sys.modules["yaml"] = ModuleType("yaml")
+        yaml = ModuleType("yaml")
+        yaml.SafeLoader = object  # pyright: ignore[reportAttributeAccessIssue]
+        sys.modules["yaml"] = yaml
 
 
 def _shape(name: str) -> Any:

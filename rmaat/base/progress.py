@@ -1,5 +1,6 @@
 """Progress of long functions: the type of their `progress` callback, and a bar for the terminal."""
 
+import math
 import os
 import sys
 import time
@@ -87,13 +88,14 @@ class _TerminalBar:
 
 
 class _Lines:
-    """A line every `SECONDS`, for files and pipes, and one at the end."""
+    """A line every `SECONDS` from the first report on, and one at the end, for files and pipes."""
 
     SECONDS = 10.0
 
     def __init__(self, label: str):
         self._label = label
-        self._started = self._printed = time.monotonic()
+        self._started = time.monotonic()
+        self._printed = -math.inf
         self._first: tuple[float, float] | None = None
         self._last = ""
 

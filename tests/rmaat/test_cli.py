@@ -31,6 +31,7 @@ from rmaat.cli import COMMANDS, main
 TINY = [
     "--train-size", "64", "--validation-size", "16", "--test-size", "16", "--longest-length", "40", "--steps", "4",
     "--validate-every", "2", "--width", "8", "--heads", "2", "--layers", "1", "--segment-length", "10",
+    "--segments", "4",
 ]  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from astro_sim import write_traces
+from astro_sim.errors import SimulationError
 from distill import write_tables
 from figures import FigureError, write_report
 from rmaat.cli import main
@@ -132,7 +133,7 @@ def test_the_data_give_every_text_unchanged(traces, tmp_path, out):
 @pytest.mark.usefixtures("undrawn")
 def test_a_damaged_attribute_is_an_error_that_names_the_file(traces, tmp_path, out):
     write_traces(traces.assign_attrs(parameters="{"), tmp_path / "runs" / "broken.nc")
-    with pytest.raises(FigureError, match=r"broken\.nc: the attribute parameters is damaged"):
+    with pytest.raises(SimulationError, match=r"broken\.nc has the attribute parameters, which does not hold"):
         write_report(tmp_path / "runs", out)
     assert not out.exists()
 

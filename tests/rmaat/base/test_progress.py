@@ -26,14 +26,15 @@ def test_small_strides_after_a_long_one_are_drawn_on_a_terminal(capsys):
     assert "loss 4" in shown
 
 
-def test_a_file_gets_a_line_every_ten_seconds_and_one_at_the_end(capsys, clock):
+def test_a_file_gets_a_line_at_once_then_every_ten_seconds_and_one_at_the_end(capsys, clock):
     with Bar("train") as report:
         for second in range(1, 31):
             clock[0] = second
             report(second / 40, f"loss {second}")
     assert capsys.readouterr().err.splitlines() == [
-        "train 25%, 00:10, 00:30 left, loss 10",
-        "train 50%, 00:20, 00:20 left, loss 20",
+        "train 2%, 00:01, loss 1",
+        "train 28%, 00:11, 00:29 left, loss 11",
+        "train 52%, 00:21, 00:19 left, loss 21",
         "train 75%, 00:30, 00:10 left, loss 30",
     ]
 
