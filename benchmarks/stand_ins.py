@@ -13,22 +13,18 @@ from typing import Any
 
 def stand_in() -> None:
     """Register a replacement for each of these packages that is not installed."""
-    if importlib.util.find_spec("jaxtyping") is None:
-        jaxtyping = ModuleType("jaxtyping")
-        jaxtyping.__getattr__ = _shape  # pyright: ignore[reportAttributeAccessIssue]
-        sys.modules["jaxtyping"] = jaxtyping
-    if importlib.util.find_spec("lazy_loader") is None:
-        lazy_loader = ModuleType("lazy_loader")
-        lazy_loader.attach_stub = _attach_stub  # pyright: ignore[reportAttributeAccessIssue]
-        sys.modules["lazy_loader"] = lazy_loader
-    if importlib.util.find_spec("platformdirs") is None:
-        platformdirs = ModuleType("platformdirs")
-        platformdirs.user_cache_path = _unused  # pyright: ignore[reportAttributeAccessIssue]
-        sys.modules["platformdirs"] = platformdirs
-    if importlib.util.find_spec("yaml") is None:
-        yaml = ModuleType("yaml")
-        yaml.SafeLoader = object  # pyright: ignore[reportAttributeAccessIssue]
-        sys.modules["yaml"] = yaml
+    _replace("jaxtyping", __getattr__=_shape)
+    _replace("lazy_loader", attach_stub=_attach_stub)
+    _replace("platformdirs", user_cache_path=_unused)
+    _replace("yaml", SafeLoader=object)
+
+
+def _replace(name: str, **attributes: Any) -> None:
+    """Register a module of these `attributes` as the package `name`, unless that is installed."""
+    if importlib.util.find_spec(name) is None:
+        module = ModuleType(name)
+        vars(module).update(attributes)
+        sys.modules[name] = module
 
 
 def _shape(name: str) -> Any:

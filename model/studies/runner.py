@@ -19,7 +19,7 @@ from model.training.evaluation import evaluate, measure_cost
 from model.training.loop import train
 from model.training.run_folder import RunFolder
 from rmaat.base.errors import Interrupted, OutOfTime, RmaatError, UsageError
-from rmaat.base.files import read_text, write_text
+from rmaat.base.files import read_json, write_text
 from rmaat.base.progress import Progress, part_of
 from rmaat.base.signals import termination_as_interrupt
 from rmaat.base.workers import LocalWorkers, WorkerDied, core_count, is_stopping, send
@@ -156,7 +156,7 @@ def _levels(task: TaskData, place: Path) -> list[TrivialLevel]:
     path, identity = place / "levels.json", [task.sha256(), *task.levels]
     # Compute them again if the file is damaged.
     with suppress(ValueError, KeyError, TypeError, AttributeError):
-        kept = json.loads(read_text(path)) if path.exists() else {}
+        kept = read_json(path) if path.exists() else {}
         if kept["of"] == identity:
             return [TrivialLevel(name, float(accuracy)) for name, accuracy in kept["levels"].items()]
     levels = list(trivial_levels(task))

@@ -50,12 +50,14 @@ def _separated(task: TaskData) -> str:
     return "has one document a sequence" if task.separator is None else f"parts them by token {task.separator}"
 
 
-def check_same_run(folder: RunFolder, configuration: RunConfiguration, tables: Tables) -> None:
-    """Refuse, with `ModelError`, to resume the run in `folder` with other settings or tables."""
-    differences = folder.read_configuration().differences(configuration)
+def check_same_run(folder: RunFolder, configuration: RunConfiguration, tables: Tables) -> RunConfiguration:
+    """Return the configuration of the run in `folder`; raise `ModelError` if settings or tables differ from it."""
+    stored = folder.read_configuration()
+    differences = stored.differences(configuration)
     if not tables.dataset.identical(read_tables(folder.tables).dataset):
         differences.append("tables file")
     if differences:
         raise ModelError(
             f"{folder.path} was trained with another {', '.join(differences)}; resume with the same settings"
         )
+    return stored

@@ -88,15 +88,15 @@ def train(
     if start is not None:
         configuration = replace(configuration, start_sha256=weights_sha256(newest(start, BEST)))
     if resume:
-        check_same_run(folder, configuration, tables)
-        threads = folder.read_configuration().training.threads
+        threads = check_same_run(folder, configuration, tables).training.threads
     else:
         threads = thread_count(configuration.training, configuration.model)
     configuration = replace(configuration, training=replace(configuration.training, threads=threads))
     with denormals_flushed(), cpu_threads(threads), joined_processes(device) as processes:
         torch.manual_seed(configuration.training.seed)
         model = build_model(configuration.model, tables).to(device)
-        if start is not None:
+        # A resumed run takes its weights from its own checkpoint.
+        if start is not None and not resume:
             load_parameters(newest(start, BEST), model)
         if configuration.training.compile:
             model.compile_cell()

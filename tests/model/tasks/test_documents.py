@@ -116,14 +116,6 @@ def test_texts_without_a_word_have_the_level_of_the_commonest_label(tmp_path):
     assert first.accuracy == second.accuracy
 
 
-@pytest.fixture
-def datasets(tmp_path, monkeypatch):
-    library = pytest.importorskip("datasets")
-    monkeypatch.setattr(library.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    library.disable_progress_bars()
-    return library
-
-
 def columns(labels: list[int], start: int) -> dict[str, list]:
     return {"review": [f"text {start + number}" for number in range(len(labels))], "stars": labels}
 

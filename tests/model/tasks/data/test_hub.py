@@ -24,14 +24,6 @@ FORMS = ["parquet", "flat parquet", "disk"]
 
 
 @pytest.fixture
-def datasets(tmp_path, monkeypatch):
-    library = pytest.importorskip("datasets")
-    monkeypatch.setattr(library.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    library.disable_progress_bars()
-    return library
-
-
-@pytest.fixture
 def store(datasets, tmp_path):
     """Write columns, by split, in a form of the hub; the folder."""
 
