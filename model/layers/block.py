@@ -5,6 +5,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
+from model.layers.dropout import Dropout
 from model.layers.local_mixing import LocalMixing
 from model.layers.mixing import Mixing, Rows, Shared, Valid, WantedRows
 
@@ -34,7 +35,7 @@ class Block(nn.Module):
         )
         self.attention_norm = nn.LayerNorm(width)
         self.feed_forward_norm = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.norm_first = norm_first
 
     def forward(self, rows: Rows, valid: Valid, shared: Shared, wanted: int) -> WantedRows:

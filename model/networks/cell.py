@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.layers.block import Block
+from model.layers.dropout import Dropout
 from model.layers.local_mixing import LocalMixing
 from model.layers.mixing import Mixing
 from model.layers.ngrams import NgramEmbedding
@@ -63,7 +64,7 @@ class StackedCell(nn.Module):
             for attention in attentions
         )
         self.final_norm = nn.LayerNorm(parameters.width) if parameters.norm == "pre" else nn.Identity()
-        self.dropout = nn.Dropout(parameters.dropout)
+        self.dropout = Dropout(parameters.dropout)
 
     def shared(self) -> tuple[Tensor, ...]:
         """Tensors that depend on parameters alone, those of the first block first; computed once per step."""

@@ -9,6 +9,8 @@ from model.training.parameter_count import parameter_count
 from model.training.step_flops import power_blocks, wanted_rows
 
 FLOAT_BYTES = 4
+MASK = 1 / FLOAT_BYTES
+"""A dropout mask, of one byte per feature, in rows."""
 
 
 def peak_bytes(model: ModelParameters, method: str, segments: int, batch: int = 1, keep: int = 1) -> float:
@@ -66,12 +68,12 @@ def _peak_layerwise(model: ModelParameters, wanted: int) -> float:
 
 def _entry(model: ModelParameters) -> float:
     """The input of the first layer and its dropout mask."""
-    return model.segment_rows * (2 if model.dropout else 1)
+    return model.segment_rows * (1 + MASK if model.dropout else 1)
 
 
 def _layer(model: ModelParameters, wanted: int) -> float:
     """What one block saves for backward, without its input."""
-    sums, norms, masks = 2 * wanted, 2 * wanted, 2 * wanted if model.dropout else 0
+    sums, norms, masks = 2 * wanted, 2 * wanted, 2 * MASK * wanted if model.dropout else 0
     # Before and after the GELU.
     hidden = 2 * wanted * model.feed_forward_width / model.width
     return _local(model) + _mixing(model, wanted) + sums + norms + masks + hidden
@@ -100,7 +102,7 @@ def _passing(model: ModelParameters, wanted: int) -> float:
     hidden = model.feed_forward_width / model.width
     # Gradients of the rows, and of the hidden features before or after the GELU.
     feed_forward = (1 + hidden) * wanted
-    freed = (4 + 2 * hidden + (2 if model.dropout else 0)) * wanted
+    freed = (4 + 2 * hidden + (2 * MASK if model.dropout else 0)) * wanted
     # Residual; read; query, key and value, separately and joined. A state space has transforms of twice the length.
     attention = (2 + 2) * wanted + 4 * model.segment_rows - freed
     return max(feed_forward, attention)
