@@ -1,14 +1,15 @@
 # Each target installs what it needs into .venv, once.
-#   make demo    simulate, distil, train, evaluate and draw
-#   make test    style, import contracts, types, tests
-#   make docs    build the documentation site into site/, without network
-#   make bench   measure speed, memory and data; results are written to benchmarks/results
+#   make demo       simulate, distil, train, evaluate and draw
+#   make test       style, import contracts, types, and all tests but the slow ones
+#   make test-slow  the slow tests: Brian2's builds, whole programs, the pages of the documentation
+#   make docs       build the documentation site into site/, without network
+#   make bench      measure speed, memory and data; results are written to benchmarks/results
 
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test docs bench clean
+.PHONY: demo test test-slow docs bench clean
 
 demo: $(INSTALLED)
 	$(BIN)/rmaat demo
@@ -18,7 +19,10 @@ test: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/basedpyright
-	$(BIN)/pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup -m 'not slow'
+
+test-slow: $(INSTALLED)
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup -m slow
 
 # The variable silences a notice about later major versions of MkDocs.
 docs: $(INSTALLED)

@@ -84,12 +84,14 @@ def after_tutorials(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_tutorials_run_in_their_order(after_tutorials):
     assert set(TUTORIALS) == set((DOCS / "tutorials").glob("*.md"))
     made = {path.name for path in (after_tutorials / "runs").iterdir()}
     assert made >= {"sim.nc", "tables.nc", "listops", "figures"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=[f"{page.parent.name}-{page.stem}" for page in PAGES])
 def test_a_page_runs_after_the_tutorials(page, after_tutorials, tmp_path, monkeypatch):
     shutil.copytree(after_tutorials / "runs", tmp_path / "runs")

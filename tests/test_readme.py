@@ -51,6 +51,7 @@ def test_the_commands_of_the_readme_run_in_their_order(tmp_path, monkeypatch):
 PROGRAMS = [(page, index) for page in PAGES for index in range(len(blocks(page, "python")))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("page", "index"), PROGRAMS, ids=[f"{page.name}-{index}" for page, index in PROGRAMS])
 def test_the_programs_of_the_documentation_run(page, index, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

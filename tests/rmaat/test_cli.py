@@ -539,6 +539,7 @@ def tiny_copy(monkeypatch):
     monkeypatch.setitem(STUDIES, "pair", Study("Two models", ("copy",), ("rmaat", "no_memory")))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiny_copy")
 def test_a_study_stops_at_its_budget_continues_and_writes_its_table(capsys):
     command = ["reproduce", "pair", "--preset", "tiny", "--seeds", "1", "--workers", "1"]
@@ -554,6 +555,7 @@ def test_a_study_stops_at_its_budget_continues_and_writes_its_table(capsys):
     assert (place / "copy" / "rmaat" / "seed-0" / "evaluation.json").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "workers"), [(signal.SIGINT, "2"), (signal.SIGTERM, "1")])
 def test_a_signal_to_all_processes_of_a_study_ends_it_with_checkpoints_of_its_runs(number, workers):
     process = command(

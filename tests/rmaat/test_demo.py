@@ -25,6 +25,7 @@ def tiny(monkeypatch, tmp_path):
     monkeypatch.setattr(demo, "SEQUENCES", 1)
 
 
+@pytest.mark.slow
 def test_an_interrupted_demo_names_the_command_that_continues_it(monkeypatch, capsys):
     def interrupted(*_, **__):
         raise Interrupted("by the test")

@@ -64,6 +64,7 @@ def test_the_same_command_continues_an_interrupted_sweep(capsys, tmp_path, monke
     assert (tmp_path / "sweep.nc").read_bytes() == whole
 
 
+@pytest.mark.slow
 def test_control_c_also_ends_the_workers_and_the_same_command_continues_to_the_same_bytes(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setattr("distill.inverse.sweep.POINTS_TOGETHER", 4)

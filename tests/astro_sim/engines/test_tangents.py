@@ -51,6 +51,7 @@ def difference(parameters: SimulationParameters, name: str, labels: list[str]) -
     return {label: (4 * fine[label] - coarse[label]) / 3 for label in labels}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:cycle_duration is", "ignore:the long-term process grew")
 @pytest.mark.parametrize("case", CASES)
 def test_derivatives_equal_differences_of_separate_runs_to_a_millionth(case):

@@ -173,6 +173,7 @@ def test_a_run_that_does_not_fit_on_the_disk_is_refused_before_it_starts(path: P
     assert not os.listdir(path.parent)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_run(path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("rmaat.base.provenance.BLOCK", 2**16)
     network = {"presynaptic_neurons": 24, "postsynaptic_neurons": 24, "coupling_given_by": "spectral_radius"}

@@ -24,6 +24,7 @@ def run(folder, workers):
     return run_sweep(SimulationParameters(), design, Each(steady_facilitation), folder, workers, batch_size=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 2])
 def test_processes_give_the_same_bits_as_this_process(tmp_path, count):
     assert run(tmp_path / "many", LocalProcesses(count)).identical(run(tmp_path / "one", InProcess()))

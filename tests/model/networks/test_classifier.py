@@ -364,6 +364,7 @@ OPTIONS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_compiled_cell_has_one_training_graph_for_all_segments_and_the_gradient_of_the_plain_one():
     """Run in another process, without the checks of shapes, which torch.compile cannot trace."""
     # One process for both models: loading torch's compiler takes as long as compiling. One layer of each kind, because

@@ -88,6 +88,7 @@ def test_all_runs_are_trained_and_scored_with_progress_to_the_end(finished):
         assert configuration.training.seed == run.seed
 
 
+@pytest.mark.slow
 def test_what_is_done_is_not_done_again(finished):
     out, runs, _ = finished
     before = {run.name: RunFolder(run.place).evaluation.stat().st_mtime_ns for run in runs}
@@ -95,6 +96,7 @@ def test_what_is_done_is_not_done_again(finished):
     assert before == {run.name: RunFolder(run.place).evaluation.stat().st_mtime_ns for run in runs}
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_is_named_after_others_got_their_missing_score_and_damaged_levels_anew(finished, tmp_path):
     out, runs, _ = finished
     failing = dataclasses.replace(runs[1], place=tmp_path / "needle" / "rmaat" / "seed-0")
@@ -150,6 +152,7 @@ def test_a_damaged_score_is_named_with_what_to_do(tmp_path, text):
         folder.read_evaluation()
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_ends_the_study_with_what_to_do(finished, tmp_path):
     out, runs, _ = finished
     longer = dataclasses.replace(runs[0].preset.training, steps=100_000, validate_every=100_000)

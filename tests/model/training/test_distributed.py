@@ -75,6 +75,7 @@ def assert_alike(first, second, **tolerance):
 ROUNDING = {"rtol": 1e-3, "atol": 2e-6}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["replicate", "shard", "bptt"])
 def test_two_processes_make_the_weights_and_moments_of_one(runs, way):
     assert_alike(runs / way, runs / "one", **ROUNDING)

@@ -42,7 +42,7 @@ def test_torch_has_its_own_number_again_after_the_block():
 
 def test_a_run_resumes_with_its_own_number_and_refuses_another(task, configuration, tables, tmp_path):
     def with_threads(count):
-        return replace(configuration, training=replace(configuration.training, threads=count))
+        return replace(configuration, training=replace(configuration.training, threads=count, steps=4))
 
     train(with_threads(2), task, tables, tmp_path / "run")
     train(with_threads(0), task, tables, tmp_path / "run", resume=True)

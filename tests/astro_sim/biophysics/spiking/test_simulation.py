@@ -48,6 +48,7 @@ def traces(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.brian2
 def test_traces_have_the_variables_of_the_rate_model_and_survive_a_file(traces: xr.Dataset, tmp_path):
     write_traces(traces, tmp_path / "traces.nc")
@@ -56,6 +57,7 @@ def test_traces_have_the_variables_of_the_rate_model_and_survive_a_file(traces: 
     assert traces.attrs["seed"] == 3
 
 
+@pytest.mark.slow
 @pytest.mark.brian2
 def test_neurons_fire_at_their_rates_only_during_the_stimulus(traces: xr.Dataset):
     driven, silent = (traces.sel(time=slice(*span)).mean("time") for span in ((2, 10), (20, 60)))
@@ -64,6 +66,7 @@ def test_neurons_fire_at_their_rates_only_during_the_stimulus(traces: xr.Dataset
     assert float(silent["postsynaptic_activity"].max()) < 1
 
 
+@pytest.mark.slow
 @pytest.mark.brian2
 def test_calcium_rises_within_seconds_and_returns_to_rest(traces: xr.Dataset):
     # An independent prototype of the model rises from 0.05 to 0.69 umol/L at 2.2 s, and ends the cycle at 0.052.
@@ -74,6 +77,7 @@ def test_calcium_rises_within_seconds_and_returns_to_rest(traces: xr.Dataset):
     assert float(calcium.isel(time=-1).median()) == pytest.approx(find_rest(DEFAULT)["calcium"], abs=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.brian2
 def test_the_long_term_process_grows_as_in_an_independent_prototype(traces: xr.Dataset):
     ends = traces["long_term_process"].isel(time=-1)
@@ -81,6 +85,7 @@ def test_the_long_term_process_grows_as_in_an_independent_prototype(traces: xr.D
     assert float(traces["presynaptic_receptors"].max()) == pytest.approx(0.89, abs=0.06)
 
 
+@pytest.mark.slow
 @pytest.mark.brian2
 def test_trials_equal_single_runs_with_their_seeds_and_share_one_build(
     traces: xr.Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path
@@ -100,6 +105,7 @@ def test_trials_equal_single_runs_with_their_seeds_and_share_one_build(
     xr.testing.assert_identical(read_traces(tmp_path / "trials.nc"), trials)
 
 
+@pytest.mark.slow
 @pytest.mark.brian2
 def test_other_parameter_values_need_no_other_build(traces: xr.Dataset, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(brian2_process, "_run_worker", refuse)
@@ -109,6 +115,7 @@ def test_other_parameter_values_need_no_other_build(traces: xr.Dataset, monkeypa
     assert ratio == pytest.approx(0.5, rel=0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.brian2
 def test_numpy_and_the_compiled_network_give_the_same_traces(traces: xr.Dataset):
     # Until the short stimulus ends, the short run equals the long one, which needs no other build.
@@ -156,6 +163,7 @@ def test_an_interrupt_stops_the_compiled_network(monkeypatch: pytest.MonkeyPatch
     assert not Path(f"/proc/{pid.read_text().strip()}").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.brian2
 def test_the_long_term_process_follows_the_closed_form_of_efficacy_for_the_simulated_spikes(follow_efficacy):
     step = 0.001
@@ -257,6 +265,7 @@ def test_no_two_parameters_share_a_name():
     assert len(set(names)) == len(names)
 
 
+@pytest.mark.slow
 @pytest.mark.brian2
 def test_the_command_writes_trials(traces: xr.Dataset, tmp_path, capsys):
     out = tmp_path / "trials.nc"

@@ -74,6 +74,7 @@ def default_pair() -> tuple[xr.Dataset, xr.Dataset]:
     return simulate(engine="brian2"), simulate()
 
 
+@pytest.mark.slow
 @pytest.mark.brian2
 @pytest.mark.parametrize("name", STATES)
 def test_brian2_is_within_a_thousandth_of_scipy_at_every_stored_time(
@@ -82,6 +83,7 @@ def test_brian2_is_within_a_thousandth_of_scipy_at_every_stored_time(
     assert relative_difference(*default_pair, name) < 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.brian2
 def test_brian2_stores_the_same_axes_as_scipy(default_pair: tuple[xr.Dataset, xr.Dataset]):
     found, expected = default_pair
@@ -91,6 +93,7 @@ def test_brian2_stores_the_same_axes_as_scipy(default_pair: tuple[xr.Dataset, xr
     assert '"brian2": "' in found.attrs["versions"]
 
 
+@pytest.mark.slow
 @pytest.mark.brian2
 def test_the_difference_halves_with_the_time_step(default_pair: tuple[xr.Dataset, xr.Dataset]):
     fine, reference = default_pair
@@ -125,6 +128,7 @@ def own_model_job(rate: str, target: str = "automatic") -> Job:
 OWN_RATE = "(u_pre + coupled_input - w) / synapse_time_constant"
 
 
+@pytest.mark.slow
 @pytest.mark.brian2
 @pytest.mark.parametrize("target", ["numpy", "cython"])
 def test_every_target_gives_the_same_traces(target: str):
@@ -139,6 +143,7 @@ def test_every_target_gives_the_same_traces(target: str):
         assert values.any()
 
 
+@pytest.mark.slow
 @pytest.mark.brian2
 def test_new_parameters_run_in_the_cached_build_with_the_bits_of_a_fresh_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
@@ -221,6 +226,7 @@ def test_a_cache_folder_that_cannot_be_made_is_named_before_a_build(
         integrate(own_model_job(OWN_RATE, "cpp_standalone"), "brian2", ignore)
 
 
+@pytest.mark.slow
 @pytest.mark.brian2
 def test_two_processes_may_build_the_same_network_at_the_same_time(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
@@ -308,6 +314,7 @@ def test_a_process_ends_on_windows_which_has_no_process_groups(monkeypatch: pyte
     assert process.returncode
 
 
+@pytest.mark.slow
 @pytest.mark.brian2
 def test_every_form_and_edges_between_stored_times_are_the_same_in_brian2():
     parameters = load_preset("biological").changed(
