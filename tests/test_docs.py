@@ -128,6 +128,7 @@ def site(tmp_path_factory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_the_site_loads_nothing_from_elsewhere(site):
     pages = sorted(site.rglob("*.html"))
     assert len(pages) > 30
@@ -148,6 +149,7 @@ def test_formulas_are_mathml(site):
     assert not [formula for formula in re.findall(r"<math.*?</math>", page, re.DOTALL) if "\\" in formula]
 
 
+@pytest.mark.slow
 def test_public_names_have_a_heading_in_the_reference(site):
     for package in PACKAGES:
         page = (site / "api" / f"{package}.html").read_text()

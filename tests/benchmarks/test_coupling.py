@@ -4,6 +4,7 @@ from astro_sim import simulate
 from benchmarks import coupling, other_simulators
 
 
+@pytest.mark.slow
 def test_the_benchmark_measures_growth_and_runs(tmp_path, monkeypatch, run_benchmark):
     # In place of Brian2, whose build takes ten seconds: SciPy's traces, a thousandth too large.
     monkeypatch.setattr(other_simulators, "simulate", lambda parameters, engine="scipy": (

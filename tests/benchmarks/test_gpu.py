@@ -16,6 +16,7 @@ def two_contenders(monkeypatch):
     monkeypatch.setattr(gpu, "CONTENDERS", contenders)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("two_contenders")
 def test_the_script_runs_on_a_cpu_and_gives_a_reason_for_what_it_skips(tmp_path, monkeypatch):
     monkeypatch.setattr(gpu, "SMALL", replace(gpu.SMALL, lengths=(64, 2**21), tokens=64))
@@ -41,6 +42,7 @@ def test_every_contender_builds_a_model():
         assert gpu._parameters(contender.architecture, 64, gpu.SMALL).architecture == contender.architecture
 
 
+@pytest.mark.slow
 def test_the_script_imports_without_the_small_packages_that_it_replaces():
     absent = ["jaxtyping", "lazy_loader", "platformdirs", "yaml"]
     code = f"import sys; sys.modules.update(dict.fromkeys({absent})); import benchmarks.gpu"

@@ -1,8 +1,10 @@
+import pytest
 import torch
 
 from benchmarks import replay
 
 
+@pytest.mark.slow
 def test_the_benchmark_measures_exactness_and_costs(tmp_path, monkeypatch, run_benchmark):
     monkeypatch.setattr(replay, "SEGMENT_LENGTH", 16)
     monkeypatch.setattr(replay, "CASES", [(2, 1, "last"), (2, 1, "every")])

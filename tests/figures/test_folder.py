@@ -252,6 +252,7 @@ def test_the_response_of_another_model_is_not_compared(models):
     assert not linear_response.comparable(foreign)
 
 
+@pytest.mark.slow
 def test_drawing_loads_neither_torch_nor_brian2_nor_pyplot_and_importing_not_even_matplotlib(runs, out):
     program = (
         "import sys, figures\n"

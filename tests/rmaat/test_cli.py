@@ -139,6 +139,7 @@ def test_distilling_imports_neither_solvers_nor_models_nor_dask(stored_traces):
     assert found.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.slow
 def test_the_chain_of_commands_leaves_traces_tables_a_run_and_figures(capsys):
     assert main(["simulate", "--cycles", "4", "--out", "runs/sim.nc"]) == 0
     assert main(["distill", "runs/sim.nc", "--segments", "16", "--out", "runs/tables.nc"]) == 0
@@ -330,6 +331,7 @@ def test_missing_input_prints_one_sentence(capsys, arguments, message):
     assert {name for name in files() if not name.startswith("runs/data")} == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -356,6 +358,7 @@ def test_a_full_disk_prints_one_sentence_and_leaves_no_file(stored_traces, argum
     assert files() == set()
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_exits_with_130_and_the_same_command_continues(capsys):
     # More steps than any machine makes until the signal arrives. `test_loop` compares the weights of resumed runs.
     many = [*TINY, "--steps", "1000000", "--validate-every", "2"]
@@ -376,6 +379,7 @@ def test_an_interrupted_training_exits_with_130_and_the_same_command_continues(c
     assert f"out of time after step {int(cut[1]) + 1} of 1000000" in line
 
 
+@pytest.mark.slow
 def test_an_interrupted_simulation_leaves_no_file():
     process = command("simulate", "--cycles", "2000", "--out", "sim.nc")
     assert process.stderr is not None

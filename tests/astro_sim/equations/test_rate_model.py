@@ -106,6 +106,7 @@ def test_with_a_soft_bound_each_synapse_has_a_geometric_law_with_its_own_rate():
     assert np.ptp(rate) > 0.005
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "deviation", "spread"),
     [

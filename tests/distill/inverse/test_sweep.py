@@ -96,6 +96,7 @@ def test_a_point_of_a_sweep_equals_simulate_and_distil(swept):
         assert float(swept[name][3]) == pytest.approx(float(alone[name]), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_two_and_no_processes_give_the_same_file(tmp_path, monkeypatch):
     # Three batches, the last one smaller. `astro_sim/sweep/test_workers.py` runs one process too.
     monkeypatch.setattr("distill.inverse.sweep.POINTS_TOGETHER", 4)

@@ -75,6 +75,7 @@ def test_the_first_seed_of_all_comes_before_the_second_of_any(tmp_path):
     assert runs[1].place == tmp_path / "tiny" / "needle" / "rmaat" / "seed-0"
 
 
+@pytest.mark.slow
 def test_all_runs_are_trained_and_scored_with_progress_to_the_end(finished):
     _, runs, shares = finished
     assert all(run.is_done() for run in runs)

@@ -115,6 +115,7 @@ def test_the_official_setting_keeps_one_walk_in_twelve():
     assert kept / walks == pytest.approx(0.0836, abs=5 * deviation(0.0836, walks))
 
 
+@pytest.mark.slow
 def test_lengths_of_the_official_setting_follow_the_walk_of_lra(official):
     generator, kept = random.Random(2), []
     while len(kept) < 2000:

@@ -70,6 +70,7 @@ class InterruptAfter:
             signal.raise_signal(signal.SIGINT)
 
 
+@pytest.mark.slow
 def test_training_learns_to_carry_the_first_token_through_memory(task, configuration, tables, tmp_path):
     longer = replace(
         configuration,

@@ -62,6 +62,7 @@ OPTIONS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", OPTIONS, ids=str)
 def test_parameters_arithmetic_and_memory_follow_the_options_of_the_model(tables, changes):
     # The methods keep the same tensors whatever the base, so the second one is measured with one method.

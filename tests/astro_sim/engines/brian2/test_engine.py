@@ -192,6 +192,7 @@ def test_an_equation_of_the_wrong_dimension_fails_with_the_message_of_brian2():
         integrate(own_model_job("u_pre + coupled_input - w"), "brian2", ignore)
 
 
+@pytest.mark.slow
 @pytest.mark.brian2
 def test_a_build_uses_no_more_make_jobs_than_there_are_cores_and_its_failure_is_an_error_of_one_sentence(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
