@@ -11,6 +11,7 @@ from pathlib import Path
 # One thread per worker: tests run in parallel, and sums must not depend on the number of cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import jaxtyping
 import pytest
 from filelock import FileLock
 from hypothesis import settings
@@ -96,3 +97,9 @@ CHECKED = (
     "model.networks.pairs",
 )
 _HOOK = install_import_hook(CHECKED, "beartype.beartype")
+
+
+@pytest.fixture
+def without_checks_of_shapes(monkeypatch):
+    """Shapes are not checked, because the checks would fix the sizes that a program leaves open."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)

@@ -92,6 +92,7 @@ def test_the_tutorials_run_in_their_order(after_tutorials):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_checks_of_shapes")
 @pytest.mark.parametrize("page", PAGES, ids=[f"{page.parent.name}-{page.stem}" for page in PAGES])
 def test_a_page_runs_after_the_tutorials(page, after_tutorials, tmp_path, monkeypatch):
     shutil.copytree(after_tutorials / "runs", tmp_path / "runs")

@@ -40,5 +40,5 @@ class PixelEmbedding(nn.Module):
             return grey[..., None]
         count = grey.shape[1]
         # The last row of a segment may be cut.
-        pictures = functional.pad(grey, (0, -count % self.picture_width)).view(len(grey), 1, -1, self.picture_width)
+        pictures = functional.pad(grey, (0, -count % self.picture_width)).view(grey.shape[0], 1, -1, self.picture_width)
         return functional.unfold(pictures, self.patch, padding=self.patch // 2).mT[:, :count]

@@ -212,7 +212,7 @@ class SegmentCell(StackedCell):
     def valid_rows(self, segment: Segment) -> Bool[Tensor, "batch row"]:
         """Memory rows, and tokens that are present."""
         present = segment[1]
-        valid = torch.cat([present.new_ones(len(present), self.memory_tokens), present], dim=1)
+        valid = torch.cat([present.new_ones(present.shape[0], self.memory_tokens), present], dim=1)
         # Avoid rows whose mask is all false (softmax gives NaN); the output of such samples is discarded.
         return valid | ~valid.any(dim=1, keepdim=True)
 
@@ -237,7 +237,7 @@ class SegmentCell(StackedCell):
         return present[:, :-1] & ~present[:, 1:]
 
     def _no_summary(self, segment: Segment) -> Float[Tensor, "batch width"]:
-        return self.positions.new_zeros(len(segment[0]), self.positions.shape[1])
+        return self.positions.new_zeros(segment[0].shape[0], self.positions.shape[1])
 
 
 def split_segments(

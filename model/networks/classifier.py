@@ -70,8 +70,9 @@ class SegmentClassifier(nn.Module):
         segments = self._mark_passed(split_segments(tokens, lengths, record.segment_length), counts)
         # One factor per sample and segment; factors after the end of a sample are not used.
         retention = list(self.retention(len(segments), counts))
-        # `expand` would have other strides than every later memory, and cost one more compilation.
-        memory = self.initial_memory.repeat(len(tokens), 1, 1)
+        # Not `len`, which would fix the number of sequences of an exported program. `expand` would have other strides
+        # than every later memory, and cost one more compilation.
+        memory = self.initial_memory.repeat(tokens.shape[0], 1, 1)
         summaries, _ = scan(self.cell, segments, memory, retention, self.cell.shared(), differentiation)
         return self._readout(segments, summaries, lengths, counts)
 
@@ -94,7 +95,8 @@ class SegmentClassifier(nn.Module):
 
     def _mark_passed(self, segments: list[Segment], counts: Tensor) -> list[Segment]:
         """The segments, as `PassedSegment` if the readout leaves them out; waits for `counts` on an accelerator."""
-        if self.parameters_record.readout == "every":
+        # An exported program does not have the counts of its sequences yet, so it reads every segment.
+        if self.parameters_record.readout == "every" or torch.compiler.is_compiling():
             return segments
         read = {count - 1 for count in counts.tolist()}
         return [segment if index in read else PassedSegment(*segment) for index, segment in enumerate(segments)]
@@ -127,9 +129,9 @@ class SegmentClassifier(nn.Module):
             )
 
     def _check_batch(self, tokens: Tensor, lengths: Tensor) -> None:
-        if not len(tokens) == len(lengths) > 0:
+        if not tokens.shape[0] == lengths.shape[0] > 0:
             raise ModelError(
-                f"{len(tokens)} sequences came with {len(lengths)} lengths; "
+                f"{tokens.shape[0]} sequences came with {lengths.shape[0]} lengths; "
                 "give one length per sequence, and at least one sequence"
             )
         self.check_tokens(tokens)
@@ -138,8 +140,7 @@ class SegmentClassifier(nn.Module):
                 f"lengths are {lengths.dtype} of shape {tuple(lengths.shape)} on {lengths.device}; "
                 f"give one integer per sequence, on {tokens.device}"
             )
-        # Not on an accelerator: the check would wait for the device, which reports such an index itself.
-        if tokens.device.type == "cpu" and (int(lengths.min()) < 1 or int(lengths.max()) > tokens.shape[1]):
+        if has_values(tokens) and (int(lengths.min()) < 1 or int(lengths.max()) > tokens.shape[1]):
             raise ModelError(
                 f"lengths must lie between 1 and {tokens.shape[1]}, found {lengths.min()} to {lengths.max()}"
             )
@@ -158,9 +159,17 @@ def check_tokens(tokens: Tensor, device: torch.device, vocabulary: int) -> None:
         )
     if tokens.device != device:
         raise ModelError(f"tokens are on {tokens.device}, the model on {device}; move one to the other")
-    # Only on the CPU, as in `_check_batch`.
-    if tokens.device.type == "cpu" and (int(tokens.min()) < 0 or int(tokens.max()) >= vocabulary):
+    if has_values(tokens) and (int(tokens.min()) < 0 or int(tokens.max()) >= vocabulary):
         raise ModelError(
             f"token {int(tokens.max() if tokens.min() >= 0 else tokens.min())} is out of range; "
             f"the vocabulary is 0 to {vocabulary - 1}"
         )
+
+
+def has_values(tokens: Tensor) -> bool:
+    """Whether the values of `tokens` can be checked at no cost.
+
+    Not on an accelerator: the check would wait for the device, which reports a wrong index itself. Not during
+    `torch.export` and `torch.compile`, whose graph has no values.
+    """
+    return tokens.device.type == "cpu" and not torch.compiler.is_compiling()

@@ -400,3 +400,15 @@ def test_a_compiled_cell_is_not_replayed_layer_by_layer(make_any, ragged_batch):
     model.compile_cell("eager")
     with pytest.raises(ModelError, match="compiled cell cannot be replayed layer by layer"):
         model(*ragged_batch[:2], LayerwiseAmrb())
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("without_checks_of_shapes")
+def test_an_exported_program_gives_the_logits_of_the_model_for_any_number_of_sequences(make_model):
+    model = make_model(torch.float32).eval()
+    longest = model.parameters_record.longest_sequence
+    tokens, lengths = torch.randint(1, 16, (3, longest)), torch.tensor([longest, 7, 1])
+    several = torch.export.Dim("several", max=8)
+    with torch.no_grad():
+        program = torch.export.export(model, (tokens[:2], lengths[:2]), dynamic_shapes=({0: several}, {0: several}))
+        torch.testing.assert_close(program.module()(tokens, lengths), model(tokens, lengths), rtol=0, atol=0)
