@@ -33,7 +33,7 @@ from rmaat.base.provenance import processor
 from rmaat.base.text import table
 
 PIECE, ROUNDS = 500, 5
-CASES = [(4_000, 1), (4_000, 16), (16_000, 1), (64_000, 1)]
+CASES = [(4_000, 1), (4_000, 16), (16_000, 1), (32_000, 1)]
 """(bytes of a sequence, sequences at once)"""
 LONGEST = {"x-transformers, softmax (flash)": 16_000}
 """where reading takes time of the square of the length"""
