@@ -11,7 +11,8 @@ import warnings
 from collections.abc import Sequence
 from importlib import metadata
 
-from rmaat.base.errors import RmaatError
+from rmaat.base.errors import RmaatError, UsageError
+from rmaat.base.extras import EXTRAS, missing
 from rmaat.commands.parser import Parser
 
 DESCRIPTION = """\
@@ -59,14 +60,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not words:
         print(DESCRIPTION)
         return 0
-    options = _options(words)
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: print(f"rmaat: warning: {message}", file=sys.stderr)
         try:
+            options = _options(words)
             options.run(options)
             sys.stdout.flush()
         except RmaatError as error:
             return _fail(str(error), error.exit_status)
+        except ModuleNotFoundError as error:
+            if error.name not in EXTRAS:
+                raise
+            return _fail(missing(f"rmaat {words[0]}", error.name), UsageError.exit_status)
         except KeyboardInterrupt:
             return _fail("interrupted; partly written files were removed", 130)
         except BrokenPipeError:

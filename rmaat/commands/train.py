@@ -28,7 +28,7 @@ EXAMPLE = (
     "  rmaat train text --preset paper --minutes 8 --resume --out runs/text\n"
     "  rmaat train pathfinder --start runs/easy --out runs/hard\n"
     "  rmaat train documents --source reviews.csv --text text --label sentiment --out runs/reviews\n"
-    "  torchrun --nproc-per-node=2 -m rmaat train listops --out runs/two"
+    "  torchrun --nproc-per-node=2 --no-python rmaat train listops --out runs/two"
 )
 
 CHOSEN_ELSEWHERE = ("vocabulary", "classes")
