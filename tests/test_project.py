@@ -19,6 +19,7 @@ PROJECT, TOOL = PYPROJECT["project"], PYPROJECT["tool"]
 
 # conda-forge's names for the same packages.
 CONDA_NAMES = {
+    "cf-xarray": "cf_xarray",
     "build": "python-build",
     "torch": "pytorch",
     "matplotlib": "matplotlib-base",
@@ -83,7 +84,7 @@ def test_the_checks_on_windows_are_those_of_make_test():
 # The extras whose libraries a package may import; the dependencies without extra are for all.
 PACKAGES = {
     "rmaat": set(EXTRAS.values()),
-    "astro_sim": {"brian2", "sweep"},
+    "astro_sim": {"brian2", "sweep", "nwb"},
     "distill": set(),
     "model": {"train", "data", "hub"},
     "figures": {"figures"},

@@ -17,6 +17,7 @@ EXTRAS = {
     "matplotlib": "figures",
     "numba": "data",
     "pyarrow": "hub",
+    "pynwb": "nwb",
     "safetensors": "train",
     "tensorboard": "train",
     "torch": "train",
