@@ -3,13 +3,14 @@
 #   make test       style, import contracts, types, and all tests but the slow ones
 #   make test-slow  the slow tests: Brian2's builds, whole programs, the pages of the documentation
 #   make docs       build the documentation site into site/, without network
+#   make package    build the wheel into dist/, and try it in clean environments with each extra alone
 #   make bench      measure speed, memory and data; results are written to benchmarks/results
 
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-slow docs bench clean
+.PHONY: demo test test-slow docs package bench clean
 
 demo: $(INSTALLED)
 	$(BIN)/rmaat demo
@@ -29,6 +30,9 @@ docs: $(INSTALLED)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 	@echo 'Open site/index.html; its search needs a server: $(BIN)/python -m http.server --directory site'
 
+package: $(INSTALLED)
+	PYTHON=$(PYTHON) .ci/packages
+
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.coupling
 	$(BIN)/python -m benchmarks.sweep
@@ -39,6 +43,7 @@ bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.length
 	$(BIN)/python -m benchmarks.peers
 	$(BIN)/python -m benchmarks.options
+	$(BIN)/python -m benchmarks.inference
 
 clean:
 	rm -rf .venv
@@ -48,5 +53,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  { echo 'Python 3.11 to 3.13 is needed, and $(PYTHON) is another; name one: make PYTHON=python3.12 ...' >&2; exit 2; }
 	@echo 'Installing into .venv (once; a few minutes)'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[brian2,sweep,data,hub,docs,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all,docs,dev]'
 	@touch $@

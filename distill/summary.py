@@ -8,7 +8,7 @@ import xarray as xr
 
 from distill.schema import FORMS
 from distill.tables import Tables
-from rmaat.base.text import table
+from rmaat.base.text import decimal, table
 
 PARENT_EXPONENT = 0.25
 """alpha of the parent paper (AT, arXiv 2312.10925), printed for comparison"""
@@ -48,7 +48,7 @@ def variants(tables: Tables, segments: int) -> str:
     """The first factors of every variant for T = `segments`, side by side; raises as `summarize`."""
     shown = min(segments, 8)
     rows = [
-        (name, *(f"{factor:.3f}" for factor in tables.retention(segments, name)[:shown])) for name in tables.variants
+        (name, *(decimal(factor, 4) for factor in tables.retention(segments, name)[:shown])) for name in tables.variants
     ]
     return table(rows, (f"RF(t, {segments})", *(f"t = {segment}" for segment in range(1, shown + 1))))
 
@@ -72,7 +72,7 @@ def _factors(tables: Tables, segments: int, variant: str) -> Iterator[str]:
     if segments > MOST_ROWS:
         shown = np.concatenate([shown[: MOST_ROWS // 2], shown[-MOST_ROWS // 4 :]])
     yield f"retention factors, variant {variant}, T = {segments}; left: of segment t's writing when the last one reads"
-    rows = [(f"{place + 1}", f"{factors[place]:.4f}", f"{remaining[place]:.2e}") for place in shown]
+    rows = [(f"{place + 1}", decimal(factors[place], 4), f"{remaining[place]:.2e}") for place in shown]
     lines = table(rows, ("t", "factor", "left")).splitlines()
     if segments > MOST_ROWS:
         # After two lines of head: the names of the columns, and the rule below them.

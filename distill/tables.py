@@ -223,12 +223,12 @@ class Tables:
             )
 
 
-def write_tables(tables: Tables, path: Path) -> None:
+def write_tables(tables: Tables, path: str | Path) -> None:
     """Write `tables` to `path`, completely or not at all; raises `rmaat.base.files.FileError`."""
-    write_bytes(path, _to_bytes(sealed(tables.dataset)))
+    write_bytes(Path(path), _to_bytes(sealed(tables.dataset)))
 
 
-def read_tables(path: Path) -> Tables:
+def read_tables(path: str | Path) -> Tables:
     """Read and check a tables file.
 
     Raises
@@ -238,7 +238,7 @@ def read_tables(path: Path) -> Tables:
     TableError
         It is not a complete NetCDF-3 file, has another schema or version, or was changed after it was written.
     """
-    return _from_bytes(read_bytes(path), str(path))
+    return _from_bytes(read_bytes(Path(path)), str(path))
 
 
 def default_tables() -> Tables:

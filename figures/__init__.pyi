@@ -2,6 +2,7 @@ from .coupling import draw_coupling as draw_coupling
 from .dynamics import draw_dynamics as draw_dynamics
 from .errors import FigureError as FigureError
 from .folder import draw_all as draw_all
+from .form import FigureForm as FigureForm
 from .laws import draw_laws as draw_laws
 from .layouts import draw_layouts as draw_layouts
 from .linear_response import draw_linear_response as draw_linear_response

@@ -19,6 +19,7 @@ from figures import laws, layouts, linear_response
 from figures.coupling import draw_coupling
 from figures.dynamics import draw_dynamics
 from figures.errors import FigureError
+from figures.form import FigureForm
 from figures.retention import draw_retention
 from figures.save import save_figure
 from figures.sensitivity import draw_sensitivity
@@ -27,10 +28,10 @@ from figures.variants import draw_variants
 from model.training.run_folder import RunFolder
 
 
-def draw_all(runs: Path, out: Path) -> list[Path]:
+def draw_all(runs: str | Path, out: str | Path, form: FigureForm | None = None) -> list[Path]:
     """Draw the traces, tables, sweeps and run folders in `runs`, at any depth, into `out`; return the files written.
 
-    Each figure is written as PNG and as SVG:
+    Each figure is written as PNG and as SVG, or as `form` says:
 
     | source | figures |
     | --- | --- |
@@ -48,18 +49,19 @@ def draw_all(runs: Path, out: Path) -> list[Path]:
     Raises
     ------
     FigureError
-        There is nothing to draw, or `metrics.csv` of a run has no rows.
+        There is nothing to draw, the font of `form` is not installed, or `metrics.csv` of a run has no rows.
     SimulationError, TableError, ModelError, FileError
         Traces, tables, a sweep or a run folder cannot be read, or a figure cannot be written. All figures are drawn
         before the first is written.
     """
+    runs, out = Path(runs), Path(out)
     figures = figures_in(runs, out)
     if not figures:
         raise FigureError(
             f"{runs} holds no traces, tables or run folder to draw; make some with: "
             f"rmaat simulate --out {runs / 'sim.nc'}"
         )
-    return [path for stem, figure in figures.items() for path in save_figure(figure, out / stem)]
+    return [path for stem, figure in figures.items() for path in save_figure(figure, out / stem, form)]
 
 
 def figures_in(runs: Path, out: Path) -> dict[Path, Figure]:

@@ -5,7 +5,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from distill.inverse.sweep_file import rank_correlations, summary, varied
+from distill.inverse.sweep_file import rank_correlations, summary, varied, varies
 from figures.style import (
     LONG_TERM,
     PRESYNAPTIC,
@@ -57,7 +57,7 @@ def draw_sensitivity(dataset: xr.Dataset) -> Figure:
             if name in correlations and np.isfinite(correlations[name][label]):
                 axes.set_title(f"{correlations[name][label]:+.2f}", fontsize="small", loc="right")
         words, units = WORDS.get(label, (f"${label}$".replace("RF", r"\mathrm{RF}"), "1"))
-        panels[row, 0].set_ylabel(f"{words}\n({units})")
+        panels[row, 0].set_ylabel(f"{words}\n({units})" if units != "1" else words)
     for column, name in enumerate(names):
         panels[-1, column].set_xlabel(
             axis_label(name.replace("_", " "), units=units_of(dataset[name])), fontsize="small"
@@ -73,6 +73,10 @@ def _draw_panel(axes: Axes, parameter: np.ndarray, values: np.ndarray, colour: s
     # As pixels, because an SVG with thousands of dots is slow to open.
     axes.plot(place[sound], values[sound], ".", markersize=2, alpha=0.35, color=colour, rasterized=True)
     axes.plot(*_medians(place[sound], values[sound]), color="black", linewidth=1)
+    if not varies(values) and sound.any():
+        # The scale of rounding would draw noise as an effect.
+        middle = float(np.median(values[sound]))
+        axes.set_ylim(middle - (abs(middle) or 1), middle + (abs(middle) or 1))
     axes.axhline(0, color=REFERENCE, linewidth=0.5) if values[sound].min(initial=0) < 0 else None
     if words:
         axes.set_xticks(range(len(words)), words)

@@ -41,8 +41,8 @@ def paper_style() -> Iterator[None]:
 
 
 def axis_label(words: str, symbol: str = "", units: str = "1") -> str:
-    """`words symbol (units)`; `symbol` is the paper's, in mathtext, and the unit "1" means dimensionless."""
-    return " ".join([words, *([f"${symbol}$"] if symbol else []), f"({units})"])
+    """`words symbol (units)`; `symbol` is the paper's, in mathtext. Counts and ratios have the unit "1", not shown."""
+    return " ".join([words, *([f"${symbol}$"] if symbol else []), *([f"({units})"] if units != "1" else [])])
 
 
 def units_of(array: xr.DataArray) -> str:

@@ -4,14 +4,18 @@ Each command is a module in `rmaat.commands`. A command imports heavy packages w
 """
 
 import argparse
-import importlib
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib import metadata
 
-from rmaat.base.errors import RmaatError
+from rmaat.base.errors import RmaatError, UsageError
+from rmaat.base.extras import EXTRAS, missing
+from rmaat.base.progress import hidden_progress
+from rmaat.commands import COMMANDS, module_of
 from rmaat.commands.parser import Parser
 
 DESCRIPTION = """\
@@ -27,28 +31,6 @@ All of it in a few minutes:  rmaat demo
 All commands:                rmaat --help
 Help for one command:        rmaat COMMAND --help"""
 
-COMMANDS = (
-    "simulate",
-    "distill",
-    "distill show",
-    "distill diff",
-    "distill sweep",
-    "fit",
-    "train",
-    "evaluate",
-    "predict",
-    "export",
-    "reproduce",
-    "figures",
-    "report",
-    "demo",
-    "validate",
-    "plan",
-    "data prepare",
-    "data list",
-)
-"""Names of all commands; the module of `distill show` is `distill_show`."""
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status.
@@ -59,14 +41,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not words:
         print(DESCRIPTION)
         return 0
-    options = _options(words)
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: print(f"rmaat: warning: {message}", file=sys.stderr)
+        options = None
         try:
-            options.run(options)
+            options = _options(words)
+            with hidden_progress() if options.quiet else nullcontext():
+                options.run(options)
             sys.stdout.flush()
         except RmaatError as error:
+            if options and options.verbose:
+                traceback.print_exception(error)
             return _fail(str(error), error.exit_status)
+        except ModuleNotFoundError as error:
+            if error.name not in EXTRAS:
+                raise
+            return _fail(missing(f"rmaat {words[0]}", error.name), UsageError.exit_status)
         except KeyboardInterrupt:
             return _fail("interrupted; partly written files were removed", 130)
         except BrokenPipeError:
@@ -93,6 +83,12 @@ def _joined(words: list[str]) -> list[str]:
     return [first_two, *words[2:]] if first_two in COMMANDS else words
 
 
+def _add_verbosity(parser: Parser) -> None:
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("-q", "--quiet", action="store_true", help="show no progress")
+    chosen.add_argument("-v", "--verbose", action="store_true", help="show where in the code an error was found")
+
+
 def _fail(sentence: str, status: int) -> int:
     print(f"rmaat: {sentence}", file=sys.stderr)
     return status
@@ -110,7 +106,7 @@ def _options(words: list[str]) -> argparse.Namespace:
     chosen = parser
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name in COMMANDS:
-        module = importlib.import_module(f"rmaat.commands.{name.replace(' ', '_')}")
+        module = module_of(name)
         command = commands.add_parser(
             name,
             help=module.SUMMARY,
@@ -121,6 +117,7 @@ def _options(words: list[str]) -> argparse.Namespace:
         if name == words[0]:
             chosen, command.words = command, words
             module.add_arguments(command)
+            _add_verbosity(command)
         command.set_defaults(run=module.run)
     options, unknown = parser.parse_known_args(words)
     if unknown:

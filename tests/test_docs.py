@@ -55,7 +55,7 @@ def run_page(page: Path) -> None:
 def run_commands(code: str) -> None:
     for line in code.splitlines():
         # One process replaces the two of torchrun; tests/model/training/test_distributed.py starts several.
-        command = re.sub(r"^torchrun .*-m rmaat", "rmaat", line)
+        command = re.sub(r"^torchrun .*--no-python rmaat", "rmaat", line)
         program, *arguments = shlex.split(command)
         assert program == "rmaat", line
         shorter = (

@@ -45,7 +45,7 @@ CHECKPOINT_EVERY = 5.0
 
 def simulate_to_file(
     parameters: SimulationParameters,
-    path: Path,
+    path: str | Path,
     *,
     model: Model | None = None,
     progress: Progress = ignore_progress,
@@ -78,6 +78,7 @@ def simulate_to_file(
     UserWarning
         As `simulate`.
     """
+    path = Path(path)
     geometry, job = prepare(parameters, model)
     run = _Run(parameters, job, _identity(parameters, geometry, job), unfinished(path))
     with unfinished_folder(path), _kept_if_resumable(path), refused_writes():
@@ -93,9 +94,9 @@ def simulate_to_file(
         finish(run.traces, path)
 
 
-def has_checkpoint(path: Path) -> bool:
+def has_checkpoint(path: str | Path) -> bool:
     """Whether an interrupted run left a checkpoint for the file at `path`."""
-    return (unfinished(path) / CHECKPOINT).is_file()
+    return (unfinished(Path(path)) / CHECKPOINT).is_file()
 
 
 @dataclass(frozen=True, eq=False)

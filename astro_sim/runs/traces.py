@@ -137,7 +137,7 @@ def describe_state(variable: "Variable") -> dict[str, str]:
     return _describe("1", variable.meaning, variable.symbol)
 
 
-def write_traces(dataset: xr.Dataset, path: Path) -> None:
+def write_traces(dataset: xr.Dataset, path: str | Path) -> None:
     """Write `dataset` to `path` as NetCDF 4, completely or not at all.
 
     Raises
@@ -146,7 +146,7 @@ def write_traces(dataset: xr.Dataset, path: Path) -> None:
         The file cannot be written.
     """
     sealed = dataset.assign_attrs({DIGEST: content_digest(dataset)})
-    with atomic_file(path) as temporary, refused_writes():
+    with atomic_file(Path(path)) as temporary, refused_writes():
         sealed.to_netcdf(temporary, engine="netcdf4", format="NETCDF4")
 
 
@@ -161,14 +161,14 @@ def refused_writes() -> Iterator[None]:
         raise OSError(errno.EIO, f"{error} (is the disk full?)") from error
 
 
-def read_traces(path: Path) -> xr.Dataset:
+def read_traces(path: str | Path) -> xr.Dataset:
     """Read a checked traces file into memory, and close the file; raises as `open_traces`."""
     with open_traces(path) as dataset:
         return dataset.load()
 
 
 @contextmanager
-def open_traces(path: Path) -> Iterator[xr.Dataset]:
+def open_traces(path: str | Path) -> Iterator[xr.Dataset]:
     """Open a traces file, check it, and yield it. Values are read on use, so that it may be larger than memory.
 
     Raises
@@ -178,7 +178,7 @@ def open_traces(path: Path) -> Iterator[xr.Dataset]:
         axes or another unit, a value is not finite, the times do not increase, or the file was changed after it was
         written.
     """
-    with _opened(path) as dataset:
+    with _opened(Path(path)) as dataset:
         problem = first_problem(dataset)
         if problem:
             raise SimulationError(f"{path} {problem}")

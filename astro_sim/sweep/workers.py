@@ -93,7 +93,7 @@ class Cluster(Workers):
 
 
 def _distributed() -> Any:
-    return require("distributed", "distributed", "a cluster", "sweep")
+    return require("distributed", "distributed", "a cluster")
 
 
 def _apply(client: Any, function: Callable[[Any], Any], items: Sequence[Any]) -> Results:

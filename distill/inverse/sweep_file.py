@@ -19,13 +19,13 @@ SCHEMA = "rmaat-sweep"
 SCHEMA_VERSION = 1
 
 
-def write_sweep(dataset: xr.Dataset, path: Path) -> None:
+def write_sweep(dataset: xr.Dataset, path: str | Path) -> None:
     """Write `dataset` to `path` as NetCDF-4, completely or not at all; raises `rmaat.base.files.FileError`."""
-    with atomic_file(path) as temporary:
+    with atomic_file(Path(path)) as temporary:
         dataset.to_netcdf(temporary, engine="netcdf4", format="NETCDF4")
 
 
-def read_sweep(path: Path) -> xr.Dataset:
+def read_sweep(path: str | Path) -> xr.Dataset:
     """Read and check the file of a sweep; the dataset is in memory and the file is closed.
 
     Raises
@@ -53,7 +53,7 @@ def read_sweep(path: Path) -> xr.Dataset:
     return dataset
 
 
-def _check_design(path: Path, dataset: xr.Dataset) -> None:
+def _check_design(path: str | Path, dataset: xr.Dataset) -> None:
     try:
         names = varied(dataset)
     except (KeyError, TypeError, ValueError, RecursionError):
@@ -78,17 +78,28 @@ def summary(dataset: xr.Dataset) -> dict[str, NDArray[np.float64]]:
     return found | {label: dataset[name].values for name, label in labels.items() if name in dataset}
 
 
+def varies(values: NDArray[np.float64]) -> bool:
+    """Whether finite `values` (point,) differ by more than rounding: by 1e-9 of the largest."""
+    finite = values[np.isfinite(values)]
+    return finite.size > 0 and bool(np.ptp(finite) > 1e-9 * np.abs(finite).max())
+
+
 def rank_correlations(dataset: xr.Dataset) -> dict[str, dict[str, float]]:
     """Partial rank correlation of each varied number with each of `summary`, over the points that have both.
 
     Ranks are regressed on the ranks of the other parameters, and the residuals are correlated (Marino, Hogue, Ray and
     Kirschner 2008, doi 10.1016/j.jtbi.2008.04.011). +1 or -1 means that the quantity always rises or falls with the
-    parameter. 0 means no effect, or a rise here and a fall there. NaN means that one of them never changes.
+    parameter. 0 means no effect, or a rise here and a fall there. NaN means that one of them never changes, or by
+    rounding only.
     """
     names = [name for name in varied(dataset) if dataset[name].dtype.kind in "fi"]
     parameters = np.array([dataset[name].values for name in names], dtype=float).reshape(len(names), -1)
     found: dict[str, dict[str, float]] = {name: {} for name in names}
     for label, values in summary(dataset).items():
+        if not varies(values):
+            for name in names:
+                found[name][label] = float("nan")
+            continue
         sound = np.isfinite(values)
         # Ranks among the sound points alone: a failed point must not take a rank.
         ranks = rankdata(parameters[:, sound], axis=1)

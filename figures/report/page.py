@@ -32,7 +32,7 @@ MOST_SVG_BYTES = 400_000
 """A larger drawing becomes a PNG."""
 
 
-def write_report(folder: Path, out: Path) -> None:
+def write_report(folder: str | Path, out: str | Path) -> None:
     """Write one page with the results in `folder`, at any depth, to `out`; it loads nothing from elsewhere.
 
     The page has the accuracy of the runs, all figures, the tables, parameters with their sources, and provenance. Its
@@ -46,6 +46,7 @@ def write_report(folder: Path, out: Path) -> None:
     SimulationError, TableError, ModelError, FileError
         A file cannot be read, or the page cannot be written.
     """
+    folder, out = Path(folder), Path(out)
     sources = find_sources(folder, out)
     write_text(out, _page(folder, sources, _data(sources), list(_sections(folder, out, sources))))
 

@@ -23,7 +23,7 @@ from rmaat.base.extras import require
 from rmaat.base.files import read_json, write_text
 from rmaat.base.records import ParameterError
 
-_hub: Any = require("huggingface_hub", "huggingface_hub", "the interface of the Hugging Face hub", "hub")
+_hub: Any = require("huggingface_hub", "huggingface_hub", "the interface of the Hugging Face hub")
 
 _FILES = ("*.json", "*.safetensors", "*.nc", "*.md")
 _TABLES = "tables.nc"

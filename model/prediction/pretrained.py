@@ -110,7 +110,7 @@ def is_pretrained(path: Path) -> bool:
     return any(path.glob("model*.safetensors"))
 
 
-def export_run(run: Path, to: Path) -> None:
+def export_run(run: str | Path, to: str | Path) -> None:
     """Write the best model of the run folder `run` as the folder `to` of a pretrained model.
 
     Raises
@@ -120,6 +120,7 @@ def export_run(run: Path, to: Path) -> None:
     FileError
         `to` exists already, or cannot be written.
     """
+    run, to = Path(run), Path(to)
     refuse_existing(to, "choose another --to")
     pretrained = Pretrained.read(run)
     with atomic_folder(to) as folder:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from model.networks.parameters import ModelParameters
+from model.studies.settings import RunSettings
 from model.tasks.data.dataset import TaskData, TaskParameters
 from model.tasks.data.encoding import SEPARATOR
 from model.tasks.data.hub import full_name
@@ -33,6 +34,14 @@ class Preset:
     model: ModelParameters
     training: TrainingParameters
     meaning: str
+
+    def settings(self, source: Path | None = None) -> RunSettings:
+        """The settings as a file has them, for data at `source`."""
+        return RunSettings(self.task_parameters, self.model, self.training, str(source or ""))
+
+    def with_settings(self, settings: RunSettings) -> "Preset":
+        """A copy with `settings` in place of its own."""
+        return Preset(settings.task_parameters, settings.model, settings.training, self.meaning)
 
     def configuration(self, task: TaskData, source: Path | None = None) -> RunConfiguration:
         """The configuration of a run of these settings on `task`, whose files are at `source`."""

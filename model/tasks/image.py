@@ -66,7 +66,7 @@ def _read_splits(source: Path, progress: Progress) -> dict[str, Split]:
 
 def _from_png(rows: list[tuple[bytes, int]], split: str, source: Path) -> Split:
     """Grey pictures and labels from the contents of PNG files."""
-    pictures = require("PIL", "PIL.Image", "reading pictures", "hub")
+    pictures = require("PIL", "PIL.Image", "reading pictures")
     colours = np.empty((len(rows), SIDE, SIDE, 3), dtype=np.uint8)
     for number, (content, label) in enumerate(rows):
         try:

@@ -92,7 +92,10 @@ TASKS: dict[str, Task] = {
 
 
 def load_task(
-    parameters: TaskParameters, source: Path | None, data_folder: Path, progress: Progress = ignore_progress
+    parameters: TaskParameters,
+    source: str | Path | None,
+    data_folder: str | Path,
+    progress: Progress = ignore_progress,
 ) -> TaskData:
     """Load the data that `parameters` describe.
 
@@ -107,6 +110,7 @@ def load_task(
     """
     task = TASKS[parameters.kind]
     if source is not None:
+        source = Path(source)
         if not (source / MANIFEST).exists():
             return _read_files(task, parameters, source, progress)
         _check_settings(source, parameters)
@@ -116,7 +120,7 @@ def load_task(
             f"{task.title} needs {task.sources}; add --source PATH, which may also be a folder from "
             f"rmaat data prepare {task.name}"
         )
-    prepared, place = (data_place(parameters, data_folder, from_files=choice) for choice in (True, False))
+    prepared, place = (data_place(parameters, Path(data_folder), from_files=choice) for choice in (True, False))
     if prepared.exists():
         return read_task(prepared)
     if task.generate is None:

@@ -24,7 +24,7 @@ from rmaat.base.progress import Progress, ignore_progress
 
 
 def evaluate(
-    out: Path,
+    out: str | Path,
     task: TaskData,
     device: str = "auto",
     progress: Progress = ignore_progress,
@@ -40,7 +40,7 @@ def evaluate(
         There is no run or no validated checkpoint, the weights are of another architecture, `task` has other data, or
         the loss is not finite.
     """
-    folder = RunFolder(out)
+    folder = RunFolder(Path(out))
     configuration = folder.read_configuration()
     if task.sha256() != configuration.data_sha256:
         raise ModelError(f"{out} was trained on other data than {task.origin}; evaluate it with the same data")
@@ -59,7 +59,7 @@ def evaluate(
         trivial_levels={level.name: level.accuracy for level in levels(task)},
         samples=samples,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        best_step=load_state(newest(out, BEST)).step,
+        best_step=load_state(newest(folder.path, BEST)).step,
         origin=task.origin,
         accuracy_by_distance=_accuracy_by_distance(model, task.test, seen.test, configuration),
     )

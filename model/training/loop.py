@@ -39,6 +39,7 @@ from model.training.checkpoint import (
 from model.training.checks import as_read, check_fit, check_same_run
 from model.training.device import Batch, choose_device, load_batch, mixed_precision
 from model.training.distributed import Processes, joined_processes, replicated, sharded, whole, without_averaging
+from model.training.log import Log, ignore_log
 from model.training.method import differentiation
 from model.training.optimizer import build_optimizer
 from model.training.parameters import TrainingParameters
@@ -56,17 +57,19 @@ def train(
     configuration: RunConfiguration,
     task: TaskData,
     tables: Tables,
-    out: Path,
+    out: str | Path,
     *,
     resume: bool = False,
-    start: Path | None = None,
+    start: str | Path | None = None,
     is_over: Callable[[], bool] = lambda: False,
+    log: Log = ignore_log,
     progress: Progress = ignore_progress,
 ) -> Score:
     """Train a model on `task`, write a run folder at `out`, and return the best validation score.
 
     `model.training.run_folder` describes the folder. With `resume`, continue the run at `out`. `is_over` is called
     after each step; if it returns true, the training stops. A resumed run gives the same bits as one without a stop.
+    `log` is called after each validation.
 
     A new run begins with the best weights of the run at `start`, if one is given. Its model may have another number of
     segments, and all else must be equal.
@@ -81,12 +84,13 @@ def train(
     Interrupted
         Ctrl-C or SIGTERM, after the current step and with a checkpoint; `OutOfTime` if `is_over` returned true.
     """
+    out = Path(out)
     folder = RunFolder(out)
     check_fit(configuration, task)
     task = as_read(configuration, task)
     device = choose_device(configuration.training.device)
     if start is not None:
-        configuration = replace(configuration, start_sha256=weights_sha256(newest(start, BEST)))
+        configuration = replace(configuration, start_sha256=weights_sha256(newest(Path(start), BEST)))
     if resume:
         threads = check_same_run(folder, configuration, tables).training.threads
     else:
@@ -97,7 +101,7 @@ def train(
         model = build_model(configuration.model, tables).to(device)
         # A resumed run takes its weights from its own checkpoint.
         if start is not None and not resume:
-            load_parameters(newest(start, BEST), model)
+            load_parameters(newest(Path(start), BEST), model)
         if configuration.training.compile:
             model.compile_cell()
         run = _Run(folder, configuration.training, model, task, device, processes)
@@ -111,7 +115,7 @@ def train(
         processes.wait()
         # Two processes that resume one run would write over each other's checkpoints.
         with locked_folder(out) if processes.is_first else nullcontext():
-            best = run.go(is_over, progress if processes.is_first else ignore_progress)
+            best = run.go(is_over, log, progress if processes.is_first else ignore_progress)
             processes.wait()
         return best
 
@@ -146,7 +150,7 @@ class _Run:
         self.rows: list[dict[str, Any]] = []
         self.earlier_seconds, self.started = 0.0, time.monotonic()
 
-    def go(self, is_over: Callable[[], bool], progress: Progress) -> Score:
+    def go(self, is_over: Callable[[], bool], log: Log, progress: Progress) -> Score:
         """Train from the newest checkpoint to the last step, or until a stop is requested."""
         self._restore()
         with self._board() as board, stop_requested() as is_interrupted:
@@ -159,7 +163,7 @@ class _Run:
                 self.state = self._after(step, loss, norm)
                 last = step + 1 == self.settings.steps
                 if last or (step + 1) % self.settings.validate_every == 0:
-                    self._validate(board)
+                    self._validate(board, log)
                 elif interrupted or over:
                     self.save(self.folder.path)
                 if (interrupted or over) and not last:
@@ -238,7 +242,7 @@ class _Run:
             )
         return replace(self.state, step=step + 1, skipped=self.state.skipped + 1)
 
-    def _validate(self, board: SummaryWriter | None) -> None:
+    def _validate(self, board: SummaryWriter | None, log: Log) -> None:
         score = evaluate_split(self.parallel_model, self.task.validation, self.settings, processes=self.processes)
         # The window is empty if every step since the last validation was skipped.
         loss, norm = np.mean(self.state.window or [[math.nan] * 2], axis=0).tolist()
@@ -259,6 +263,7 @@ class _Run:
             for name, value in row.items():
                 board.add_scalar(name, value, step)
             self.folder.write_metrics(self.rows)
+            log(row, step)
         self.state = replace(self.state, window=[])
         if score.accuracy > self.state.best_accuracy:
             self.state = replace(self.state, best_accuracy=score.accuracy)

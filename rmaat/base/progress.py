@@ -4,6 +4,9 @@ import math
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -34,6 +37,19 @@ def is_first_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+_HIDDEN = ContextVar("hidden", default=False)
+
+
+@contextmanager
+def hidden_progress() -> Iterator[None]:
+    """Show no `Bar` inside this block."""
+    token = _HIDDEN.set(True)
+    try:
+        yield
+    finally:
+        _HIDDEN.reset(token)
+
+
 class Bar:
     """Progress on standard error: a bar on a terminal, otherwise a line every ten seconds. Only rank 0 reports.
 
@@ -43,7 +59,7 @@ class Bar:
 
     def __init__(self, label: str):
         self._shown: _TerminalBar | _Lines | None = None
-        if is_first_process():
+        if is_first_process() and not _HIDDEN.get():
             self._shown = _TerminalBar(label) if sys.stderr.isatty() else _Lines(label)
 
     def __enter__(self) -> Self:

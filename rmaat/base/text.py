@@ -19,6 +19,11 @@ def table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> str:
     return "\n".join([lines[0], "-" * (sum(widths) + 2 * len(widths) - 2), *lines[1:]])
 
 
+def decimal(value: float, digits: int) -> str:
+    """`value` with `digits` decimals; as a power of ten, such as 3.8e-07, if the decimals would all be 0."""
+    return f"{value:.1e}" if 0 < abs(value) < 10**-digits else f"{value:.{digits}f}"
+
+
 def counted(count: int, noun: str) -> str:
     """A count with its noun: `1 row`, `2 rows`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,9 +1,10 @@
 """`rmaat data list`: list the prepared data, the missing data and where to get them."""
 
 import argparse
+from dataclasses import asdict
 
 from rmaat.base.text import table
-from rmaat.commands.shared import add_data
+from rmaat.commands.shared import add_data, add_json, print_json
 
 SUMMARY = "List the prepared data, the missing data and where to get them"
 EXAMPLE = "  rmaat data list --data runs/data"
@@ -12,6 +13,7 @@ EXAMPLE = "  rmaat data list --data runs/data"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `rmaat data list`."""
     add_data(parser)
+    add_json(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -19,6 +21,9 @@ def run(options: argparse.Namespace) -> None:
     from model.tasks.library import TASKS, stored_tasks
 
     stored = stored_tasks(options.data)
+    if options.json:
+        print_json({name: [asdict(entry) for entry in entries] for name, entries in stored.items()})
+        return
     rows = [
         (name, entry.path.name, f"{entry.sequences:,}", f"{entry.longest:,}", entry.origin)
         for name, entries in stored.items()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rmaat.base.errors import Interrupted, RmaatError, UsageError
+from rmaat.base.extras import require_all
 from rmaat.base.progress import Bar
 from rmaat.base.text import table
 from rmaat.commands.shared import add_data
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run every step; the results go to `--out`, or to `--out` with a number added if that folder exists."""
+    require_all(("torch", "matplotlib"), "rmaat demo")
     out = options.out if options.resume else _free_name(options.out)
     try:
         _run(out, options.data)

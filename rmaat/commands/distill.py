@@ -41,9 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--exponent",
-        type=float,
+        type=_exponent,
         default=0.0,
-        help="exponent to use instead of a fit, a number above 0; the parent paper has 0.25 [default: 0, which fits]",
+        metavar="NUMBER",
+        help="exponent to use instead of a fit, a number above 0; the parent paper has 0.25 [default: fit]",
     )
     parser.add_argument(
         "--horizon-saturation",
@@ -55,6 +56,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seed", type=int, default=0, help="seed of the variant random and of the bootstrap over trials [default: 0]"
     )
     add_out(parser, "tables.nc", "file for the tables, as NetCDF")
+
+
+def _exponent(text: str) -> float:
+    """The number in `text`; `fit` stands for 0, which `DistillParameters` fits."""
+    return 0.0 if text in ("fit", "none") else float(text)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -82,6 +88,8 @@ def run(options: argparse.Namespace) -> None:
 
 def _segments(options: argparse.Namespace) -> int:
     """The number of segments from --segments, or from --length and --segment-length; a partial segment counts."""
+    from distill import DistillParameters
+
     length, segment_length = options.length, options.segment_length
     if length is None and segment_length is None:
         return 64 if options.segments is None else options.segments
@@ -89,4 +97,10 @@ def _segments(options: argparse.Namespace) -> int:
         raise UsageError("give the length by --segments, or by --length and --segment-length together")
     if length < 1 or segment_length < 1:
         raise UsageError(f"--length {length} and --segment-length {segment_length} must both be 1 or more")
-    return -(-length // segment_length)
+    segments, most = -(-length // segment_length), int(DistillParameters.quantity("segments").high)
+    if segments > most:
+        raise UsageError(
+            f"--length {length} in segments of {segment_length} is {segments} segments; tables serve {most} at most, "
+            f"so give --segment-length {-(-length // most)} or more"
+        )
+    return segments

@@ -1,7 +1,10 @@
 """`rmaat distill diff`: compare the content of two tables files."""
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
+
+from rmaat.commands.shared import add_json, print_json
 
 SUMMARY = "Compare the content of two tables files; the exit status is 1 if they differ"
 EXAMPLE = "  rmaat distill diff runs/tables.nc runs/other.nc --tolerance 1e-6"
@@ -17,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=1e-9,
         help="ignore relative differences of numbers up to this size [default: 1e-9]",
     )
+    add_json(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -25,9 +29,13 @@ def run(options: argparse.Namespace) -> None:
     from distill.comparison import compare
 
     differences = compare(read_tables(options.first), read_tables(options.second), options.tolerance)
-    for difference in differences:
-        print(difference if difference.matters else f"({difference})")
+    if options.json:
+        print_json([asdict(difference) for difference in differences])
+    else:
+        for difference in differences:
+            print(difference if difference.matters else f"({difference})")
     count = sum(difference.matters for difference in differences)
     if count:
         raise TableError(f"{options.first} and {options.second} differ in {count} points")
-    print(f"{options.first} and {options.second} have the same content")
+    if not options.json:
+        print(f"{options.first} and {options.second} have the same content")

@@ -1,19 +1,22 @@
 """`rmaat distill sweep`: measure how the tables depend on the parameters of the simulation."""
 
 import argparse
+import math
 import os
 import shutil
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from rmaat.base.errors import UsageError
 from rmaat.base.progress import Bar
-from rmaat.base.text import table
-from rmaat.commands.shared import add_out, new_file
+from rmaat.base.text import decimal, table
+from rmaat.commands.shared import add_json, add_out, new_file, print_json
 from rmaat.commands.simulation_options import add_parameters, assignments, starting_parameters
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from xarray import Dataset
 
     from astro_sim.sweep import Design, Workers
     from distill.inverse.sweep import RateModelMeasure, SpikingModelMeasure
@@ -75,13 +78,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="use a Dask scheduler, tcp://host:port, instead of --workers; needs the extra sweep",
     )
+    add_json(parser)
     add_out(parser, "sweep.nc", "file for the results, an xarray dataset as NetCDF")
 
 
 def run(options: argparse.Namespace) -> None:
     """Run the sweep and write its dataset."""
     from distill.inverse.sweep import sweep
-    from distill.inverse.sweep_file import rank_correlations, summary, varied, write_sweep
+    from distill.inverse.sweep_file import varied, write_sweep
 
     base, measure = _measured(options)
     design, workers = _design(options), _workers(options)
@@ -91,8 +95,11 @@ def run(options: argparse.Namespace) -> None:
         dataset = sweep(base, design, measure, folder, workers, progress)
     write_sweep(dataset, out)
     shutil.rmtree(folder, ignore_errors=True)
-    _report_quantities(summary(dataset))
-    _report_correlations(rank_correlations(dataset))
+    if options.json:
+        print_json(_content(dataset))
+        return
+    _report_quantities(dataset)
+    _report_correlations(dataset)
     print(f"{out}: {dataset.sizes['point']} points over {', '.join(varied(dataset))}")
     _report_failures(dataset)
 
@@ -127,29 +134,58 @@ def _workers(options: argparse.Namespace) -> "Workers":
     return LocalProcesses(options.workers) if options.workers else InProcess()
 
 
-def _report_quantities(quantities: "dict[str, NDArray[np.float64]]") -> None:
+def _content(dataset: "Dataset") -> dict[str, Any]:
+    """What the command prints, as JSON has it."""
+    from distill.inverse.sweep_file import rank_correlations
+
+    return {
+        "points": dataset.sizes["point"],
+        "percentiles": {label: dict(zip(PERCENTILES, values, strict=True)) for label, values in _percentiles(dataset)},
+        "rank_correlations": rank_correlations(dataset),
+        "failures": _reasons(dataset),
+    }
+
+
+def _percentiles(dataset: "Dataset") -> "Iterator[tuple[str, NDArray[np.float64]]]":
     import numpy as np
 
-    finite = {label: values[np.isfinite(values)] for label, values in quantities.items()}
-    rows = [
-        (label, *(f"{value:.3f}" for value in np.percentile(values, PERCENTILES)))
-        for label, values in finite.items()
-        if values.size
-    ]
+    from distill.inverse.sweep_file import summary
+
+    for label, values in summary(dataset).items():
+        finite = values[np.isfinite(values)]
+        if finite.size:
+            yield label, np.percentile(finite, PERCENTILES).astype(float)
+
+
+def _report_quantities(dataset: "Dataset") -> None:
+    rows = [(label, *(decimal(value, 4) for value in values)) for label, values in _percentiles(dataset)]
     print(table(rows, ("quantity", *(f"{percentile} %" for percentile in PERCENTILES))) + "\n")
 
 
-def _report_correlations(correlations: dict[str, dict[str, float]]) -> None:
-    if not correlations:
-        return
-    labels = list(next(iter(correlations.values())))
-    rows = [(name, *(f"{own[label]:+.2f}" for label in labels)) for name, own in correlations.items()]
-    print("partial rank correlation with each quantity:")
-    print(table(rows, ("parameter", *labels)))
+def _report_correlations(dataset: "Dataset") -> None:
+    from distill.inverse.sweep_file import rank_correlations, summary, varies
+
+    still = [label for label, values in summary(dataset).items() if not varies(values)]
+    if still:
+        print(f"the same at every point: {', '.join(still)}")
+    correlations = rank_correlations(dataset)
+    labels = [label for label in next(iter(correlations.values()), ()) if label not in still]
+    if labels:
+        rows = [(name, *(_signed(own[label]) for label in labels)) for name, own in correlations.items()]
+        print("partial rank correlation with each quantity (-: cannot be determined):")
+        print(table(rows, ("parameter", *labels)))
 
 
-def _report_failures(dataset: Any) -> None:
-    reasons = [str(message) for message in dataset["message"].values if message]
+def _signed(correlation: float) -> str:
+    return "-" if math.isnan(correlation) else f"{correlation:+.2f}"
+
+
+def _reasons(dataset: "Dataset") -> list[str]:
+    return [str(message) for message in dataset["message"].values if message]
+
+
+def _report_failures(dataset: "Dataset") -> None:
+    reasons = _reasons(dataset)
     if not reasons:
         print("no point failed")
         return

@@ -1,11 +1,12 @@
 """`rmaat evaluate`: score a trained model on its test data."""
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 from rmaat.base.progress import Bar
 from rmaat.base.text import table
-from rmaat.commands.shared import add_data, load_task_with_bar
+from rmaat.commands.shared import add_data, add_json, load_task_with_bar, print_json
 
 SUMMARY = "Score a trained model on its test data, next to trivial levels, which need no model"
 EXAMPLE = "  rmaat evaluate runs/listops"
@@ -24,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where the files of the data are now [default: where they were in training]",
     )
     add_data(parser)
+    add_json(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -36,6 +38,9 @@ def run(options: argparse.Namespace) -> None:
     task = load_task_with_bar(configuration.task_parameters, source, options.data)
     with Bar("evaluate") as progress:
         result = evaluate(options.run_folder, task, options.device, progress)
+    if options.json:
+        print_json({"architecture": configuration.model.architecture, **asdict(result)})
+        return
     print(f"{configuration.model.architecture} on {result.samples} test samples ({result.origin}):")
     print(
         table(

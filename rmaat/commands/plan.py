@@ -1,13 +1,17 @@
 """`rmaat plan`: estimate the cost of training without running it."""
 
 import argparse
+from collections.abc import Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from rmaat.base.text import table
 from rmaat.commands.settings import add_settings, model_settings
+from rmaat.commands.shared import add_json, print_json
 
 if TYPE_CHECKING:
     from model.networks.parameters import ModelParameters
+    from model.training.plan import Plan
 
 SUMMARY = "Estimate the parameters, memory and arithmetic of training, for every model and method of differentiation"
 EXAMPLE = "  rmaat plan --length 1000000 --width 1024 --layers 12 --segment-length 512"
@@ -27,32 +31,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep-graphs", type=int, default=1, help="number of segments whose graph AMRB keeps [default: 1]"
     )
+    add_json(parser)
     add_settings(parser, "settings of the model [default; bounds]", [ModelParameters()], CHOSEN_ELSEWHERE)
 
 
 def run(options: argparse.Namespace) -> None:
     """Print the cost of every architecture with every method of differentiation."""
-    from model.networks.parameters import ARCHITECTURES, foreign_settings
-    from model.training.plan import METHODS, document_length, plan
+    from model.training.plan import document_length
 
     model, foreign = _model(options)
-    rows = []
-    for architecture in ARCHITECTURES:
-        lacks = foreign_settings(architecture)
-        own = {name: value for name, value in foreign.items() if name not in lacks}
-        shaped = model.as_architecture(architecture).override(own)
-        for method in METHODS if shaped.segments > 1 else ("bptt",):
-            cost = plan(shaped, method, options.length, options.batch_size, options.keep_graphs)
-            rows.append(
-                (
-                    architecture,
-                    method,
-                    f"{cost.parameters / 1e6:.2f} M",
-                    f"{cost.megabytes:.1f} MB",
-                    f"{cost.forward_flops_per_token / 1e6:.2f} M",
-                    f"{cost.training_flops_per_token / 1e6:.2f} M",
-                )
-            )
+    plans = list(_plans(options, model, foreign))
+    if options.json:
+        print_json([asdict(cost) for cost in plans])
+        return
+    rows = [
+        (
+            cost.architecture,
+            cost.method,
+            f"{cost.parameters / 1e6:.2f} M",
+            f"{cost.megabytes:.1f} MB",
+            f"{cost.forward_flops_per_token / 1e6:.2f} M",
+            f"{cost.training_flops_per_token / 1e6:.2f} M",
+        )
+        for cost in plans
+    ]
     header = ("model", "method", "parameters", "memory of a step", "FLOPs/token forward", "FLOPs/token training")
     print(table(rows, header))
     documents = f"in two documents of {document_length(options.length)}, each " if model.separator else ""
@@ -60,6 +62,19 @@ def run(options: argparse.Namespace) -> None:
         f"{options.length} tokens {documents}in {model.segments} segments of {model.segment_length}, float32; "
         "memory of a step excludes parameters, gradients and AdamW's moments, which take 16 bytes per parameter"
     )
+
+
+def _plans(options: argparse.Namespace, model: "ModelParameters", foreign: dict[str, str]) -> Iterator["Plan"]:
+    """The cost of every architecture with every method of differentiation."""
+    from model.networks.parameters import ARCHITECTURES, foreign_settings
+    from model.training.plan import METHODS, plan
+
+    for architecture in ARCHITECTURES:
+        lacks = foreign_settings(architecture)
+        own = {name: value for name, value in foreign.items() if name not in lacks}
+        shaped = model.as_architecture(architecture).override(own)
+        for method in METHODS if shaped.segments > 1 else ("bptt",):
+            yield plan(shaped, method, options.length, options.batch_size, options.keep_graphs)
 
 
 def _model(options: argparse.Namespace) -> tuple["ModelParameters", dict[str, str]]:

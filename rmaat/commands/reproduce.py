@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rmaat.base.errors import UsageError
+from rmaat.base.extras import require_all
 from rmaat.base.files import discard, unfinished_folder, write_text
 from rmaat.base.progress import Bar
 from rmaat.commands.shared import add_data
@@ -57,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Train the missing runs and write the table."""
+    require_all(("torch", "matplotlib"), "rmaat reproduce")
     from model.studies.runner import default_workers, run_unfinished, without_data
     from model.studies.study import STUDIES, runs_of
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from rmaat.base.records import Quantity, Record
 from rmaat.base.text import table
+from rmaat.commands.shared import print_json
 
 if TYPE_CHECKING:
     from model.networks.parameters import ModelParameters
@@ -78,6 +79,34 @@ def _names(record: Record) -> set[str]:
 
 
 # How parameters are shown.
+
+
+def add_show(parser: argparse.ArgumentParser) -> None:
+    """Add --show, and --json for its table."""
+    parser.add_argument(
+        "--show", action="store_true", help="print every parameter with unit, bounds and source, then exit"
+    )
+    parser.add_argument("--json", action="store_true", help="with --show: print JSON instead of a table")
+
+
+def show(record: Record, options: argparse.Namespace) -> None:
+    """Print all parameters of `record` as a table, or as JSON if `options` say so."""
+    if options.json:
+        print_json({".".join(path): _facts(value, quantity) for path, value, quantity in record.parameters()})
+    else:
+        print(describe(record))
+
+
+def _facts(value: object, quantity: Quantity) -> dict[str, object]:
+    return {
+        "value": value,
+        "unit": quantity.unit,
+        "low": quantity.low,
+        "high": quantity.high,
+        "choices": quantity.choices,
+        "meaning": quantity.meaning,
+        "source": quantity.said_by,
+    }
 
 
 def describe(record: Record) -> str:

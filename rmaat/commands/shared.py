@@ -1,9 +1,12 @@
-"""Options that several commands have: output files, the data folder, and the data of a task."""
+"""Options that several commands have: output files, JSON, the data folder, and the data of a task."""
 
 import argparse
+import json
+import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rmaat.base.files import refuse_existing
 from rmaat.base.progress import Bar
@@ -26,6 +29,29 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         default=Path(os.environ.get("RMAAT_DATA", "runs/data")),
         help="folder with the prepared data of all tasks [default: environment variable RMAAT_DATA, else runs/data]",
     )
+
+
+def add_json(parser: "argparse._ActionsContainer") -> None:
+    """Add --json, for commands that print a table."""
+    parser.add_argument("--json", action="store_true", help="print JSON with all digits instead of text")
+
+
+def print_json(value: Any) -> None:
+    """Print mappings, lists, arrays and numbers as JSON; numbers that are not finite become null."""
+    print(json.dumps(_plain(value), ensure_ascii=False, indent=2))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    # Arrays and numbers of NumPy, without an import of NumPy.
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int) else str(value)
 
 
 def new_file(path: Path, options: argparse.Namespace) -> Path:

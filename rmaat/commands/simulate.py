@@ -1,6 +1,7 @@
 """`rmaat simulate`: simulate a neuron-astrocyte network and write its traces."""
 
 import argparse
+import math
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from functools import partial
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from rmaat.base.errors import UsageError
 from rmaat.base.files import FileError, discard
 from rmaat.base.progress import Bar, Progress
-from rmaat.commands.settings import describe
+from rmaat.base.records import Quantity
+from rmaat.commands.settings import add_show, show
 from rmaat.commands.shared import add_out, new_file
 from rmaat.commands.simulation_options import add_parameters, assignments, starting_parameters
 
@@ -60,9 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--cycles", type=int, help="number of stimulus cycles [default: as in the preset]")
     add_parameters(parser)
-    parser.add_argument(
-        "--show", action="store_true", help="print every parameter with unit, bounds and source, then exit"
-    )
+    add_show(parser)
     parser.add_argument("--save-parameters", type=Path, metavar="FILE", help="write the parameters to a YAML file")
     parser.add_argument(
         "--resume", action="store_true", help="continue an interrupted run of the same command (engine scipy only)"
@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> None:
     if options.save_parameters:
         parameters.save(new_file(options.save_parameters, options))
     if options.show:
-        print(describe(parameters))
+        show(parameters, options)
         return
     out = new_file(options.out, options)
     with Bar("simulate") as progress:
@@ -101,8 +101,8 @@ def _parameters(options: argparse.Namespace) -> Any:
     given = assignments(options.set)
     if options.cycles is not None:
         cycle = str(given.get("cycle_duration", parameters.protocol.cycle_duration)).removesuffix(" s")
-        # Decimal, because 3 * 1.1 s as floats is 3.3000000000000003 s.
-        given["run_duration"] = str(options.cycles * _decimal("cycle_duration", cycle))
+        bounds = type(parameters.protocol).quantity("run_duration")
+        given["run_duration"] = str(_duration(options.cycles, _decimal("cycle_duration", cycle), bounds))
     return parameters.override(given)
 
 
@@ -155,6 +155,17 @@ def _simulate_to_file(options: argparse.Namespace, parameters: Any, out: Path, p
             )
         discard(out)
     simulate_to_file(parameters, out, progress=progress)
+
+
+def _duration(cycles: int, cycle: Decimal, bounds: Quantity) -> Decimal:
+    """The length of a run of `cycles`, in s; Decimal, because 3 * 1.1 s as floats is 3.3000000000000003 s."""
+    run = cycles * cycle
+    if cycle > 0 and not bounds.low <= run <= bounds.high:
+        fewest, most = max(1, math.ceil(bounds.low / float(cycle))), math.floor(bounds.high / float(cycle))
+        raise UsageError(
+            f"--cycles is {cycles}; with cycles of {float(cycle):g} s it must be between {fewest} and {most}"
+        )
+    return run
 
 
 def _decimal(name: str, text: str) -> Decimal:

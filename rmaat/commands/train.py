@@ -13,7 +13,7 @@ from rmaat.base.progress import Bar, is_first_process
 from rmaat.base.records import unknown_name
 from rmaat.base.text import counted
 from rmaat.commands.parser import Parser
-from rmaat.commands.settings import add_settings, model_settings, task_settings, with_settings
+from rmaat.commands.settings import add_settings, add_show, model_settings, show, task_settings, with_settings
 from rmaat.commands.shared import add_data, load_task_with_bar
 
 if TYPE_CHECKING:
@@ -26,9 +26,10 @@ EXAMPLE = (
     "  rmaat train listops --contender rmt --out runs/rmt\n"
     "  rmaat train listops --preset paper --official-files lra_release/listops-1000 --out runs/official\n"
     "  rmaat train text --preset paper --minutes 8 --resume --out runs/text\n"
+    "  rmaat train listops --config runs/listops/configuration.json --steps 4000 --out runs/longer\n"
     "  rmaat train pathfinder --start runs/easy --out runs/hard\n"
     "  rmaat train documents --source reviews.csv --text text --label sentiment --out runs/reviews\n"
-    "  torchrun --nproc-per-node=2 -m rmaat train listops --out runs/two"
+    "  torchrun --nproc-per-node=2 --no-python rmaat train listops --out runs/two"
 )
 
 CHOSEN_ELSEWHERE = ("vocabulary", "classes")
@@ -57,6 +58,14 @@ def add_arguments(parser: Parser) -> None:
         help=f"settings to start from; {presets} [default: the first of the task]".replace("%", "%%"),
     )
     parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="YAML or JSON file with settings in place of the preset's, under task_parameters, model and training; the "
+        "configuration.json of a run has this form. Options change the settings of the file",
+    )
+    add_show(parser)
+    parser.add_argument(
         "--contender",
         choices=tuple(CONTENDERS),
         metavar="NAME",
@@ -67,7 +76,6 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--out",
         type=Path,
-        required=True,
         help="run folder for checkpoints and curves; must not exist unless --resume is given",
     )
     parser.add_argument(
@@ -121,15 +129,20 @@ def run(options: argparse.Namespace) -> None:
     minutes = math.inf if options.minutes is None else options.minutes
     if not minutes >= 0:
         raise UsageError(f"--minutes is {minutes}; it must be 0 or more")
+    preset, source = _preset(options)
+    if options.show:
+        show(preset.settings(source), options)
+        return
+    if options.out is None:
+        raise UsageError(f"--out is missing; name a new run folder, such as --out runs/{options.task}")
     resume = options.resume and (options.minutes is None or options.out.exists())
-    preset = _preset(options)
     tables = read_tables(options.tables) if options.tables else default_tables()
     if not resume:
         refuse_existing(options.out, "resume it with --resume, or choose another --out")
-    task = load_task_with_bar(preset.task_parameters, options.source, options.data)
+    task = load_task_with_bar(preset.task_parameters, source, options.data)
     preset = _sized_for(task, preset)
     _report_cut(task, preset)
-    configuration = preset.configuration(task, options.source)
+    configuration = preset.configuration(task, source)
     with Bar("train") as progress:
         best = train(
             configuration,
@@ -146,10 +159,11 @@ def run(options: argparse.Namespace) -> None:
     print(f"{options.out}: best validation accuracy {best.accuracy:.1%}; score it with: rmaat evaluate {options.out}")
 
 
-def _preset(options: argparse.Namespace) -> "Preset":
-    """The chosen preset with the given options in place of its values."""
+def _preset(options: argparse.Namespace) -> "tuple[Preset, Path | None]":
+    """The chosen preset with the given file and options in place of its values, and the files of the data."""
     from model.studies.contenders import CONTENDERS
     from model.studies.presets import PRESETS
+    from model.studies.settings import RunSettings
 
     presets = PRESETS[options.task]
     name = options.preset or next(iter(presets))
@@ -162,16 +176,22 @@ def _preset(options: argparse.Namespace) -> "Preset":
                 f"--contender {options.contender} has an architecture of its own; leave --architecture out"
             )
         preset = CONTENDERS[options.contender].change(preset)
+    source = options.source
+    if options.config is not None:
+        settings = RunSettings.load(options.config, preset.settings(source))
+        preset = preset.with_settings(settings)
+        source = source or (Path(settings.source) if settings.source else None)
     # A setting that the preset's architecture lacks may belong to the one from --architecture.
     model, foreign = model_settings(options, preset.model, ("architecture", *CHOSEN_ELSEWHERE))
     if options.architecture is not None:
         model = model.as_architecture(options.architecture)
-    return dataclasses.replace(
+    changed = dataclasses.replace(
         preset,
         task_parameters=task_settings(options, preset.task_parameters),
         model=model.override(foreign),
         training=with_settings(options, preset.training),
     )
+    return changed, source
 
 
 def _report_cut(task: "TaskData", preset: "Preset") -> None:

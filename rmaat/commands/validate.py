@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rmaat.base.progress import Bar
 from rmaat.base.text import table
-from rmaat.commands.shared import new_file
+from rmaat.commands.shared import add_json, new_file, print_json
 
 SUMMARY = "Compare the simulator with other codes, closed forms and published numbers"
 EXAMPLE = "  rmaat validate --with brian2 --out docs/validation.md --overwrite"
@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also check the spiking model; Brian2 compiles it, which takes a minute the first time and seconds later",
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="also write the table to a Markdown file")
+    add_json(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
 
 
@@ -34,14 +35,18 @@ def run(options: argparse.Namespace) -> None:
     out = new_file(options.out, options) if options.out else None
     with Bar("validate") as progress:
         outcomes = validate(progress, checks_with(options.packages))
-    print(table([outcome.row() for outcome in outcomes], HEADER))
-    print("references: " + ", ".join(f"{count} {kind}" for kind, count in count_by_kind(outcomes).items()))
+    if options.json:
+        print_json([{**dict(zip(HEADER, outcome.row(), strict=True)), "ours": outcome.value} for outcome in outcomes])
+    else:
+        print(table([outcome.row() for outcome in outcomes], HEADER))
+        print("references: " + ", ".join(f"{count} {kind}" for kind, count in count_by_kind(outcomes).items()))
     if out:
         write_text(out, as_markdown(outcomes))
     failed = [outcome.description for outcome in outcomes if not outcome.passed]
     if failed:
         raise SimulationError(f"{len(failed)} of {len(outcomes)} checks failed: {'; '.join(failed)}")
-    print(f"all {len(outcomes)} checks passed{_skipped(len(CHECKS) - len(outcomes))}")
+    if not options.json:
+        print(f"all {len(outcomes)} checks passed{_skipped(len(CHECKS) - len(outcomes))}")
 
 
 def _skipped(count: int) -> str:

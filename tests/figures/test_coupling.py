@@ -37,7 +37,7 @@ def test_the_legend_has_both_scales_and_the_error_and_unit_of_the_fitted_one(tab
 def test_axes_carry_their_units(tables):
     (axes,) = draw_coupling(tables).axes
     assert axes.get_xlabel() == "distance of two synapses $d$ (synapse spacing)"
-    assert axes.get_ylabel() == "strength (1)"
+    assert axes.get_ylabel() == "strength"
 
 
 def test_strengths_are_logarithmic_with_plain_numbers(tables):

@@ -24,7 +24,7 @@ def test_there_is_a_panel_for_each_variable_with_words_symbol_and_unit(traces):
     wanted = ["$x_j$", "$x_i$", "$s_{ij}$", "$p^s_{ij}$", "$p^l_{ij}$"]
     assert len(axes) == len(wanted)
     for panel, symbol in zip(axes, wanted, strict=True):
-        assert panel.get_ylabel().endswith(f"{symbol} (1)")
+        assert panel.get_ylabel().endswith(f"{symbol}")
     assert axes[-1].get_xlabel() == "time $t$ (s)"
     assert all(panel.get_shared_x_axes().joined(panel, axes[-1]) for panel in axes)
 

@@ -45,8 +45,8 @@ def test_the_thin_lines_are_the_closed_form_of_the_fitted_rate(tables):
 
 def test_axes_carry_symbol_and_unit_and_start_at_zero_retention(tables):
     axes = draw_retention(tables).axes[0]
-    assert axes.get_xlabel() == "segment $t$ (1)"
-    assert axes.get_ylabel() == r"retention factor $\mathrm{RF}(t, T)$ (1)"
+    assert axes.get_xlabel() == "segment $t$"
+    assert axes.get_ylabel() == r"retention factor $\mathrm{RF}(t, T)$"
     assert axes.get_ylim()[0] == 0
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from distill.inverse.sweep_file import write_sweep
+from distill.inverse.sweep_file import rank_correlations, write_sweep
 from figures import draw_all, draw_sensitivity
 
 
@@ -41,9 +41,9 @@ def dataset() -> xr.Dataset:
 def test_there_is_a_column_for_each_parameter_and_a_row_for_each_quantity(dataset):
     figure = draw_sensitivity(dataset)
     panels = np.array(figure.axes).reshape(2, 3)
-    assert [axes.get_ylabel() for axes in panels[:, 0]] == ["$\\mathrm{RF}(1, 4)$\n(1)", "increment rate\n(1 / cycle)"]
+    assert [axes.get_ylabel() for axes in panels[:, 0]] == ["$\\mathrm{RF}(1, 4)$", "increment rate\n(1 / cycle)"]
     labels = [axes.get_xlabel() for axes in panels[1]]
-    assert labels == ["cycle duration (s)", "long term time constant (s)", "layout (1)"]
+    assert labels == ["cycle duration (s)", "long term time constant (s)", "layout"]
     assert [axes.get_xscale() for axes in panels[1]] == ["linear", "log", "linear"]
     assert [text.get_text() for text in panels[1, 2].get_xticklabels()] == ["grid", "line", "random"]
 
@@ -67,3 +67,14 @@ def test_a_sweep_in_a_folder_is_found(dataset, tmp_path):
     write_sweep(dataset, tmp_path / "runs" / "wide.nc")
     paths = draw_all(tmp_path / "runs", tmp_path / "out")
     assert [path.name for path in paths] == ["wide-sensitivity.png", "wide-sensitivity.svg"]
+
+
+def test_an_outcome_that_moves_by_rounding_only_is_a_flat_line_without_a_correlation(dataset):
+    noise = np.random.default_rng(1).uniform(-1e-14, 1e-14, (60, 1, 1))
+    dataset["retention"] = (("point", "length", "segment"), 0.4 + noise)
+    (first, *_), (correlations, *_) = draw_sensitivity(dataset).axes, rank_correlations(dataset).values()
+    assert np.isnan(correlations["RF(1, 4)"])
+    assert np.isfinite(correlations["a"])
+    assert first.get_title(loc="right") == ""
+    low, high = first.get_ylim()
+    assert high - low > 0.1

@@ -36,7 +36,7 @@ def test_axes_carry_their_units_and_accuracy_ticks_are_percent(metrics, evaluati
     loss, accuracy = figure.axes
     assert loss.get_ylabel() == "loss (nat)"
     assert accuracy.get_ylabel() == "accuracy (%)"
-    assert accuracy.get_xlabel() == "optimiser step (1)"
+    assert accuracy.get_xlabel() == "optimiser step"
     assert accuracy.get_shared_x_axes().joined(loss, accuracy)
     figure.draw_without_rendering()
     for label in accuracy.yaxis.get_ticklabels():

@@ -27,8 +27,8 @@ def test_panels_share_axes_that_hold_all_factors(tables):
 def test_the_legend_names_the_lengths_and_the_axes_their_units(tables):
     figure = draw_variants(tables, [8, 2])
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["$T$ = 2", "$T$ = 8"]
-    assert {axes.get_xlabel() for axes in figure.axes[-3:]} == {"segment $t$ (1)"}
-    assert figure.get_supylabel() == r"retention factor $\mathrm{RF}(t, T)$ (1)"
+    assert {axes.get_xlabel() for axes in figure.axes[-3:]} == {"segment $t$"}
+    assert figure.get_supylabel() == r"retention factor $\mathrm{RF}(t, T)$"
 
 
 def test_tables_of_one_segment_are_drawn(traces):

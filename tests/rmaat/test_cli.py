@@ -224,7 +224,7 @@ USAGE = [
     (["simulate", "--set", "presynaptic_pattern=1,2"], "presynaptic_pattern has 2 values for 3 neurons"),
     (["simulate", "--set", "tau=3"], "unknown parameter 'tau'"),
     (["simulate", "--set", "layout"], "write --set name=value"),
-    (["simulate", "--cycles", "0"], "run_duration is 0.0 s"),
+    (["simulate", "--cycles", "0"], "--cycles is 0"),
     (["simulate", "--cycles", "many"], "invalid int value"),
     (["distill", "x.nc", "--segments", "0"], "segments is 0 segments; it must lie between 1 and 4096"),
     (["train", "listops", "--out", "run", "--heads", "3"], "3 heads do not divide a width of 64"),

@@ -63,7 +63,10 @@ def test_a_long_sequence_is_printed_with_its_ends_and_the_extrapolated_share(cap
             "give the length by --segments, or by --length",
         ),
         (["--length", "0", "--segment-length", "3"], "--length 0 and --segment-length 3 must both be 1 or more"),
-        (["--length", "9000", "--segment-length", "1"], "segments is 9000 segments; it must lie between 1 and 4096"),
+        (
+            ["--length", "9000", "--segment-length", "1"],
+            "--length 9000 in segments of 1 is 9000 segments; tables serve 4096 at most",
+        ),
     ],
 )
 def test_an_invalid_length_is_refused(capsys, traces, arguments, sentence):
@@ -84,7 +87,7 @@ def test_show_prints_the_provenance_and_every_variant(capsys, traces, tmp_path):
     assert tables.dataset.attrs["traces_sha256"] in output
     assert "rmaat-tables version 2" in output
     for variant in tables.variants:
-        assert re.search(rf"^{variant} .*{tables.retention(5, variant)[-1]:.3f}$", output, flags=re.MULTILINE)
+        assert re.search(rf"^{variant} .*{tables.retention(5, variant)[-1]:.4f}$", output, flags=re.MULTILINE)
 
 
 def test_diff_accepts_equal_tables_and_fails_with_a_list_of_differences(capsys, traces):

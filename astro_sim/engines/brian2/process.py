@@ -29,6 +29,7 @@ from astro_sim.durations import multiples
 from astro_sim.errors import SimulationError
 from rmaat.base.arrays import Array
 from rmaat.base.cache import SETTING, cache_folder
+from rmaat.base.extras import missing
 from rmaat.base.files import FileError, atomic_folder
 from rmaat.base.progress import Progress, ignore_progress
 from rmaat.base.workers import core_count
@@ -90,9 +91,7 @@ def run_network(network: Network, target: str, progress: Progress) -> tuple[Arra
 def check_installed() -> None:
     """Raise `SimulationError`, with the command to install it, if Brian2 is missing."""
     if importlib.util.find_spec("brian2") is None:
-        raise SimulationError(
-            "engine brian2 needs Brian2, which is not installed; pip install rmaat-toolkit[brian2], or use engine scipy"
-        )
+        raise SimulationError(f"{missing('engine brian2', 'brian2')}, or use engine scipy")
 
 
 def choose_target(wanted: str = "automatic") -> str:

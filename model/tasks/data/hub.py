@@ -135,11 +135,11 @@ def _pairs(source: Path, dataset: Any, text: str, label: str) -> list[tuple[Any,
 
 
 def _library() -> Any:
-    datasets: Any = require("datasets", "datasets", "reading files of the Hugging Face hub", "hub")
+    datasets: Any = require("datasets", "datasets", "reading files of the Hugging Face hub")
     if int(datasets.__version__.split(".")[0]) < _FIRST_SAFE:
         raise UsageError(
             f"datasets {datasets.__version__} can run programs of a repository; "
-            f"install {_FIRST_SAFE}.0 or newer with: pip install 'rmaat-toolkit[hub]'"
+            f'install {_FIRST_SAFE}.0 or newer with: pip install "datasets>={_FIRST_SAFE}"'
         )
     return datasets
 

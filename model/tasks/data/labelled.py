@@ -116,7 +116,7 @@ def _json_rows(source: Path, text: str, label: str, progress: Progress) -> Itera
 
 
 def _parquet_rows(source: Path, text: str, label: str, progress: Progress) -> Iterator[_Row]:
-    parquet: Any = require("pyarrow", "pyarrow.parquet", "reading parquet files", "hub")
+    parquet: Any = require("pyarrow", "pyarrow.parquet", "reading parquet files")
     try:
         with opened_file(source):
             file = parquet.ParquetFile(source)

@@ -112,10 +112,13 @@ def read_value(name: str, value: Any, hint: Any, quantity: Quantity) -> Any:
     ParameterError
         The value has another type or another unit.
     """
-    if typing.get_origin(hint) is tuple and isinstance(value, str | list | tuple):
-        if value in ("", "none"):
+    if typing.get_origin(hint) is tuple and not isinstance(value, Mapping):
+        if value is None or value in ("", "none"):
             return ()
-        items = [item.strip() for item in value.split(",")] if isinstance(value, str) else value
+        if isinstance(value, str):
+            value = [item.strip() for item in value.split(",")]
+        # One number is a list of one.
+        items = value if isinstance(value, list | tuple) else [value]
         return tuple(read_value(name, item, typing.get_args(hint)[0], quantity) for item in items)
     if hint is str and isinstance(value, str):
         return value

@@ -105,12 +105,17 @@ class Record:
             elif "quantity" in entry.metadata:
                 yield (entry.name,), value, entry.metadata["quantity"]
 
-    def save(self, path: Path) -> None:
+    @classmethod
+    def quantity(cls, name: str) -> Quantity:
+        """The description of the parameter `name` of this record."""
+        return next(entry.metadata["quantity"] for entry in dataclasses.fields(cls) if entry.name == name)
+
+    def save(self, path: str | Path) -> None:
         """Write the record as YAML with units; raises `FileError`."""
-        write_text(path, yaml.safe_dump(self._with_units(), sort_keys=False))
+        write_text(Path(path), yaml.safe_dump(self._with_units(), sort_keys=False))
 
     @classmethod
-    def load(cls, path: Path, base: Self | None = None) -> Self:
+    def load(cls, path: str | Path, base: Self | None = None) -> Self:
         """Read a YAML file; names that are missing there take their values from `base`, else the defaults.
 
         Raises
@@ -120,7 +125,7 @@ class Record:
         FileError
             The file cannot be read, or has more than `MOST_YAML` bytes.
         """
-        text = read_text(path, MOST_YAML)
+        text = read_text(Path(path), MOST_YAML)
         try:
             values = yaml.load(text, _Loader)
             values = {} if values is None else values

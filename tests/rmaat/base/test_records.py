@@ -206,10 +206,18 @@ def test_items_of_a_tuple_may_have_units_and_choices():
         Face.from_dict({"edges": ["1 mm", "2 cm"]})
 
 
-@pytest.mark.parametrize("value", [5, None, {1: 2}])
-def test_a_tuple_written_as_something_else_is_refused(value):
+@pytest.mark.parametrize("value", [None, "none", "", []])
+def test_a_tuple_is_emptied_by_none(value):
+    assert Face.from_dict({"marks": value}).marks == ()
+
+
+def test_a_tuple_of_one_may_be_written_as_its_item():
+    assert Face.from_dict({"marks": 5}).marks == (5,)
+
+
+def test_a_tuple_written_as_something_else_is_refused():
     with pytest.raises(ParameterError, match=r"marks is .*; it must be of type tuple\[int, ...\]"):
-        Face.from_dict({"marks": value})
+        Face.from_dict({"marks": {1: 2}})
 
 
 @pytest.mark.parametrize("values", [None, 3, "clock", [1]])
