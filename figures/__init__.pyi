@@ -1,3 +1,4 @@
+from .astrocytes import draw_astrocytes as draw_astrocytes
 from .coupling import draw_coupling as draw_coupling
 from .dynamics import draw_dynamics as draw_dynamics
 from .errors import FigureError as FigureError

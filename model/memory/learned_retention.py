@@ -8,7 +8,8 @@
 | `learned_saturation` | a factor per segment | RF(t), without T | variant saturation of the tables |
 
 Increments, rate and stretch are learned as logarithms, and a factor as its logit, so all are positive and factors are
-below 1. A law of two rates starts `learned_stretch` at a and b = 1. A stretch above 1 gives increments that first grow, which no law of the tables has. The forms are ours.
+below 1. A law of two rates starts `learned_stretch` at a and b = 1. A stretch above 1 gives increments that first grow,
+which no law of the tables has. The forms are ours.
 """
 
 import math

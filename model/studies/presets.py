@@ -89,7 +89,26 @@ def _diagnostic(parameters: DiagnosticParameters, vocabulary: int) -> dict[str, 
     return {
         "small": _of_segments(parameters, vocabulary, 4, training),
         "long": _of_segments(parameters, vocabulary, 16, dataclasses.replace(training, steps=2000)),
+        "brief": _brief(_of_segments(parameters, vocabulary, 4, training)),
     }
+
+
+def _brief(preset: Preset) -> Preset:
+    """A preset for many short trainings: two items, and steps that end while models still differ."""
+    parameters, model = preset.task_parameters, preset.model
+    if isinstance(parameters, CopyParameters | RecallParameters):
+        dropped = parameters.items - 2
+        parameters = dataclasses.replace(parameters, items=2)
+        # Each item has a token of its own in the question.
+        model = dataclasses.replace(model, vocabulary=model.vocabulary - dropped)
+    sizes = {"train_size": 12_000, "validation_size": 500, "test_size": 1_000}
+    training = dataclasses.replace(preset.training, **_BRIEF)
+    meaning = f"{model.longest_sequence} tokens in {model.segments} segments, two items: seconds on a CPU core"
+    return Preset(parameters.override(sizes), model, training, meaning)
+
+
+_BRIEF: dict[str, Any] = {"steps": 240, "warmup_steps": 40, "validate_every": 80, "keep_graphs": 4}
+"""Training of the `brief` presets; all four graphs are kept, so a step takes the time of BPTT."""
 
 
 def _of_segments(
@@ -199,6 +218,12 @@ PRESETS: dict[str, dict[str, Preset]] = {
             ),
             dataclasses.replace(_SMALL, steps=3200, validate_every=200, most_scored=0),
             "expressions of 20 to 200 tokens in 2 segments: five minutes on a CPU core",
+        ),
+        "brief": Preset(
+            dataclasses.replace(SHORT, longest_length=100, train_size=12_000, validation_size=500, test_size=1_000),
+            dataclasses.replace(_small(16, 10, 4, 25), norm="pre", local_mixing=25),
+            dataclasses.replace(_SMALL, batch_size=16, **_BRIEF),
+            "expressions of 20 to 100 tokens in 4 segments: seconds on a CPU core",
         ),
         # Without short expressions a model stays at the commonest label for a thousand steps.
         "small": Preset(
