@@ -6,6 +6,7 @@ from .folder import draw_all as draw_all
 from .laws import draw_laws as draw_laws
 from .layouts import draw_layouts as draw_layouts
 from .linear_response import draw_linear_response as draw_linear_response
+from .loop import draw_loop as draw_loop
 from .report.page import write_report as write_report
 from .retention import draw_retention as draw_retention
 from .save import save_figure as save_figure
