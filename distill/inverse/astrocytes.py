@@ -25,7 +25,7 @@ NEEDED = ("influence", "exponent")
 """Parts of the tables that a model takes besides retention."""
 
 VARIED: Mapping[str, tuple[str, tuple[float, ...]]] = {
-    "long_term_time_constant": ("long-term time constant {:g} s", (25.0, 400.0, 1600.0)),
+    "long_term_time_constant": ("long-term time constant {:g} s", (25.0, 400.0)),
     "cycle_duration": ("cycles of {:g} s", (100.0,)),
     "coupling_scale": ("coupling scale {:g}", (0.25, 4.0)),
 }

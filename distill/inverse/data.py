@@ -49,7 +49,7 @@ class Data:
 def learned_data(learned: Sequence[Tables], parameters: SimulationParameters) -> Data:
     """The learned retention factors of one or several trainings, for a run of `parameters`.
 
-    Several trainings give their mean, with its standard error.
+    Several trainings give their mean, with one standard error for all segments.
 
     Raises
     ------
@@ -69,7 +69,9 @@ def learned_data(learned: Sequence[Tables], parameters: SimulationParameters) ->
             f"set run_duration to {segments * protocol.cycle_duration:g} or more"
         )
     factors = np.stack([learned_from(tables, segments) for tables in learned])
-    errors = factors.std(axis=0, ddof=1) / np.sqrt(len(factors)) if len(factors) > 1 else None
+    # One error for all segments: of a few trainings, the error of each segment alone would be far too small at times.
+    variance = factors.var(axis=0, ddof=1).mean() / len(factors) if len(factors) > 1 else 0.0
+    errors = np.full(segments, np.sqrt(variance)) if variance > 0 else None
     # The times in exact arithmetic, as in files: the end of the last cycle is then not beyond the run.
     times = np.array([float(number * exact(protocol.cycle_duration)) for number in range(1, segments + 1)])
     origin = ", ".join(dict.fromkeys(tables.origin for tables in learned))

@@ -37,15 +37,16 @@ def test_parameters_give_factors_and_factors_give_back_the_parameters():
     np.testing.assert_allclose(factors_of(found.parameters), data.values, atol=1e-5)
 
 
-def test_several_trainings_give_back_the_parameters_within_the_stated_errors():
+@pytest.mark.parametrize("seed", range(3, 6))
+def test_several_trainings_give_back_the_parameters_within_the_stated_errors(seed):
     truth, size = UNRESTARTED.override({"long_term_time_constant": 60.0}), 2e-3
-    draws = np.random.default_rng(3).normal(factors_of(truth), size, (8, SEGMENTS))
+    draws = np.random.default_rng(seed).normal(factors_of(truth), size, (8, SEGMENTS))
     data = learned_data([as_learned(row / row.sum()) for row in draws], UNRESTARTED)
     assert data.errors is not None
     assert data.errors.mean() == pytest.approx(size / math.sqrt(8), rel=0.5)
     found = fit(data, UNRESTARTED, ["long_term_time_constant"])
     error = found.errors["long_term_time_constant"]
-    assert 0 < error < 5
+    assert 0 < error < 1
     assert abs(found.estimates["long_term_time_constant"] - 60.0) < 3 * error
 
 
