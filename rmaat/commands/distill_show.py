@@ -24,8 +24,11 @@ def run(options: argparse.Namespace) -> None:
     """Print the provenance, all factors of one variant and the first factors of every variant."""
     from distill import read_tables
     from distill.summary import provenance, summarize, variants
+    from distill.uncertainty import remaining_words
 
     tables = read_tables(options.tables)
     segments = min(8, tables.longest) if options.segments is None else options.segments
     parts = (provenance(tables), summarize(tables, segments, options.variant), variants(tables, segments))
     print("\n\n".join(parts))
+    if words := remaining_words(tables, segments):
+        print(f"\n{words}")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from astro_sim.sweep import Design, Workers
+    from distill.inverse.sobol import Indices
     from distill.inverse.sweep import RateModelMeasure, SpikingModelMeasure
 
 SUMMARY = "Vary parameters of the simulation, simulate every combination and distil it"
@@ -80,6 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run the sweep and write its dataset."""
+    from distill.inverse.sobol import variance_shares
     from distill.inverse.sweep import sweep
     from distill.inverse.sweep_file import rank_correlations, summary, varied, write_sweep
 
@@ -93,6 +95,7 @@ def run(options: argparse.Namespace) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     _report_quantities(summary(dataset))
     _report_correlations(rank_correlations(dataset))
+    _report_shares(variance_shares(dataset))
     print(f"{out}: {dataset.sizes['point']} points over {', '.join(varied(dataset))}")
     _report_failures(dataset)
 
@@ -146,6 +149,16 @@ def _report_correlations(correlations: dict[str, dict[str, float]]) -> None:
     rows = [(name, *(f"{own[label]:+.2f}" for label in labels)) for name, own in correlations.items()]
     print("partial rank correlation with each quantity:")
     print(table(rows, ("parameter", *labels)))
+
+
+def _report_shares(found: "dict[str, Indices]") -> None:
+    if not found:
+        return
+    names = list(next(iter(found.values())).first)
+    rows = [(name, *(f"{own.first[name]:.2f} {own.total[name]:.2f}" for own in found.values())) for name in names]
+    print("\nSobol indices, alone and with interactions, by a surrogate through the points:")
+    print(table(rows, ("parameter", *found)))
+    print(f"R^2 of the surrogate: {', '.join(f'{label} {own.r_squared:.3f}' for label, own in found.items())}\n")
 
 
 def _report_failures(dataset: Any) -> None:

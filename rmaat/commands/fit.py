@@ -26,6 +26,9 @@ EXAMPLE = (
     "retention. A column error with the standard errors is optional. --vary NAME=VALUE starts the search at VALUE."
 )
 
+PROFILE = (1 / 4, 1 / 2, 1 / 1.25, 1.0, 1.25, 2.0, 4.0)
+"""Multiples of an estimate at which --profile fixes it."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `rmaat fit`."""
@@ -50,6 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="STEM",
         help="also draw distilled, learned and fitted retention factors, as STEM.png and STEM.svg",
     )
+    parser.add_argument(
+        "--profile",
+        metavar="NAME",
+        help="also fix this parameter at a quarter to four times its estimate, fit the others anew, and print how much "
+        "worse the fit gets",
+    )
     add_out(parser, "fitted.yaml", "file for all parameters, for rmaat simulate --parameters")
 
 
@@ -66,6 +75,8 @@ def run(options: argparse.Namespace) -> None:
         found = fit(data, parameters, names, progress)
     found.parameters.save(out)
     _report(found)
+    if options.profile:
+        _report_profile(found, options.profile)
     if options.figure:
         _draw(found, learned, options.figure)
     varied, rows = counted(len(names), "parameter"), counted(data.values.size, "row")
@@ -86,6 +97,22 @@ def _data(options: argparse.Namespace, parameters: "SimulationParameters") -> "t
     if options.figure:
         raise UsageError("--figure draws learned retention factors; fit a learned.nc, or leave --figure out")
     return read_data(options.data[0], parameters), []
+
+
+def _report_profile(found: "Fit", name: str) -> None:
+    from distill.inverse.posterior import profile
+
+    if name not in found.estimates:
+        raise UsageError(f"--profile {name} was not fitted; add --vary {name}")
+    with Bar("profile") as progress:
+        scanned = profile(found, name, [found.estimates[name] * factor for factor in PROFILE], progress)
+    others = [other for other in found.estimates if other != name]
+    rows = [
+        (f"{value:.4g}", f"{misfit:.3g}", *(f"{best[other]:.4g}" for other in others))
+        for value, misfit, best in zip(scanned.values, scanned.misfits, scanned.others, strict=True)
+    ]
+    unit = "" if found.data.errors is None else ", in standard errors"
+    print("\n" + table(rows, (name, f"rms residual{unit}", *others)) + "\n")
 
 
 def _draw(found: "Fit", learned: "list[Tables]", stem: Path) -> None:
