@@ -3,17 +3,19 @@
 import csv
 import io
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from distill.tables import Tables, default_tables, read_tables
+from model.errors import ModelError
 from model.studies.contenders import CONTENDERS
 from model.studies.report import Finding
 from model.studies.study import CONTROLS
 from model.tasks.library import TASKS
-from rmaat.base.files import write_text
+from rmaat.base.files import read_text, write_text
 
 SEGMENTS = 4
 """Segments of the presets `brief`, for which retention factors are shown."""
@@ -25,25 +27,25 @@ class Point:
 
     name: str
     title: str
-    tables: Tables | None
-    """what the model takes from the astrocyte; None for a control and for learned retention"""
-    findings: Mapping[str, Finding]
-    """by task"""
+    kind: str
+    """astrocyte, control or learned"""
+    accuracies: Mapping[str, Sequence[float]]
+    """in %, one for each seed, by task"""
+    rate: float = math.nan
+    """a of the increments, per cycle; NaN without an astrocyte"""
+    reach: float = math.nan
+    """tokens over which the measured influence falls by e; NaN without an astrocyte"""
+    exponent: float = math.nan
+    retention: Sequence[float] = ()
+    """RF(t, T) for T = `SEGMENTS`; empty if it is learned"""
 
-    @property
-    def is_control(self) -> bool:
-        """Whether its retention is of no astrocyte."""
-        return self.name in CONTROLS
+    def accuracy(self, task: str) -> float:
+        """Mean over the seeds, in %."""
+        return statistics.mean(self.accuracies[task])
 
-    @property
-    def rate(self) -> float:
-        """The rate a of the increments, per cycle; NaN without an astrocyte."""
-        return math.nan if self.tables is None else self.tables.increment_rate
-
-    @property
-    def reach(self) -> float:
-        """Tokens over which the measured influence falls by e; NaN without an astrocyte."""
-        return math.nan if self.tables is None else 1 / self.tables.decay_per_token
+    def spread(self, task: str) -> float:
+        """Standard deviation over the seeds in %, 0 for one seed."""
+        return statistics.stdev(self.accuracies[task]) if len(self.accuracies[task]) > 1 else 0.0
 
 
 def points(found: Sequence[Finding], astrocytes: Mapping[str, Path], titles: Mapping[str, str]) -> list[Point]:
@@ -55,21 +57,43 @@ def points(found: Sequence[Finding], astrocytes: Mapping[str, Path], titles: Map
         The tables of an astrocyte cannot be read.
     """
     names = dict.fromkeys([*astrocytes, *(finding.contender for finding in found)])
+    by_name = {name: [finding for finding in found if finding.contender == name] for name in names}
     return [
-        Point(
-            name,
-            titles.get(name) or CONTENDERS[name].title.removeprefix("RMAAT, "),
-            read_tables(astrocytes[name]) if name in astrocytes else None,
-            {finding.task: finding for finding in found if finding.contender == name},
-        )
-        for name in names
-        if any(finding.contender == name for finding in found)
+        _astrocyte(name, titles[name], own, read_tables(astrocytes[name])) if name in astrocytes else _other(name, own)
+        for name, own in by_name.items()
+        if own
     ]
 
 
-def write_csv(path: Path, found: Sequence[Point]) -> None:
-    """Write a row for each point and task; accuracies and spreads in %; raises `FileError`."""
-    rows = [_csv_row(point, finding) for point in found for finding in point.findings.values()]
+def _astrocyte(name: str, title: str, found: Sequence[Finding], tables: Tables) -> Point:
+    return Point(
+        name,
+        title,
+        "astrocyte",
+        _by_task(found),
+        tables.increment_rate,
+        1 / tables.decay_per_token,
+        tables.exponent,
+        tuple(tables.retention(SEGMENTS).tolist()),
+    )
+
+
+def _other(name: str, found: Sequence[Finding]) -> Point:
+    title, variant = CONTENDERS[name].title.removeprefix("RMAAT, "), name.removeprefix("retention_")
+    if name not in CONTROLS:
+        return Point(name, title, "learned", _by_task(found))
+    factors = tuple(default_tables().retention(SEGMENTS, variant).tolist())
+    return Point(name, title, "control", _by_task(found), retention=factors)
+
+
+def _by_task(found: Sequence[Finding]) -> dict[str, tuple[float, ...]]:
+    return {finding.task: tuple(finding.accuracies.values()) for finding in found}
+
+
+def write_csv(path: Path, shown: Sequence[Point], found: Sequence[Finding]) -> None:
+    """Write a row for each point and task; accuracies and spreads in %, seconds of all seeds; raises `FileError`."""
+    by_key = {(finding.contender, finding.task): finding for finding in found}
+    rows = [_csv_row(point, by_key[point.name, task]) for point in shown for task in point.accuracies]
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -77,21 +101,55 @@ def write_csv(path: Path, found: Sequence[Point]) -> None:
     write_text(path, text.getvalue())
 
 
+def read_csv(path: Path) -> list[Point]:
+    """Read the points of a file of `write_csv`.
+
+    Raises
+    ------
+    ModelError
+        The file is damaged.
+    FileError
+        It cannot be read.
+    """
+    found: dict[str, Point] = {}
+    try:
+        for row in csv.DictReader(io.StringIO(read_text(path))):
+            accuracies = tuple(map(float, row["accuracies"].split()))
+            earlier = found[row["astrocyte"]].accuracies if row["astrocyte"] in found else {}
+            rate, reach, exponent = (float(row[name] or "nan") for name in ("rate", "reach", "exponent"))
+            factors = tuple(map(float, row["retention"].split()))
+            found[row["astrocyte"]] = Point(
+                row["astrocyte"],
+                row["title"],
+                row["kind"],
+                {**earlier, row["task"]: accuracies},
+                rate,
+                reach,
+                exponent,
+                factors,
+            )
+    except (KeyError, ValueError, TypeError, AttributeError, csv.Error) as error:
+        raise ModelError(f"{path} is damaged ({error!r}); write it again with rmaat reproduce astrocyte") from error
+    return list(found.values())
+
+
 def _csv_row(point: Point, finding: Finding) -> dict[str, Any]:
+    known = point.kind == "astrocyte"
     return {
         "astrocyte": point.name,
         "title": point.title,
-        "kind": _kind(point),
+        "kind": point.kind,
         "task": finding.task,
-        "rate": _number(point.rate),
-        "reach": _number(point.reach),
-        "exponent": "" if point.tables is None else point.tables.exponent,
-        "retention": " ".join(f"{factor:.4f}" for factor in _factors(point)),
-        "remaining": "" if point.tables is None else point.tables.remaining(SEGMENTS)[0],
+        "rate": point.rate if known else "",
+        "reach": point.reach if known else "",
+        "exponent": point.exponent if known else "",
+        "retention": " ".join(f"{factor:.4f}" for factor in point.retention),
         "seeds": len(finding.accuracies),
         "accuracy": finding.accuracy,
         "spread": finding.spread,
         "accuracies": " ".join(f"{accuracy:.2f}" for accuracy in finding.accuracies.values()),
+        "steps": finding.steps,
+        "batch_size": finding.batch_size,
         "seconds": sum(finding.seconds.values()),
         "test_sequences": finding.test_sequences,
         "levels": "; ".join(f"{name}: {level:.1f}" for name, level in finding.levels.items()),
@@ -99,29 +157,16 @@ def _csv_row(point: Point, finding: Finding) -> dict[str, Any]:
     }
 
 
-def _kind(point: Point) -> str:
-    if point.tables is not None:
-        return "astrocyte"
-    return "control" if point.is_control else "learned"
-
-
-def _number(value: float) -> float | str:
-    return "" if math.isnan(value) else value
-
-
-def _factors(point: Point) -> Sequence[float]:
-    if point.tables is not None:
-        return point.tables.retention(SEGMENTS).tolist()
-    variant = point.name.removeprefix("retention_")
-    return default_tables().retention(SEGMENTS, variant).tolist() if point.is_control else []
-
-
-def markdown(found: Sequence[Point], command: str, done: int, planned: int, left_out: Mapping[str, str]) -> str:
+def markdown(
+    shown: Sequence[Point], found: Sequence[Finding], command: str, planned: int, left_out: Mapping[str, str]
+) -> str:
     """Write the study as a page; `left_out` gives the reason for each astrocyte or task that is missing."""
-    tasks = list(dict.fromkeys(task for point in found for task in point.findings))
-    findings = [finding for point in found for finding in point.findings.values()]
-    made = ", ".join(sorted({word for finding in findings for word in finding.made}))
+    by_task = {finding.task: finding for finding in reversed(found)}
+    tasks = list(dict.fromkeys(finding.task for finding in found))
+    done = sum(len(finding.accuracies) for finding in found)
+    made = ", ".join(sorted({word for finding in found for word in finding.made}))
     header = ["astrocyte", "a (1 / cycle)", "reach (tokens)", "alpha", f"RF(t, {SEGMENTS})"]
+    levels = dict.fromkeys(name for finding in by_task.values() for name in finding.levels)
     lines = [
         "# Accuracy against the astrocyte",
         "",
@@ -134,10 +179,10 @@ def markdown(found: Sequence[Point], command: str, done: int, planned: int, left
         "",
         _row([*header, *(TASKS[task].title for task in tasks)]),
         _row(["---"] * (len(header) + len(tasks))),
-        *[_row([*_words(point), *(_accuracy(point, task) for task in tasks)]) for point in found],
-        *[_row([f"no model: {name}", *[""] * (len(header) - 1), *levels]) for name, levels in _levels(found, tasks)],
+        *[_row([*_words(point), *(_accuracy(point, task) for task in tasks)]) for point in shown],
+        *[_row([f"no model: {name}", *[""] * (len(header) - 1), *_level(name, by_task, tasks)]) for name in levels],
         "",
-        *[f"- {TASKS[task].title}: {_origin(findings, task)}" for task in tasks],
+        *[f"- {TASKS[task].title}: {_origin(by_task[task])}" for task in tasks],
         *[f"- {name}: left out; {reason}" for name, reason in left_out.items()],
     ]
     return "\n".join(lines) + "\n"
@@ -148,26 +193,23 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _words(point: Point) -> list[str]:
-    factors = ", ".join(f"{factor:.2f}" for factor in _factors(point))
-    if point.tables is None:
+    factors = ", ".join(f"{factor:.2f}" for factor in point.retention)
+    if point.kind != "astrocyte":
         return [f"*{point.title}*", "", "", "", factors]
-    return [point.title, f"{point.rate:.3f}", f"{point.reach:.2f}", f"{point.tables.exponent:.2f}", factors]
+    return [point.title, f"{point.rate:.3f}", f"{point.reach:.2f}", f"{point.exponent:.2f}", factors]
 
 
 def _accuracy(point: Point, task: str) -> str:
-    if task not in point.findings:
+    seeds = len(point.accuracies.get(task, ()))
+    if not seeds:
         return ""
-    finding = point.findings[task]
-    spread = "" if finding.spread is None else f" ± {finding.spread:.1f}"
-    return f"{finding.accuracy:.1f}{spread} ({len(finding.accuracies)})"
+    spread = f" ± {point.spread(task):.1f}" if seeds > 1 else ""
+    return f"{point.accuracy(task):.1f}{spread} ({seeds})"
 
 
-def _levels(found: Sequence[Point], tasks: Sequence[str]) -> list[tuple[str, list[str]]]:
-    of_task = {task: point.findings[task].levels for task in tasks for point in found if task in point.findings}
-    names = dict.fromkeys(name for levels in of_task.values() for name in levels)
-    return [(name, [f"{of_task[task][name]:.1f}" if name in of_task[task] else "" for task in tasks]) for name in names]
+def _level(name: str, found: Mapping[str, Finding], tasks: Sequence[str]) -> list[str]:
+    return [f"{found[task].levels[name]:.1f}" if name in found[task].levels else "" for task in tasks]
 
 
-def _origin(findings: Sequence[Finding], task: str) -> str:
-    finding = next(finding for finding in findings if finding.task == task)
+def _origin(finding: Finding) -> str:
     return f"{finding.origin}; {finding.test_sequences:,} test sequences; {finding.steps} steps x {finding.batch_size}"

@@ -35,9 +35,9 @@ def write_report(
         return ""
     titles = {name: astrocyte.title for name, astrocyte in every().items()}
     shown = points(found, astrocytes, titles)
-    page = markdown(shown, command, sum(len(finding.accuracies) for finding in found), len(runs), missing)
-    write_csv(stem.with_name(stem.name + ".csv"), shown)
+    page = markdown(shown, found, command, len(runs), missing)
+    write_csv(stem.with_name(stem.name + ".csv"), shown, found)
     write_text(stem.with_name(stem.name + ".md"), page)
-    if any(point.tables is not None for point in shown):
+    if any(point.kind == "astrocyte" for point in shown):
         save_figure(draw_astrocytes(shown, "Accuracy against the astrocyte"), stem)
     return f"{page}\n{stem}.md, .csv, .png, .svg"

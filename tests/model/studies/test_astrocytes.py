@@ -1,6 +1,5 @@
 """The study of astrocytes: runs with other tables, and its table beside what the model takes from each."""
 
-import csv
 import dataclasses
 import math
 
@@ -9,7 +8,7 @@ import pytest
 from distill import default_tables, read_tables, write_tables
 from distill.tables import Tables
 from model.errors import ModelError
-from model.studies.astrocytes import markdown, points, write_csv
+from model.studies.astrocytes import markdown, points, read_csv, write_csv
 from model.studies.presets import PRESETS
 from model.studies.report import Finding
 from model.studies.study import CONTROLS, STUDIES, runs_of
@@ -59,24 +58,30 @@ def test_a_run_with_other_tables_is_refused(slow, tmp_path, task, configuration)
         run.is_done()
 
 
-def found_points(slow):
-    control = dataclasses.replace(FINDING, contender="retention_none", accuracies={0: 90.0})
-    learned = dataclasses.replace(FINDING, contender="retention_learned", task="copy")
-    return points([FINDING, control, learned], {"slow": slow, "unfinished": slow}, {"slow": "slow one"})
+CONTROL = dataclasses.replace(FINDING, contender="retention_none", accuracies={0: 90.0})
+LEARNED = dataclasses.replace(FINDING, contender="retention_learned", task="copy")
+FOUND = [FINDING, CONTROL, LEARNED]
 
 
-def test_points_have_the_numbers_of_their_tables(slow):
-    found = found_points(slow)
-    assert [(point.title, point.is_control) for point in found] == [
-        ("slow one", False), ("retention: none", True), ("retention: learned", False),
-    ]  # fmt: skip
-    assert found[0].rate == pytest.approx(0.5)
-    assert found[0].reach == pytest.approx(1 / default_tables().decay_per_token)
-    assert math.isnan(found[1].rate)
+@pytest.fixture
+def shown(slow):
+    return points(FOUND, {"slow": slow, "unfinished": slow}, {"slow": "slow one"})
 
 
-def test_the_table_names_each_point_with_its_accuracies(slow):
-    page = markdown(found_points(slow), "rmaat reproduce astrocyte", 5, 9, {"biophysical": "Brian2 is missing"})
+def test_points_have_the_numbers_of_their_tables(shown):
+    assert [(point.title, point.kind) for point in shown] == [
+        ("slow one", "astrocyte"),
+        ("retention: none", "control"),
+        ("retention: learned", "learned"),
+    ]
+    assert shown[0].rate == pytest.approx(0.5)
+    assert shown[0].reach == pytest.approx(1 / default_tables().decay_per_token)
+    assert math.isnan(shown[1].rate)
+    assert (shown[0].accuracy("needle"), shown[1].spread("needle")) == (61.0, 0.0)
+
+
+def test_the_table_names_each_point_with_its_accuracies(shown):
+    page = markdown(shown, FOUND, "rmaat reproduce astrocyte", 9, {"biophysical": "Brian2 is missing"})
     lines = page.splitlines()
     assert "`rmaat reproduce astrocyte`: 5 of 9 runs are done. a processor." in lines
     assert "| slow one | 0.500 | 1.38 | 0.41 | 0.46, 0.28, 0.17, 0.10 | 61.0 ± 1.4 (2) |  |" in lines
@@ -86,14 +91,18 @@ def test_the_table_names_each_point_with_its_accuracies(slow):
     assert lines[-1] == "- biophysical: left out; Brian2 is missing"
 
 
-def test_the_csv_has_a_row_for_each_point_and_task(slow, tmp_path):
-    write_csv(tmp_path / "found.csv", found_points(slow))
-    rows = list(csv.DictReader((tmp_path / "found.csv").read_text().splitlines()))
-    assert [(row["astrocyte"], row["kind"], row["task"]) for row in rows] == [
-        ("slow", "astrocyte", "needle"),
-        ("retention_none", "control", "needle"),
-        ("retention_learned", "learned", "copy"),
+def test_the_csv_gives_back_the_points(shown, tmp_path):
+    write_csv(tmp_path / "found.csv", shown, FOUND)
+    again = read_csv(tmp_path / "found.csv")
+    assert [(point.name, point.kind, point.accuracies) for point in again] == [
+        (point.name, point.kind, point.accuracies) for point in shown
     ]
-    assert float(rows[0]["rate"]) == pytest.approx(0.5)
-    assert rows[1]["rate"] == ""
-    assert rows[0]["accuracies"] == "60.00 62.00"
+    assert again[0].rate == shown[0].rate
+    assert math.isnan(again[1].rate)
+    assert again[0].retention == pytest.approx(shown[0].retention, abs=1e-4)
+
+
+def test_a_damaged_csv_is_named(tmp_path):
+    (tmp_path / "found.csv").write_text("astrocyte,task\ndefault,needle\n")
+    with pytest.raises(ModelError, match=r"is damaged .*accuracies"):
+        read_csv(tmp_path / "found.csv")
