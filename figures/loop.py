@@ -53,7 +53,7 @@ def _draw_curves(axes: Axes, distilled: Tables, fitted: Tables) -> None:
         curve = np.append(0.0, tables.dataset["long_term_curve"].values[:cycles])
         axes.plot(place, curve / curve[-1], f"{marker}-", color=colour, linewidth=1.0)
     axes.set_xlabel(axis_label("cycle"))
-    axes.set_ylabel(axis_label(f"long-term process, share of cycle {cycles}"))
+    axes.set_ylabel(axis_label(f"long-term process / cycle {cycles}'s"))
     axes.set_ylim(bottom=0)
 
 
@@ -67,7 +67,7 @@ def _draw_factors(axes: Axes, learned: Sequence[Tables], fitted: Tables) -> None
         segment, factors.mean(axis=0), yerr=spread, fmt="o-", color=LONG_TERM, linewidth=1.0, capsize=2, label="learned"
     )
     axes.plot(segment, fitted.retention(segments), "x--", color=SHORT_TERM, linewidth=1.0, label="fitted simulation")
-    axes.axhline(1 / segments, color=HELD_OUT, linewidth=0.6, linestyle=":", label="no forgetting, $1 / T$")
+    axes.axhline(1 / segments, color=HELD_OUT, linewidth=0.6, linestyle=":", label="equal shares, $1 / T$")
     axes.set_xticks(segment)
     axes.set_xlabel(axis_label("segment", "t", units_of(fitted.dataset["segment"])))
     axes.set_ylabel(axis_label("retention factor", rf"\mathrm{{RF}}(t, {segments})"))

@@ -20,7 +20,7 @@ def test_both_panels_have_the_distilled_the_learned_and_the_fitted_curve():
     (bars,) = right.containers
     np.testing.assert_allclose(bars.lines[0].get_ydata(), [0.3, 0.3, 0.2, 0.2])
     names = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert names == ["distilled", "fitted simulation", "no forgetting, $1 / T$", "learned"]
+    assert names == ["distilled", "fitted simulation", "equal shares, $1 / T$", "learned"]
     distilled = next(line for line in right.get_lines() if line.get_label() == "distilled")
     np.testing.assert_allclose(distilled.get_ydata(), default_tables().retention(4))
 
