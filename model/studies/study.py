@@ -14,8 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from distill.schema import DIGEST
-from distill.tables import read_tables
 from model.errors import ModelError
 from model.studies.contenders import (
     ABLATIONS,
@@ -130,6 +128,10 @@ class Run:
 
 
 def _digest(tables: Path) -> str:
+    # Imported here, because the help of `rmaat reproduce` reads this module and needs no xarray.
+    from distill.schema import DIGEST
+    from distill.tables import read_tables
+
     return str(read_tables(tables).dataset.attrs[DIGEST])
 
 
