@@ -24,7 +24,6 @@ from distill.schema import (
     SCHEMA_VERSION,
     SHUFFLED,
     VARIABLES,
-    VARIANTS,
     Entry,
     law_of,
     left_out,
@@ -127,9 +126,9 @@ def _check_axes(dataset: xr.Dataset) -> None:
         raise TableError("the variable variant is missing")
     variants = [str(name) for name in dataset["variant"].values]
     for name in variants:
-        if name not in VARIANTS:
-            raise TableError(unknown_name("retention variant", name, VARIANTS))
-    for name in VARIANTS:
+        if name not in FORMS:
+            raise TableError(unknown_name("retention variant", name, FORMS))
+    for name in FORMS:
         if variants.count(name) != 1 and not (name in OPTIONAL_VARIANTS and name not in variants):
             raise TableError(f"the retention variant {name} occurs {variants.count(name)} times, not once")
     if dataset.sizes["length"] != dataset.sizes["segment"]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from distill.schema import ADDED_PARTS, PARTS, PROVENANCE, VARIABLES
+from distill.schema import ADDED_PARTS, LEARNED, PARTS, PROVENANCE, VARIABLES
 from distill.tables import Tables
 from rmaat.base.nested import flattened
 
@@ -62,6 +62,10 @@ def _lengths(first: Tables, second: Tables) -> Iterator[Difference]:
 
 def _factors(first: Tables, second: Tables, tolerance: float) -> Iterator[Difference]:
     both = min(first.longest, second.longest)
+    has = [LEARNED in tables.variants for tables in (first, second)]
+    if has[0] != has[1]:
+        words = ["present" if own else "left out" for own in has]
+        yield Difference(f"retention {LEARNED}", words[0], words[1], True)
     for variant in (name for name in first.variants if name in second.variants):
         # A few lengths suffice, because the factors of all T come from the same stored rows.
         for segments in dict.fromkeys((*(2**power for power in range(both.bit_length())), both)):

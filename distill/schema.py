@@ -25,13 +25,16 @@ FORMS = {
     "random": SHUFFLED,
     "trace_area": SEPARABLE,
 }
-"""The retention variants, and how each factor follows from the stored rows."""
+"""The distilled retention variants, and how each factor follows from the stored rows."""
 VARIANTS = tuple(FORMS)
-OPTIONAL_VARIANTS = ("trace_area",)
+LEARNED = "learned"
+"""The variant of a file that a training writes (`distill.learned`): the factors that a model has learned."""
+FORMS |= {LEARNED: SEPARABLE}
+OPTIONAL_VARIANTS = ("trace_area", LEARNED)
 """Variants that a file may lack: older files do, and those from traces that store few times of a cycle."""
 NORMALISED = ("increment", "area", "horizon", "constant", "random", "trace_area")
 """Variants whose factors sum to 1 over the segments."""
-RISING = ("area", "random", "trace_area")
+RISING = ("area", "random", "trace_area", LEARNED)
 """Variants whose factors may increase from one segment to the next."""
 
 _SCALE, _RATE = "1 / synapse spacing", "1 / cycle"

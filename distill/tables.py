@@ -35,6 +35,7 @@ from distill.retention import (
 )
 from distill.schema import (
     FORMS,
+    LEARNED,
     OPTIONAL_VARIANTS,
     PARTS,
     SCHEMA,
@@ -212,7 +213,9 @@ class Tables:
 
     def _check_request(self, segments: int, variant: str) -> None:
         if variant in OPTIONAL_VARIANTS and variant not in self.variants:
-            reason = self.left_out.get(variant, "the file is older; make it again with: rmaat distill")
+            older = "the file is older; make it again with: rmaat distill"
+            hint = "train with --retention learned, which writes it" if variant == LEARNED else older
+            reason = self.left_out.get(variant, hint)
             raise TableError(f"{self.origin}: the variant {variant} is left out: {reason}")
         if variant not in self.variants:
             raise TableError(unknown_name("retention variant", variant, self.variants))

@@ -1,3 +1,4 @@
+from .astrocytes import draw_astrocytes as draw_astrocytes
 from .coupling import draw_coupling as draw_coupling
 from .dynamics import draw_dynamics as draw_dynamics
 from .errors import FigureError as FigureError
@@ -6,6 +7,7 @@ from .form import FigureForm as FigureForm
 from .laws import draw_laws as draw_laws
 from .layouts import draw_layouts as draw_layouts
 from .linear_response import draw_linear_response as draw_linear_response
+from .loop import draw_loop as draw_loop
 from .report.page import write_report as write_report
 from .retention import draw_retention as draw_retention
 from .save import save_figure as save_figure

@@ -33,6 +33,7 @@ MEASURED = {
     "docs/replay.md": ("Measurements",),
     "docs/simulator.md": ("Plasticity of the biophysical model",),
     "docs/science.md": ("Task: ListOps",),
+    "docs/loop.md": ("Findings",),
 }
 # Whole numbers of these pages are settings or definitions; those with a decimal point or a comma need a source.
 WITH_SETTINGS = ("docs/simulator.md", "docs/science.md", "docs/tasks.md")

@@ -10,9 +10,13 @@ from astro_sim.durations import exact
 from astro_sim.errors import SimulationError
 from astro_sim.parameter_set import SimulationParameters
 from astro_sim.text_tables import Row, read_csv
+from distill.learned import learned_from
+from distill.tables import Tables
 from rmaat.base.arrays import Array
 from rmaat.base.records import unknown_name
 
+TABLES = ".nc"
+"""Suffix of files that hold learned retention factors, from `rmaat train --retention learned`."""
 ROUNDING = 0.02
 """Retention factors may differ from a sum of 1 by this much, because files hold rounded numbers."""
 
@@ -40,6 +44,38 @@ class Data:
     errors: Array | None
     retention: bool
     origin: str
+
+
+def learned_data(learned: Sequence[Tables], parameters: SimulationParameters) -> Data:
+    """The learned retention factors of one or several trainings, for a run of `parameters`.
+
+    Several trainings give their mean, with one standard error for all segments.
+
+    Raises
+    ------
+    TableError
+        The tables do not hold learned factors.
+    SimulationError
+        The run has fewer cycles than the tables have segments, or tables have different numbers of segments.
+    """
+    lengths = {tables.longest for tables in learned}
+    if len(lengths) > 1:
+        raise SimulationError(f"learned tables of {min(lengths)} and {max(lengths)} segments; fit those of one length")
+    (segments,) = lengths
+    protocol = parameters.protocol
+    if segments > protocol.cycles:
+        raise SimulationError(
+            f"{learned[0].origin} has {segments} segments, but the run {protocol.cycles} cycles; "
+            f"set run_duration to {segments * protocol.cycle_duration:g} or more"
+        )
+    factors = np.stack([learned_from(tables, segments) for tables in learned])
+    # One error for all segments: of a few trainings, the error of each segment alone would be far too small at times.
+    variance = factors.var(axis=0, ddof=1).mean() / len(factors) if len(factors) > 1 else 0.0
+    errors = np.full(segments, np.sqrt(variance)) if variance > 0 else None
+    # The times in exact arithmetic, as in files: the end of the last cycle is then not beyond the run.
+    times = np.array([float(number * exact(protocol.cycle_duration)) for number in range(1, segments + 1)])
+    origin = ", ".join(dict.fromkeys(tables.origin for tables in learned))
+    return Data(times, factors.mean(axis=0), errors, True, origin)
 
 
 def read_data(path: Path, parameters: SimulationParameters) -> Data:

@@ -25,6 +25,7 @@ from astro_sim.errors import SimulationError
 from astro_sim.parameter_set import SimulationParameters
 from distill.inverse.data import Data, read_data
 from distill.inverse.problem import MOST_RUNS, SMALLEST_COMPONENT, Problem
+from distill.inverse.published import is_one_number
 from rmaat.base.arrays import Array
 from rmaat.base.errors import UsageError
 from rmaat.base.progress import Progress, ignore_progress
@@ -176,8 +177,7 @@ def _warn(found: Fit, at_bounds: Sequence[str]) -> None:
 
 
 def _undetermined(found: Fit, direction: Mapping[str, float]) -> str:
-    protocol, form = found.parameters.protocol, found.parameters.form
-    one_number = found.data.retention and protocol.restart_fast_variables and form.long_term_growth == "linear"
+    one_number = found.data.retention and is_one_number(found.parameters)
     why = (
         "; with restarts retention is one number, a = long_term_decay x cycle_duration / long_term_time_constant"
         if one_number

@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -30,11 +30,20 @@ class Leaves:
 
     shared: tuple[Tensor, ...]
     cell: Sequence[Tensor]
+    factors: tuple[Tensor, ...] = ()
+    """the retention factors that require a gradient"""
 
     @property
     def all(self) -> tuple[Tensor, ...]:
-        """Shared tensors, followed by the tensors of the cell."""
-        return (*self.shared, *self.cell)
+        """Shared tensors, followed by the tensors of the cell and the retention factors."""
+        return (*self.shared, *self.cell, *self.factors)
+
+    def of_segment(self, factor: Tensor) -> "Leaves":
+        """The leaves of one segment, which has the retention `factor`.
+
+        With the factors of all T segments, each of the T graphs would search T leaves.
+        """
+        return replace(self, factors=(factor,) if factor.requires_grad else ()) if self.factors else self
 
     def clear_gradients(self) -> None:
         """Drop the sums."""

@@ -38,11 +38,13 @@ class Recording:
     """A forward pass over all segments, with what its backward pass needs."""
 
     def __init__(self, recurrence: Recurrence, memory: Tensor, tensors: Sequence[Tensor]):
-        """`tensors` are the shared tensors, followed by those of the cell."""
+        """`tensors` are the shared tensors, followed by those of the cell and the learned retention factors."""
         count, shared = len(recurrence.segments), recurrence.shared_count
-        self.recurrence = recurrence
-        self.aliases = CellAliases(recurrence.cell, recurrence.places, tensors[shared:])
-        self.leaves = Leaves(tuple(alias(tensor) for tensor in tensors[:shared]), self.aliases.tensors)
+        learned = len(tensors) - recurrence.learned_count
+        factors = tuple(alias(tensor) for tensor in tensors[learned:])
+        self.recurrence = recurrence.with_factors(factors)
+        self.aliases = CellAliases(recurrence.cell, recurrence.places, tensors[shared:learned])
+        self.leaves = Leaves(tuple(alias(tensor) for tensor in tensors[:shared]), self.aliases.tensors, factors)
         self.autocast = AutocastState.current(memory.device.type)
         self.memories, self.random = PackedTensors(count), RandomStates(memory.device, count)
         self.graphs: dict[int, SegmentGraph] = {}

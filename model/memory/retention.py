@@ -1,7 +1,7 @@
 """Retention factors RF(t, T) as modules, and the rules by which a factor joins the old memory and the new one.
 
-The factors are buffers filled from the tables, saved with the weights, not learned. `distill.retention` computes them;
-here they are looked up.
+The factors are buffers filled from the tables and saved with the weights. `distill.retention` computes them; here they
+are looked up. `model.memory.learned_retention` has those that are learned.
 """
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from distill.schema import FORMS, SEPARABLE
 from distill.tables import Tables
 from model.errors import ModelError
+from model.memory.learned_retention import LEARNED_RETENTIONS, LearnedFactors, LearnedRetention
 from rmaat.base.arrays import Array
 
 
@@ -44,14 +45,19 @@ class TabulatedRetention(nn.Module):
         return self.rows[counts - 1, :segments].T
 
 
-def build_retention(tables: Tables, segments: int, variant: str) -> SeparableRetention | TabulatedRetention:
-    """The factors of `variant` for up to `segments` segments.
+Retention = SeparableRetention | TabulatedRetention | LearnedRetention
+
+
+def build_retention(tables: Tables, segments: int, variant: str) -> Retention:
+    """The factors of `variant`, or a learned form that starts from the tables, for up to `segments` segments.
 
     Raises
     ------
     distill.tables.TableError
         The tables lack the variant or the number of segments; the message gives the command that adds them.
     """
+    if variant in LEARNED_RETENTIONS:
+        return LEARNED_RETENTIONS[variant](tables, segments)
     if FORMS.get(variant, SEPARABLE) == SEPARABLE:
         return SeparableRetention(*tables.retention_parts(segments, variant))
     return TabulatedRetention(tables.retention_rows(segments, variant))
@@ -59,11 +65,13 @@ def build_retention(tables: Tables, segments: int, variant: str) -> SeparableRet
 
 def factors_without_length(retention: nn.Module, variant: str) -> Float[Tensor, " segment"]:
     """RF(t) of a variant that does not depend on T; raises `ModelError` for a variant that does."""
+    if isinstance(retention, LearnedFactors):
+        return retention.parts()[0]
     if isinstance(retention, SeparableRetention) and bool((retention.total == retention.total[0]).all()):
         return retention.weight / retention.total
     raise ModelError(
         f"the retention variant {variant!r} needs the number of segments, which this use does not know; "
-        "build a model with retention streaming, saturation or none"
+        "build a model with retention streaming, saturation, learned_saturation or none"
     )
 
 

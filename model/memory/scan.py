@@ -7,7 +7,7 @@ The cell is a function of its arguments and its parameters:
 A summary is a tensor, or a tuple or list of summaries. The cell must have no other state that changes, because a replay
 calls it again and expects the same result. Dropout is fine: replay restores the random state of torch's default
 generators. `check=True` finds other sources of chance. Segments receive no gradient, so embeddings belong inside the
-cell.
+cell; retention factors do.
 """
 
 from collections.abc import Iterable, Sequence
@@ -43,7 +43,8 @@ def scan(
     memory
         The memory before the first segment, (batch, memory, width).
     retention
-        One tensor per segment, passed to the cell unchanged; or one tensor whose first axis is the segment.
+        One tensor per segment, passed to the cell unchanged; or one tensor whose first axis is the segment. Those that
+        require a gradient receive it.
     shared
         Tensors that all segments of a step use. Their gradients add up over segments.
     differentiation
@@ -57,11 +58,11 @@ def scan(
     Raises
     ------
     ModelError
-        No segments; another number of retention factors than segments; a segment or a retention factor that requires a
-        gradient; a cell without `stages` under `LayerwiseAmrb`; a budget too small for one segment. With all methods
-        but `Bptt`: a cell that changes its parameters or buffers; a summary that is no tensor, tuple or list; a
-        transform of `torch.func`. In backward: a gradient of the gradient; a cell that uses a tensor with gradient that
-        is neither its own nor shared; with `check`, a replay that gives another result.
+        No segments; another number of retention factors than segments; a segment that requires a gradient; a cell
+        without `stages` under `LayerwiseAmrb`; a budget too small for one segment. With all methods but `Bptt`: a cell
+        that changes its parameters or buffers; a summary that is no tensor, tuple or list; a transform of `torch.func`.
+        In backward: a gradient of the gradient; a cell that uses a tensor with gradient that is neither its own nor
+        shared; with `check`, a replay that gives another result.
     """
     _check(cell, segments, retention, differentiation)
     if isinstance(differentiation, Bptt) or not torch.is_grad_enabled():
@@ -72,8 +73,12 @@ def scan(
     tensors = list({id(tensor): tensor for tensor in names.values()}.values())
     index = {id(tensor): place for place, tensor in enumerate(tensors)}
     places = {name: index[id(tensor)] for name, tensor in names.items()}
-    recurrence = Recurrence(cell, places, segments, retention, differentiation, len(shared))
-    *found, memory = MemoryReplay.apply(recurrence, memory, *shared, *tensors)
+    # The rows of one tensor are separate inputs, as they are to the cells under BPTT.
+    retention = list(retention)
+    factors = list({id(factor): factor for factor in retention if factor.requires_grad}.values())
+    learned = _places_among(factors, retention)
+    recurrence = Recurrence(cell, places, segments, retention, differentiation, len(shared), learned)
+    *found, memory = MemoryReplay.apply(recurrence, memory, *shared, *tensors, *factors)
     return recurrence.rebuild(found), memory
 
 
@@ -87,13 +92,18 @@ def _check(
         raise ModelError("there are no segments to scan; a sequence needs at least one token")
     if len(retention) != len(segments):
         raise ModelError(f"{len(segments)} segments came with {len(retention)} retention factors; give one each")
-    for name, parts in (("segment", (part for segment in segments for part in segment)), ("retention", retention)):
-        if any(part.requires_grad for part in parts):
-            raise ModelError(f"a {name} requires a gradient, which a scan does not return; compute it inside the cell")
+    if any(part.requires_grad for segment in segments for part in segment):
+        raise ModelError("a segment requires a gradient, which a scan does not return; compute it inside the cell")
     if isinstance(differentiation, LayerwiseAmrb) and not isinstance(cell, LayeredCell):
         raise ModelError(
             f"{type(cell).__name__} has no method stages, which LayerwiseAmrb replays; add it, or use Amrb"
         )
+
+
+def _places_among(factors: Sequence[Tensor], retention: Sequence[Tensor]) -> list[int | None]:
+    """The index of each retention factor among the `factors` that require a gradient; empty if none does."""
+    index = {id(factor): place for place, factor in enumerate(factors)}
+    return [index.get(id(factor)) for factor in retention] if factors else []
 
 
 def _check_no_transform() -> None:

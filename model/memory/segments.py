@@ -1,7 +1,7 @@
 """How the method of differentiation runs one segment of a recurrence; `model.memory.replay` runs them all."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -25,8 +25,22 @@ class Recurrence:
     retention: Sequence[Tensor] | Tensor
     method: Amrb | LayerwiseAmrb | MemoryBudget | Truncated
     shared_count: int
+    learned: Sequence[int | None] = ()
+    """for each segment, the index of its retention factor among those that require a gradient; empty if none does"""
     forms: dict[int, Form] = field(default_factory=dict)
     """the form of each summary, known once its segment has run"""
+
+    @property
+    def learned_count(self) -> int:
+        """The number of retention factors that require a gradient."""
+        return len(set(self.learned) - {None})
+
+    def with_factors(self, factors: Sequence[Tensor]) -> "Recurrence":
+        """This recurrence with `factors` in place of those that require a gradient."""
+        if not factors:
+            return self
+        pairs = zip(self.retention, self.learned, strict=True)
+        return replace(self, retention=[own if place is None else factors[place] for own, place in pairs])
 
     def inputs(self) -> Iterator[Tensor]:
         """Tensors without gradient that a replay reads again."""
@@ -40,6 +54,7 @@ class Recurrence:
 
     def run_with_graph(self, index: int, memory: Tensor, leaves: Leaves, autocast: AutocastState) -> SegmentGraph:
         """Run segment `index` so that it can be differentiated."""
+        leaves = leaves.of_segment(self.retention[index])
         if not isinstance(self.method, LayerwiseAmrb):
             return run_with_graph(lambda state, shared: self.run(index, state[0], shared), (memory,), leaves)
         assert isinstance(self.cell, LayeredCell)

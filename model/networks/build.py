@@ -14,6 +14,7 @@ from model.layers.causal_softmax import CausalSoftmaxAttention
 from model.layers.mixing import CausalMixing, Mixing
 from model.layers.positions import ExponentialKernel, LearnedExponentialKernel, MeasuredKernel, shuffled_decay
 from model.layers.state_space import StateSpace
+from model.memory.learned_retention import LearnedFactors
 from model.memory.retention import build_retention, factors_without_length
 from model.networks.classifier import SegmentClassifier
 from model.networks.language_model import LanguageModel
@@ -105,7 +106,9 @@ def build_language_model(parameters: ModelParameters, tables: Tables) -> Languag
     if parameters.pixel_patch > 1:
         raise ModelError("a patch of pixels reads later pixels, which a language model predicts; set pixel_patch to 1")
     variant = parameters.retention if parameters.family.retains else "none"
-    retention = factors_without_length(build_retention(tables, parameters.segments, variant), variant)
+    retention = build_retention(tables, parameters.segments, variant)
+    if not isinstance(retention, LearnedFactors):
+        retention = factors_without_length(retention, variant)
     attentions = [_causal_attention(parameters, tables) for _ in range(parameters.layers)]
     return LanguageModel(parameters, attentions, retention)
 

@@ -1,7 +1,7 @@
 """The language model: it predicts each token from those before it and carries memory from segment to segment.
 
 The retention factor must not depend on the number of segments, which is unknown for a running text: use the variant
-`streaming`, `saturation` or `none`.
+`streaming`, `saturation` or `none`, or `learned_saturation`.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from torch.nn import functional
 from model.errors import ModelError
 from model.layers.mixing import CausalMixing
 from model.memory.differentiation import Amrb, Differentiation
+from model.memory.learned_retention import LearnedFactors
 from model.memory.recurrence import Segment
 from model.memory.scan import scan
 from model.networks.causal_cell import CausalCell, CausalSegment, PredictedSegment
@@ -46,15 +47,18 @@ class LanguageModel(nn.Module):
         retention factors; a carried memory of another batch size.
     """
 
-    retention: Tensor
-
-    def __init__(self, parameters: ModelParameters, attentions: Sequence[CausalMixing], retention: Tensor):
-        """`retention` holds one factor per segment, shape (segment)."""
+    def __init__(
+        self, parameters: ModelParameters, attentions: Sequence[CausalMixing], retention: Tensor | LearnedFactors
+    ):
+        """`retention` holds one factor per segment, shape (segment), or learns them."""
         super().__init__()
         self.parameters_record = parameters
         self.cell = CausalCell(parameters, attentions)
         self.initial_memory = initial_memory(parameters)
-        self.register_buffer("retention", retention)
+        if isinstance(retention, LearnedFactors):
+            self.retention = retention
+        else:
+            self.register_buffer("retention", retention)
 
     def start(self, batch: int) -> Carried:
         """The state before the first token."""
@@ -90,11 +94,12 @@ class LanguageModel(nn.Module):
 
     def factor(self, segment: int) -> Float[Tensor, ""]:
         """The retention factor after `segment`, counted from 0."""
-        if segment >= len(self.retention):
+        factors = self.retention.parts()[0] if isinstance(self.retention, LearnedFactors) else self.retention
+        if segment >= len(factors):
             raise ModelError(
-                f"segment {segment + 1} is beyond the {len(self.retention)} segments of the model; build one with more"
+                f"segment {segment + 1} is beyond the {len(factors)} segments of the model; build one with more"
             )
-        return self.retention[segment]
+        return factors[segment]
 
     def check(self, tokens: Tensor) -> None:
         """Raise `ModelError` unless `tokens` are ids (batch, token) of the vocabulary, on the model's device."""

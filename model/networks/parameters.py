@@ -37,6 +37,8 @@ ASTROCYTIC = ("exponent", "relative_positions", "decay_factor", "write_scale", "
 """Settings of astromorphic attention alone."""
 DECAYING = ("decaying", "learned", "random")
 """The relative positions that take a decay from the tables."""
+LEARNED_RETENTIONS = ("learned", "learned_rate", "learned_stretch", "learned_saturation")
+"""The values of `retention` whose factors are learned; `model.memory.learned_retention` has their formulas."""
 OF_MEMORY = ("memory_rule", "memory_norm", "initial_memory_scale")
 """Settings of architectures with memory tokens alone."""
 
@@ -69,7 +71,9 @@ class ModelParameters(Record):
     )
     retention: str = parameter(
         "increment",
-        "variant of the retention factor by its name in the tables; none keeps all",
+        "variant of the retention factor by its name in the tables; none keeps all; from the tables' values on are "
+        "learned: an increment per segment (learned), its law (learned_rate, learned_stretch), or a factor per segment "
+        "for any number of segments (learned_saturation)",
         source=Source.READER,
     )
     exponent: str = parameter(

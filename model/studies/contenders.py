@@ -82,6 +82,10 @@ RETENTIONS: dict[str, Contender] = {
     for variant in ("none", "area", "trace_area", "horizon", "streaming", "saturation", "constant", "random")
 }
 """All variants but `increment`, which RMAAT has. `none` switches retention off."""
+LEARNED: dict[str, Contender] = {
+    f"retention_{form}": _retention(form) for form in ("learned", "learned_rate", "learned_stretch")
+}
+"""Retention that is learned from the tables' values on."""
 MEMORY_RULES: dict[str, Contender] = {
     f"rule_{rule}": Contender(f"RMAAT, memory rule: {rule}", model={"memory_rule": rule}) for rule in ("share", "gated")
 }
@@ -133,5 +137,5 @@ SENSITIVITY: dict[str, Contender] = {
     for count in (1, 4, 32)
 }
 """The decay of the relative positions and the number of memory tokens, around a preset's own; the values are ours."""
-CONTENDERS: dict[str, Contender] = BASELINES | ABLATIONS | OPTIONS | SENSITIVITY
+CONTENDERS: dict[str, Contender] = BASELINES | ABLATIONS | LEARNED | OPTIONS | SENSITIVITY
 """All contenders, by their name on the command line."""

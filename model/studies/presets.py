@@ -98,7 +98,29 @@ def _diagnostic(parameters: DiagnosticParameters, vocabulary: int) -> dict[str, 
     return {
         "small": _of_segments(parameters, vocabulary, 4, training),
         "long": _of_segments(parameters, vocabulary, 16, dataclasses.replace(training, steps=2000)),
+        "brief": _brief(_of_segments(parameters, vocabulary, 4, training)),
     }
+
+
+def _brief(preset: Preset) -> Preset:
+    """A preset for many short trainings: two items, and steps that end while models still differ."""
+    parameters, model = preset.task_parameters, preset.model
+    if isinstance(parameters, CopyParameters | RecallParameters):
+        dropped = parameters.items - 2
+        parameters = dataclasses.replace(parameters, items=2)
+        # Each item has a token of its own in the question.
+        model = dataclasses.replace(model, vocabulary=model.vocabulary - dropped)
+    model = dataclasses.replace(model, layers=1)
+    sizes = {"train_size": 12_000, "validation_size": 250, "test_size": 500}
+    training = dataclasses.replace(preset.training, **_BRIEF)
+    meaning = f"{model.longest_sequence} tokens in {model.segments} segments, two items: seconds on a CPU core"
+    return Preset(parameters.override(sizes), model, training, meaning)
+
+
+_BRIEF: dict[str, Any] = {
+    "steps": 120, "learning_rate": 1e-2, "warmup_steps": 20, "validate_every": 60, "differentiation": "bptt",
+}  # fmt: skip
+"""Training of the `brief` presets: BPTT, which has the bits of AMRB, because four small graphs fit anywhere."""
 
 
 def _of_segments(
@@ -208,6 +230,12 @@ PRESETS: dict[str, dict[str, Preset]] = {
             ),
             dataclasses.replace(_SMALL, steps=3200, validate_every=200, most_scored=0),
             "expressions of 20 to 200 tokens in 2 segments: five minutes on a CPU core",
+        ),
+        "brief": Preset(
+            dataclasses.replace(SHORT, longest_length=100, train_size=12_000, validation_size=250, test_size=500),
+            dataclasses.replace(_small(16, 10, 4, 25), layers=1, norm="pre", local_mixing=25),
+            dataclasses.replace(_SMALL, batch_size=16, **_BRIEF),
+            "expressions of 20 to 100 tokens in 4 segments: seconds on a CPU core",
         ),
         # Without short expressions a model stays at the commonest label for a thousand steps.
         "small": Preset(

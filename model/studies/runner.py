@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from distill.tables import default_tables
+from distill.tables import default_tables, read_tables
 from model.errors import ModelError
 from model.studies.study import Run
 from model.tasks import TaskData, TaskError, TrivialLevel, trivial_levels
@@ -144,7 +144,8 @@ def _complete(run: Run, data: Path, deadline: float) -> None:
         raise OutOfTime("out of time before the run began; nothing is lost")
     task = load_task(run.preset.task_parameters, None, data)
     configuration = run.preset.configuration(task)
-    train(configuration, task, default_tables(), run.place, resume=run.place.exists(), is_over=is_over, progress=report)
+    tables = read_tables(run.tables) if run.tables else default_tables()
+    train(configuration, task, tables, run.place, resume=run.place.exists(), is_over=is_over, progress=report)
     levels = partial(_levels, place=run.place.parents[1])
     evaluate(run.place, task, run.preset.training.device, stop_scoring, levels)
     measure_cost(run.place, task)

@@ -10,18 +10,30 @@ OUT/PRESET/STUDY.csv, STUDY.md       the report (`model.studies.report`) on the 
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from model.errors import ModelError
-from model.studies.contenders import ABLATIONS, BASELINES, CONTENDERS, MEMORY_RULES, OPTIONS, RETENTIONS, SENSITIVITY
+from model.studies.contenders import (
+    ABLATIONS,
+    BASELINES,
+    CONTENDERS,
+    MEMORY_RULES,
+    OPTIONS,
+    RETENTIONS,
+    SENSITIVITY,
+)
 from model.studies.presets import PRESETS, Preset
 from model.training.run_folder import RunFolder
 from rmaat.base.records import unknown_name
 
 LRA = ("listops", "text", "retrieval", "same_film", "image", "pathfinder")
 """The five tasks of LRA, and Same film, the stand-in for Retrieval, whose data are hard to get."""
+
+
+CONTROLS = ("retention_constant", "retention_none", "retention_random")
+"""Models whose retention is of no astrocyte: the bands of the study `astrocyte`."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +76,13 @@ STUDIES: dict[str, Study] = {
         ("needle", "copy", "recall"),
         (*BASELINES, *MEMORY_RULES, *RETENTIONS, "no_memory"),
     ),
+    # Its other contenders are astrocytes, which `runs_of` gets by their tables.
+    "astrocyte": Study(
+        "Accuracy against the astrocyte",
+        ("needle", "copy", "recall", "listops"),
+        (*CONTROLS, "retention_learned"),
+        "brief",
+    ),
 }
 
 
@@ -76,6 +95,8 @@ class Run:
     seed: int
     preset: Preset
     place: Path
+    tables: Path | None = None
+    """file with the tables of the model, or None for those of this package"""
 
     @property
     def name(self) -> str:
@@ -101,14 +122,31 @@ class Run:
         if differences := found.differences(wanted):
             names = ", ".join(differences)
             raise ModelError(f"{self.place} holds a run of other settings ({names}); delete it or choose another --out")
+        if self.tables is not None and _digest(folder.tables) != _digest(self.tables):
+            raise ModelError(f"{self.place} holds a run with other tables than {self.tables}; delete it")
         return folder.evaluation.exists() and folder.cost.exists()
 
 
-def runs_of(study: Study, preset: str, seeds: int, out: Path, tasks: Sequence[str] = ()) -> list[Run]:
+def _digest(tables: Path) -> str:
+    # Imported here, because the help of `rmaat reproduce` reads this module and needs no xarray.
+    from distill.schema import DIGEST
+    from distill.tables import read_tables
+
+    return str(read_tables(tables).dataset.attrs[DIGEST])
+
+
+def runs_of(
+    study: Study,
+    preset: str,
+    seeds: int,
+    out: Path,
+    tasks: Sequence[str] = (),
+    astrocytes: Mapping[str, Path] | None = None,
+) -> list[Run]:
     """All runs of `study`, or those of some of its `tasks`, in the order of the seeds.
 
-    A contender that leaves a task's preset unchanged, such as one without an option that the task does not use, has no
-    run of its own beside RMAAT.
+    `astrocytes` adds RMAAT with other tables: files by the names of the astrocytes. A contender that leaves a task's
+    preset unchanged, such as one without an option that the task does not use, has no run of its own beside RMAAT.
 
     Raises
     ------
@@ -122,15 +160,21 @@ def runs_of(study: Study, preset: str, seeds: int, out: Path, tasks: Sequence[st
     for task in chosen:
         if preset not in PRESETS[task]:
             raise ModelError(unknown_name(f"preset of {task}", preset, PRESETS[task]))
-    every = itertools.product(range(seeds), chosen, study.contenders)
+    tables = astrocytes or {}
+    every = itertools.product(range(seeds), chosen, (*tables, *study.contenders))
     return [
-        _run(task, contender, seed, preset, out)
+        _run(task, contender, seed, preset, out, tables.get(contender))
         for seed, task, contender in every
-        if contender == "rmaat" or CONTENDERS[contender].change(PRESETS[task][preset]) != PRESETS[task][preset]
+        if contender == "rmaat" or contender in tables or _changes(contender, PRESETS[task][preset])
     ]
 
 
-def _run(task: str, contender: str, seed: int, preset: str, out: Path) -> Run:
-    changed = CONTENDERS[contender].change(PRESETS[task][preset])
+def _changes(contender: str, preset: Preset) -> bool:
+    return CONTENDERS[contender].change(preset) != preset
+
+
+def _run(task: str, contender: str, seed: int, preset: str, out: Path, tables: Path | None) -> Run:
+    chosen = PRESETS[task][preset]
+    changed = chosen if tables else CONTENDERS[contender].change(chosen)
     changed = dataclasses.replace(changed, training=dataclasses.replace(changed.training, seed=seed))
-    return Run(task, contender, seed, changed, out / preset / task / contender / f"seed-{seed}")
+    return Run(task, contender, seed, changed, out / preset / task / contender / f"seed-{seed}", tables)

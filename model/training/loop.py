@@ -18,9 +18,11 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.tensorboard import SummaryWriter
 
+from distill.learned import with_learned
 from distill.tables import Tables, write_tables
 from model.errors import ModelError
 from model.layers.precision import denormals_flushed
+from model.memory.learned_retention import LearnedRetention
 from model.networks.build import build_model
 from model.networks.classifier import SegmentClassifier
 from model.tasks import BatchPlan, TaskData
@@ -104,7 +106,7 @@ def train(
             load_parameters(newest(Path(start), BEST), model)
         if configuration.training.compile:
             model.compile_cell()
-        run = _Run(folder, configuration.training, model, task, device, processes)
+        run = _Run(folder, configuration.training, model, tables, task, device, processes)
         if not resume:
             # Every process checks before rank 0 writes.
             refuse_existing(out, f"resume it with --resume, or choose another --out than {out}")
@@ -136,12 +138,13 @@ class _Run:
         folder: RunFolder,
         settings: TrainingParameters,
         model: SegmentClassifier,
+        tables: Tables,
         task: TaskData,
         device: torch.device,
         processes: Processes,
     ):
         self.folder, self.settings, self.model, self.task, self.device = folder, settings, model, task, device
-        self.processes = processes
+        self.processes, self.tables = processes, tables
         spread = sharded if settings.parallel == "shard" and processes.count > 1 else replicated
         self.parallel_model = spread(model, processes)
         self.optimizer = build_optimizer(model, settings)
@@ -269,7 +272,16 @@ class _Run:
             self.state = replace(self.state, best_accuracy=score.accuracy)
             is_first = self.processes.is_first
             save_checkpoint(self.folder.path, BEST, self.model, None, self.state, is_first=is_first)
+            if is_first and isinstance(self.model.retention, LearnedRetention):
+                self._write_learned(self.model.retention)
         self.save(self.folder.path)
+
+    def _write_learned(self, retention: LearnedRetention) -> None:
+        """Write the tables with the factors of the best state. A sharded model has no whole factors to write."""
+        if self.settings.parallel == "shard" and self.processes.count > 1:
+            return
+        weight, total = (part.detach().double().cpu().numpy() for part in retention.parts())
+        write_tables(with_learned(self.tables, weight, total), self.folder.learned)
 
     def save(self, path: Path) -> None:
         """Add a checkpoint to the run folder at `path`."""

@@ -16,10 +16,15 @@ def parameter_count(model: ModelParameters) -> int:
     vectors = model.vocabulary if model.pixels == "embedded" else model.pixel_patch**2 + 1
     vectors += model.ngram_buckets if model.ngrams else 0
     embedding = (vectors + model.segment_length * (model.position_embedding == "learned")) * width
-    memory = model.memory_tokens * width + (2 * width if model.memory_norm else 0)
+    memory = model.memory_tokens * width + (2 * width if model.memory_norm else 0) + _retention_parameters(model)
     return (
         embedding + memory + _head_size(model) + final_norm + model.layers * (attention + feed_forward + norms + local)
     )
+
+
+def _retention_parameters(model: ModelParameters) -> int:
+    counts = {"learned": model.segments, "learned_rate": 1, "learned_stretch": 2, "learned_saturation": model.segments}
+    return counts.get(model.retention, 0)
 
 
 def _attention_parameters(model: ModelParameters) -> int:

@@ -7,6 +7,7 @@ tensorboard/         the same for TensorBoard
 checkpoint-*/        the last state, to resume from       model.safetensors, optimizer.safetensors, state.json
 best-*/              the best state by validation         model.safetensors, state.json
 evaluation.json      accuracy on the test split beside the trivial levels
+learned.nc           the tables with the retention factors of the best state, if they are learned
 lock                 locked by the process that trains; empty
 cost.json            time and memory of the training; written by `rmaat reproduce` only
 """
@@ -111,6 +112,11 @@ class RunFolder:
     def tables(self) -> Path:
         """The file of the model's tables."""
         return self.path / "tables.nc"
+
+    @property
+    def learned(self) -> Path:
+        """The file of the tables with the learned retention factors."""
+        return self.path / "learned.nc"
 
     @property
     def metrics(self) -> Path:

@@ -41,6 +41,7 @@ def run(options: argparse.Namespace) -> None:
     """Print the provenance, all factors of one variant and the first factors of every variant."""
     from distill import read_tables
     from distill.summary import provenance, summarize, variants
+    from distill.uncertainty import remaining_words
 
     tables = read_tables(options.tables)
     segments = min(8, tables.longest) if options.segments is None else options.segments
@@ -51,6 +52,8 @@ def run(options: argparse.Namespace) -> None:
     else:
         parts = (provenance(tables), summarize(tables, segments, options.variant), variants(tables, segments))
         print("\n\n".join(parts))
+        if words := remaining_words(tables, segments):
+            print(f"\n{words}")
 
 
 def _print_csv(tables: "Tables", segments: int) -> None:

@@ -1,6 +1,7 @@
 """`rmaat distill sweep`: measure how the tables depend on the parameters of the simulation."""
 
 import argparse
+import dataclasses
 import math
 import os
 import shutil
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from xarray import Dataset
 
     from astro_sim.sweep import Design, Workers
+    from distill.inverse.sobol import Indices
     from distill.inverse.sweep import RateModelMeasure, SpikingModelMeasure
 
 SUMMARY = "Vary parameters of the simulation, simulate every combination and distil it"
@@ -84,6 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run the sweep and write its dataset."""
+    from distill.inverse.sobol import variance_shares
     from distill.inverse.sweep import sweep
     from distill.inverse.sweep_file import varied, write_sweep
 
@@ -100,6 +103,7 @@ def run(options: argparse.Namespace) -> None:
         return
     _report_quantities(dataset)
     _report_correlations(dataset)
+    _report_shares(variance_shares(dataset))
     print(f"{out}: {dataset.sizes['point']} points over {', '.join(varied(dataset))}")
     _report_failures(dataset)
 
@@ -136,12 +140,14 @@ def _workers(options: argparse.Namespace) -> "Workers":
 
 def _content(dataset: "Dataset") -> dict[str, Any]:
     """What the command prints, as JSON has it."""
+    from distill.inverse.sobol import variance_shares
     from distill.inverse.sweep_file import rank_correlations
 
     return {
         "points": dataset.sizes["point"],
         "percentiles": {label: dict(zip(PERCENTILES, values, strict=True)) for label, values in _percentiles(dataset)},
         "rank_correlations": rank_correlations(dataset),
+        "sobol_indices": {label: dataclasses.asdict(own) for label, own in variance_shares(dataset).items()},
         "failures": _reasons(dataset),
     }
 
@@ -182,6 +188,16 @@ def _signed(correlation: float) -> str:
 
 def _reasons(dataset: "Dataset") -> list[str]:
     return [str(message) for message in dataset["message"].values if message]
+
+
+def _report_shares(found: "dict[str, Indices]") -> None:
+    if not found:
+        return
+    names = list(next(iter(found.values())).first)
+    rows = [(name, *(f"{own.first[name]:.2f} {own.total[name]:.2f}" for own in found.values())) for name in names]
+    print("\nSobol indices, alone and with interactions, by a surrogate through the points:")
+    print(table(rows, ("parameter", *found)))
+    print(f"R^2 of the surrogate: {', '.join(f'{label} {own.r_squared:.3f}' for label, own in found.items())}\n")
 
 
 def _report_failures(dataset: "Dataset") -> None:

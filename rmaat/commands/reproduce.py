@@ -11,15 +11,17 @@ from rmaat.base.errors import UsageError
 from rmaat.base.extras import require_all
 from rmaat.base.files import discard, unfinished_folder, write_text
 from rmaat.base.progress import Bar
+from rmaat.commands import reproduce_astrocyte
 from rmaat.commands.shared import add_data
 
 if TYPE_CHECKING:
-    from model.studies.study import Run
+    from model.studies.study import Run, Study
 
 SUMMARY = "Train RMAAT and its baselines or ablations on several tasks, and write one table"
 EXAMPLE = (
     "  rmaat reproduce table1 --preset small --seeds 3 --budget 30m\n"
-    "  rmaat reproduce ablations --tasks listops text --seeds 1 --workers 2"
+    "  rmaat reproduce ablations --tasks listops text --seeds 1 --workers 2\n"
+    "  rmaat reproduce astrocyte --seeds 3"
 )
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
@@ -68,10 +70,12 @@ def run(options: argparse.Namespace) -> None:
         raise UsageError(f"{options.seeds} seeds in {workers} workers; each must be at least 1")
     study, tasks = STUDIES[options.study], options.tasks or ()
     preset = options.preset or study.preset
-    runs = runs_of(study, preset, options.seeds, options.out, tasks)
     folder = options.out / preset
     # The lock allows one command at a time: two would train the same runs.
     with unfinished_folder(folder / "runs"):
+        is_of_astrocytes = options.study == reproduce_astrocyte.NAME
+        astrocytes, left_out = reproduce_astrocyte.tables_of_astrocytes(options.out) if is_of_astrocytes else ({}, {})
+        runs = runs_of(study, preset, options.seeds, options.out, tasks, astrocytes)
         with Bar("data") as progress:
             missing = without_data(runs, options.data, progress)
         runs = [run for run in runs if run.task not in missing]
@@ -82,25 +86,31 @@ def run(options: argparse.Namespace) -> None:
                 run_unfinished(runs, options.data, workers, deadline, progress)
         finally:
             # Report the finished runs even if others failed.
-            page = _write_report(folder / "-".join([options.study, *tasks]), options, preset, runs, missing)
+            stem, command = folder / "-".join([options.study, *tasks]), _command(options, preset)
+            page = (
+                reproduce_astrocyte.write_report(stem, command, runs, astrocytes, left_out | missing)
+                if is_of_astrocytes
+                else _write_report(stem, study, preset, runs, command, missing)
+            )
             discard(folder / "runs")
     print(page)
 
 
+def _command(options: argparse.Namespace, preset: str) -> str:
+    tasks = f" --tasks {' '.join(options.tasks)}" if options.tasks else ""
+    return f"rmaat reproduce {options.study} --preset {preset} --seeds {options.seeds}{tasks}"
+
+
 def _write_report(
-    stem: Path, options: argparse.Namespace, preset: str, runs: list["Run"], missing: dict[str, str]
+    stem: Path, study: "Study", preset: str, runs: list["Run"], command: str, missing: dict[str, str]
 ) -> str:
     """Write the table as Markdown, CSV and figures; returns the Markdown."""
     from figures import draw_study, save_figure
     from model.studies.report import findings, markdown, write_csv
-    from model.studies.study import STUDIES
 
     found = findings(runs)
     if not found:
         return ""
-    study = STUDIES[options.study]
-    tasks = f" --tasks {' '.join(options.tasks)}" if options.tasks else ""
-    command = f"rmaat reproduce {options.study} --preset {preset} --seeds {options.seeds}{tasks}"
     page = markdown(study, preset, runs, found, command, missing)
     # with_suffix would cut off the part of the stem after a dot.
     write_csv(stem.with_name(stem.name + ".csv"), found)

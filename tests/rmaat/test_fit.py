@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from astro_sim import SimulationParameters
+from distill import default_tables, write_tables
+from distill.learned import with_learned
 from rmaat.cli import main
 
+QUICK = "relative_tolerance=1e-6"
 FAST = ["--set", "relative_tolerance=1e-6", "--set", "run_duration=100"]
 
 
@@ -51,3 +55,28 @@ def test_invalid_data_are_refused_with_one_sentence(capsys):
     Path("target.csv").write_text("segment,retention\n1,oops\n")
     assert main(["fit", "target.csv", "--vary", "long_term_decay"]) == 1
     assert capsys.readouterr().err == "rmaat: target.csv, line 2 has 'oops' as retention; write a number\n"
+
+
+def test_a_learned_curve_is_fitted_judged_profiled_and_drawn(capsys):
+    factors = np.array([0.455, 0.276, 0.167, 0.102])
+    tables = with_learned(default_tables(), factors, factors.cumsum())
+    write_tables(tables, Path("learned.nc"))
+    command = ["fit", "learned.nc", "--vary", "long_term_time_constant", "--out", "fitted.yaml", "--set", QUICK]
+    assert main([*command, "--profile", "long_term_time_constant", "--figure", "back"]) == 0
+    printed = capsys.readouterr().out
+    fitted = SimulationParameters.load(Path("fitted.yaml")).model.long_term_time_constant
+    assert fitted == pytest.approx(100, rel=0.01)
+    assert "per cycle: with a published long-term time constant, 300 to 926 s, it takes cycles of" in printed
+    assert "is outside the published 300 to 926 s" in printed
+    assert "rms residual" in printed
+    assert Path("back.png").stat().st_size > 0
+    assert "fitted.yaml: 1 parameter fitted to 4 rows" in printed
+
+
+def test_files_that_cannot_be_fitted_together_are_refused(capsys):
+    for words, message in (
+        (["target.csv", "target.csv"], "several files can be fitted together only if all are learned.nc"),
+        (["target.csv", "--figure", "back"], "--figure draws learned retention factors; fit a learned.nc"),
+    ):
+        assert main(["fit", *words, "--vary", "long_term_decay", *FAST]) != 0
+        assert message in capsys.readouterr().err

@@ -308,7 +308,6 @@ def test_changing_a_parameter_between_forward_and_backward_raises(make_model, ra
     [
         ({"segments": []}, "no segments"),
         ({"segments": [(torch.ones(1, requires_grad=True),)]}, "a segment requires a gradient"),
-        ({"retention": [torch.ones((), requires_grad=True)]}, "a retention requires a gradient"),
     ],
 )
 def test_segments_that_cannot_be_replayed_are_refused(arguments, message):

@@ -1,0 +1,59 @@
+"""Astrocytes of a study: each differs as its name says, and finished tables are not made again."""
+
+import dataclasses
+
+import pytest
+
+from astro_sim import SimulationParameters
+from distill import read_tables
+from distill.errors import TableError
+from distill.inverse import astrocytes as module
+from distill.inverse.astrocytes import Astrocyte, astrocytes, write_tables_of
+
+QUICK = {"run_duration": 150, "relative_tolerance": 1e-6}
+
+
+def test_the_astrocytes_vary_every_parameter_of_the_study():
+    found = astrocytes()
+    assert next(iter(found)) == "default"
+    changed = {name for each in found.values() for name in each.changes}
+    assert {"long_term_time_constant", "cycle_duration", "coupling_scale", "long_term_feedback"} <= changed
+    assert {"restart_fast_variables", "long_term_growth"} <= changed
+    assert [name for name, each in found.items() if each.biophysical] == ["biophysical"]
+    assert found["biological"].preset == "biological"
+    # Longer cycles keep their number, as in a sweep.
+    assert found["cycle_duration_100"].changes == {"cycle_duration": 100.0, "run_duration": 600.0}
+    assert len({each.title for each in found.values()}) == len(found)
+
+
+def test_tables_of_astrocytes_are_written_once_and_failures_have_their_reason(tmp_path, monkeypatch):
+    chosen = {
+        "fast": Astrocyte("fast", {**QUICK, "long_term_time_constant": 25.0}),
+        "latched": Astrocyte("latched", {**QUICK, "short_term_gain": 2.0}),
+    }
+    made, missing = write_tables_of(chosen, tmp_path)
+    assert made == {"fast": tmp_path / "fast.nc"}
+    assert list(missing) == ["latched"]
+    assert "never returns to rest" in missing["latched"]
+    tables = read_tables(made["fast"])
+    assert tables.increment_rate == pytest.approx(2.0, rel=1e-5)
+    assert tables.longest == module.SEGMENTS
+
+    def fail(*_):
+        raise AssertionError("simulated again")
+
+    monkeypatch.setattr(Astrocyte, "traces", fail)
+    assert write_tables_of({"fast": chosen["fast"]}, tmp_path) == (made, {})
+
+
+def test_damaged_tables_of_an_astrocyte_are_an_error_and_not_left_out(tmp_path):
+    (tmp_path / "fast.nc").write_bytes(b"CDF")
+    with pytest.raises(TableError, match="not a complete tables file"):
+        write_tables_of({"fast": Astrocyte("fast", QUICK)}, tmp_path)
+
+
+def test_every_change_of_an_astrocyte_is_a_parameter_of_the_rate_model():
+    known = {path[-1] for path, _, _ in SimulationParameters().parameters()}
+    for each in astrocytes().values():
+        assert {*each.changes} <= known
+        assert dataclasses.replace(each, title="x").changes == each.changes
