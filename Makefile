@@ -3,12 +3,14 @@
 #   make test    style, import contracts, types, tests
 #   make docs    build the documentation site into site/, without network
 #   make bench   measure speed, memory and data; results are written to benchmarks/results
+#   make fuzz    read 500 damaged files with every reader
+#   make faults  kill work at random moments and fill its disk
 
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test docs bench clean
+.PHONY: demo test docs bench fuzz faults clean
 
 demo: $(INSTALLED)
 	$(BIN)/rmaat demo
@@ -35,6 +37,12 @@ bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.length
 	$(BIN)/python -m benchmarks.peers
 	$(BIN)/python -m benchmarks.options
+
+fuzz: $(INSTALLED)
+	$(BIN)/python -m benchmarks.fuzz
+
+faults: $(INSTALLED)
+	$(BIN)/python -m benchmarks.faults
 
 clean:
 	rm -rf .venv

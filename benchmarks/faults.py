@@ -65,6 +65,9 @@ STUDY = Study("Two models", ("needle",), ("rmt", "rmaat"))
 LISTOPS = replace(SHORT, train_size=300, validation_size=50, test_size=50)
 
 
+COMMAND = "python -m benchmarks.faults"
+
+
 @dataclass(frozen=True)
 class Work:
     """One kind of work in a folder: `start` begins or continues it, `state` digests what is there.
@@ -203,18 +206,21 @@ def main() -> int:
     torch.set_num_threads(1)
     _NEW.append(distil(simulate(SMALL), DistillParameters(segments=4)))
     chosen = [work for work in WORKS if not options.works or work.name in options.works]
-    found = {}
+    # Some kinds of work again: their counts replace the earlier ones.
+    found = read_json(options.out)["works"] if options.works and options.out.is_file() else {}
     for work in chosen:
-        found[work.name] = kills(work, options.kills * work.factor, options.seed) | full_disks(work)
+        killed, full = kills(work, options.kills * work.factor, options.seed), full_disks(work)
+        found[work.name] = killed | full | {"faults": killed["faults"] + full["faults"]}
         print(f"{work.name:22} {found[work.name]}", flush=True)
-    if options.works and options.out.is_file():
-        # Some kinds of work again: their counts replace the earlier ones.
-        found = read_json(options.out)["works"] | found
-    sums = {name: sum(counts[name] for counts in found.values()) for name in ("kills", "full_disks", "faults")}
-    if found.keys() == {work.name for work in WORKS}:
-        command = f"python -m benchmarks.faults --kills {options.kills} --seed {options.seed}"
-        write_report(options.out, command, processor(), ("numpy", "torch"), {**sums, "works": found})
-    return 1 if sums["faults"] else 0
+        # After each kind of work, so that a stop loses one at most.
+        write_report(options.out, COMMAND, processor(), ("numpy", "torch"), totals(found))
+    return 1 if totals(found)["faults"] else 0
+
+
+def totals(found: dict[str, dict[str, int]]) -> dict[str, Any]:
+    """The counts by kind of work, and their sums."""
+    names = ("kills", "full_disks", "refused_in_a_sentence", "faults")
+    return {name: sum(counts[name] for counts in found.values()) for name in names} | {"works": found}
 
 
 def kills(work: Work, count: int, seed: int) -> dict[str, int]:

@@ -83,6 +83,8 @@ class Target:
     """suffixes of the files that are text"""
     finite: bool = True
     """whether every number that is read must be finite"""
+    cost: int = 1
+    """time of a trial, in those of the others; there are as many times fewer mutants"""
 
 
 # The simulator.
@@ -411,7 +413,7 @@ TARGETS = (
     Target("data to fit", _make_data, _read_data, texts=(".csv",)),
     Target("sweep", _make_sweep, _read_sweep, sealed=True, finite=False),
     Target("unfinished sweep", _make_parts, _read_parts, sealed=True, texts=(".json",)),
-    Target("unfinished simulation", _make_unfinished, _read_unfinished, sealed=True),
+    Target("unfinished simulation", _make_unfinished, _read_unfinished, sealed=True, cost=10),
     Target("checkpoint", _make_checkpoints, _read_checkpoints, sealed=True, texts=(".json",)),
     Target("run folder", _make_run, _read_run, texts=(".json", ".csv"), finite=False),
     Target("prepared data", _make_prepared, _read_prepared, sealed=True, texts=(".json",)),

@@ -6,6 +6,7 @@ with the exit handlers of the C libraries, so that a crash at exit is seen as we
 
 import atexit
 import ctypes
+import faulthandler
 import gc
 import hashlib
 import json
@@ -107,7 +108,8 @@ def _lines(stream: RawIOBase) -> tuple[list[bytes], bool]:
 def _run(read: Callable[[Path], Any], prepare: Callable[[int], Path], numbers: range, outlet: int) -> None:
     code = 70
     try:
-        # Messages of the C libraries would drown the report.
+        # Messages of the C libraries, and stacks of crashes, would drown the report.
+        faulthandler.disable()
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
         os.dup2(null, 2)

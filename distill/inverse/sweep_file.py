@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from astro_sim.runs.schema import DIGEST
-from astro_sim.runs.traces import DAMAGED
+from astro_sim.runs.traces import DAMAGED, refused_writes
 from astro_sim.sweep.runner import MESSAGE
 from distill.errors import TableError
 from rmaat.base.files import atomic_file
@@ -26,7 +26,7 @@ SCHEMA_VERSION = 1
 def write_sweep(dataset: xr.Dataset, path: Path) -> None:
     """Write `dataset` to `path` as NetCDF-4, completely or not at all; raises `rmaat.base.files.FileError`."""
     sealed = dataset.assign_attrs({DIGEST: content_digest(dataset)})
-    with atomic_file(path) as temporary:
+    with atomic_file(path) as temporary, refused_writes():
         sealed.to_netcdf(temporary, engine="netcdf4", format="NETCDF4")
         seal(temporary)
 

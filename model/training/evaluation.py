@@ -47,8 +47,10 @@ def evaluate(
     model = load_run(folder).to(choose_device(device))
     # Levels are of whole sequences: a guess without a model may read all of them.
     seen = as_read(configuration, task)
-    with cpu_threads(configuration.training.threads):
+    # As in training: a CPU takes many times as long for denormal numbers.
+    with denormals_flushed(), cpu_threads(configuration.training.threads):
         score = evaluate_split(model, seen.test, configuration.training, progress)
+        by_distance = _accuracy_by_distance(model, task.test, seen.test, configuration)
     if not math.isfinite(score.loss):
         raise ModelError(f"the loss of {out} on the test split is {score.loss}; train again with a lower learning rate")
     samples = len(scored_rows(len(task.test), configuration.training.most_scored))
@@ -61,7 +63,7 @@ def evaluate(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         best_step=load_state(newest(out, BEST)).step,
         origin=task.origin,
-        accuracy_by_distance=_accuracy_by_distance(model, task.test, seen.test, configuration),
+        accuracy_by_distance=by_distance,
     )
     folder.write_evaluation(evaluation)
     return evaluation

@@ -26,7 +26,7 @@ from rmaat.base.errors import RmaatError
 
 MOST_BYTES = 2**30
 """Size of the largest file that is read into memory as a whole, unless the caller gives another."""
-_TEMPORARY = re.compile(r"\..+\.(?:(?P<host>[0-9a-f]{4})-(?P<process>\d+)-)?[0-9a-f]{8}\.tmp")
+_TEMPORARY = re.compile(r"\..+[.-][0-9a-f]{8}\.tmp")
 
 
 class FileError(RmaatError):
@@ -259,9 +259,9 @@ def _temporary_sibling(path: Path) -> Path:
 
 def _remove_left(path: Path) -> None:
     """Remove the temporary files for `path` that a killed process of this machine left."""
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.{_host()}-(\d+)-[0-9a-f]{{8}}\.tmp")
     for left in path.parent.iterdir():
-        match = _TEMPORARY.fullmatch(left.name) if left.name.startswith(f".{path.name}.") else None
-        if match and match["host"] == _host() and not _is_running(int(match["process"])):
+        if (match := pattern.fullmatch(left.name)) and not _is_running(int(match[1])):
             _remove(left)
 
 
