@@ -283,7 +283,8 @@ def full_disks(work: Work, trials: int = 6) -> dict[str, int]:
         with _folder(int(share * sum(sizes)) if mounts else 0) as folder:
             try:
                 work.prepare(folder)
-            except RmaatError:
+            except (RmaatError, OSError):
+                # Not even the old content has space.
                 continue
             counts["full_disks"] += 1
             child = _started(work, folder, 0 if mounts else max(512, int(share * max(sizes))))

@@ -55,14 +55,14 @@ FAULTS = ("traceback", "slow", "memory", "crash", "hang", "not finite")
 def attempts(read: Callable[[Path], Any], prepare: Callable[[int], Path], count: int) -> Iterator[Outcome]:
     """Read the folders `prepare(0)` to `prepare(count - 1)`; a mutant that is accepted has the kind "same".
 
-    A process reads up to `BATCH` of them, because a fork costs more than most trials. If it crashes, each of its
-    mutants is read again by a process of its own.
+    A process reads up to `BATCH` of them, because a fork costs more than most trials. If it crashes or hangs, each of
+    its mutants is read again by a process of its own.
     """
     number = 0
     while number < count:
         numbers = range(number, min(number + BATCH, count))
         found = _batch(read, prepare, numbers)
-        if found[-1].kind == "crash":
+        if found[-1].kind in ("crash", "hang"):
             # An earlier mutant may have damaged the process, so each is read again by a process of its own.
             found = [_batch(read, prepare, range(one, one + 1))[-1] for one in numbers[: len(found)]]
         yield from found
