@@ -5,12 +5,14 @@
 #   make docs       build the documentation site into site/, without network
 #   make package    build the wheel into dist/, and try it in clean environments with each extra alone
 #   make bench      measure speed, memory and data; results are written to benchmarks/results
+#   make fuzz       read 500 damaged files with every reader
+#   make faults     kill work at random moments and fill its disk
 
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-slow docs package bench clean
+.PHONY: demo test test-slow docs package bench fuzz faults clean
 
 demo: $(INSTALLED)
 	$(BIN)/rmaat demo
@@ -44,6 +46,12 @@ bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.peers
 	$(BIN)/python -m benchmarks.options
 	$(BIN)/python -m benchmarks.inference
+
+fuzz: $(INSTALLED)
+	$(BIN)/python -m benchmarks.fuzz
+
+faults: $(INSTALLED)
+	$(BIN)/python -m benchmarks.faults
 
 clean:
 	rm -rf .venv

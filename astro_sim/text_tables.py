@@ -30,7 +30,7 @@ class Row:
         except ValueError:
             number = math.nan
         if not math.isfinite(number):
-            raise self.error(f"has {self.values[column]!r} as {column}", "write a number")
+            raise self.error(f"has {self.values[column]!r:.60} as {column}", "write a number")
         return number
 
 

@@ -64,8 +64,8 @@ def build_geometry(network: NetworkParameters) -> Geometry:
     Raises
     ------
     ParameterError
-        The layout needs a file and none is given, a file is given for another layout, or a CSV file has another number
-        of points than there are synapses.
+        The layout needs a file and none is given, a file is given for another layout, a CSV file has another number of
+        points than there are synapses, or a point is farther than `FARTHEST` from the origin.
     SimulationError, FileError
         The file is malformed, or cannot be read.
     """
@@ -75,6 +75,12 @@ def build_geometry(network: NetworkParameters) -> Geometry:
             f"set layout to {' or '.join(FILE_LAYOUTS)}, or leave layout_file out"
         )
     points = LAYOUTS[network.layout](network)
+    # Not "> FARTHEST": lengths that overflow make NaN.
+    if not (farthest := np.abs(points).max()) <= FARTHEST:
+        raise ParameterError(
+            f"{network.layout_file} has a synapse {farthest:g} spacings from the origin, and at most {FARTHEST:g} are "
+            "allowed; correct the file, or raise layout_unit"
+        )
     position = points.reshape(network.postsynaptic_neurons, network.presynaptic_neurons, -1)
     return Geometry(position, "equal" if network.layout == "equal" else network.distance_measure)
 
@@ -109,6 +115,9 @@ def _from_swc(network: NetworkParameters) -> Array:
     synapses = network.presynaptic_neurons * network.postsynaptic_neurons
     return points_along_dendrites(_layout_file(network), synapses) / network.layout_unit
 
+
+FARTHEST = 1e9
+"""Largest coordinate of a synapse, in spacings; the squares of much larger ones overflow."""
 
 LAYOUTS: Mapping[str, Callable[[NetworkParameters], Array]] = {
     "line": _line,

@@ -93,5 +93,5 @@ def _read_swc(path: Path) -> dict[int, _Node]:
 def _whole(row: Row, column: str) -> int:
     number = row.number(column)
     if number != int(number):
-        raise row.error(f"has {row.values[column]!r} as {column}", "write a whole number")
+        raise row.error(f"has {row.values[column]!r:.60} as {column}", "write a whole number")
     return int(number)

@@ -8,9 +8,10 @@ so that an interrupt cannot leave the file unreadable.
 """
 
 import hashlib
-import io
 import json
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from typing import Any
 
 import netCDF4
 import numpy as np
+import xarray as xr
 
 from astro_sim.engines.job import Job, Solution
 from astro_sim.engines.scipy_engine import Edge, advance, right_hand_side, start, stored_times
@@ -31,12 +33,13 @@ from astro_sim.network.geometry import Geometry
 from astro_sim.parameter_set import SimulationParameters
 from astro_sim.runs.schema import DIGEST
 from astro_sim.runs.simulate import check_increments, measure_influences, prepare
-from astro_sim.runs.traces import build_traces, content_digest, describe_state, open_traces, refused_writes
-from rmaat.base.arrays import Array
+from astro_sim.runs.traces import DAMAGED, build_traces, content_digest, describe_state, open_traces, refused_writes
+from rmaat.base.arrays import Array, packed, unpacked
 from rmaat.base.errors import Interrupted
-from rmaat.base.files import FileError, discard, finish, unfinished, unfinished_folder, write_bytes
+from rmaat.base.files import FileError, discard, finish, read_bytes, unfinished, unfinished_folder, write_bytes
 from rmaat.base.progress import Progress, ignore_progress
-from rmaat.base.provenance import versions
+from rmaat.base.provenance import blocks, versions
+from rmaat.base.seals import seal
 
 TRACES, CHECKPOINT = "traces.nc", "checkpoint.npz"
 CHECKPOINT_EVERY = 5.0
@@ -71,7 +74,7 @@ def simulate_to_file(
         The network is too large, or rest is not stable.
     FileError
         The disk is full, another process is writing the file, or the checkpoint is from another run (the message names
-        the difference).
+        the difference), or the unfinished file was damaged.
 
     Warns
     -----
@@ -91,6 +94,7 @@ def simulate_to_file(
             digest = content_digest(traces)
         with netCDF4.Dataset(run.traces, "a") as file:
             file.setncattr(DIGEST, digest)
+        seal(run.traces)
         finish(run.traces, path)
 
 
@@ -133,7 +137,7 @@ def _kept_if_resumable(path: Path) -> Iterator[None]:
 def _solve(run: _Run, progress: Progress) -> None:
     """Solve the run from its checkpoint, or from the start, and write the states."""
     rate = right_hand_side(run.job)
-    edge = _read_checkpoint(run) if run.checkpoint.is_file() else start(rate)
+    edge, written = _read_checkpoint(run) if run.checkpoint.is_file() else (start(rate), _digests(run, 0))
     progress(run.job.intervals[edge.interval - 1].end / run.job.intervals[-1].end if edge.interval else 0.0)
     with netCDF4.Dataset(run.traces, "a") as file:
         file.set_auto_maskandscale(False)
@@ -141,13 +145,14 @@ def _solve(run: _Run, progress: Progress) -> None:
         def keep(row: int, states: Array) -> None:
             for label, values in rate.unpack(states).items():
                 file[label][row : row + len(states)] = values
+                written[label].update(values.tobytes())
 
-        written = time.monotonic()
+        last = time.monotonic()
         for reached in advance(run.job, rate, edge, keep, progress):
-            if time.monotonic() - written >= CHECKPOINT_EVERY:
+            if time.monotonic() - last >= CHECKPOINT_EVERY:
                 file.sync()
-                _write_checkpoint(run, reached)
-                written = time.monotonic()
+                _write_checkpoint(run, reached, written)
+                last = time.monotonic()
 
 
 def _create(run: _Run, geometry: Geometry) -> None:
@@ -192,19 +197,79 @@ def _identity(parameters: SimulationParameters, geometry: Geometry, job: Job) ->
     }
 
 
-def _write_checkpoint(run: _Run, edge: Edge) -> None:
-    content = io.BytesIO()
+_Digests = dict[str, Any]
+"""SHA-256 of the states written so far, by the label of the variable, and of everything else in the file."""
+_REST = "everything else"
+
+
+def _digests(run: _Run, rows: int) -> _Digests:
+    """The digests of the first `rows` states in the file, and of everything else in it."""
+    labels = [variable.label for variable in run.job.model.variables]
+    found = {label: hashlib.sha256() for label in (*labels, _REST)}
+    with xr.open_dataset(run.traces, engine="netcdf4", decode_times=False, cache=False) as traces:
+        found[_REST].update(content_digest(traces.drop_vars(labels)).encode())
+        for label in labels if rows else ():
+            for block in blocks(traces[label][:rows]):
+                found[label].update(block.tobytes())
+    return found
+
+
+def _write_checkpoint(run: _Run, edge: Edge, written: _Digests) -> None:
     identity = json.dumps(run.identity, sort_keys=True)
-    np.savez(content, identity=identity, interval=edge.interval, rows=edge.rows, state=edge.state)
-    write_bytes(run.checkpoint, content.getvalue())
+    digests = json.dumps({name: digest.hexdigest() for name, digest in written.items()})
+    values = {"identity": identity, "interval": edge.interval, "rows": edge.rows, "state": edge.state}
+    write_bytes(run.checkpoint, packed(values | {"written": digests}))
 
 
-def _read_checkpoint(run: _Run) -> Edge:
-    """The edge from which to continue; raises `FileError` if the checkpoint is from another run."""
-    # Through JSON, as the stored identity: it turns tuples into lists.
-    with np.load(run.checkpoint) as stored:
+def _read_checkpoint(run: _Run) -> tuple[Edge, _Digests]:
+    """The edge from which to continue, and the digests of what is written.
+
+    Raises
+    ------
+    FileError
+        The checkpoint is from another run, or it or the unfinished file was damaged.
+    """
+    try:
+        stored = unpacked(read_bytes(run.checkpoint))
         edge = Edge(int(stored["interval"]), int(stored["rows"]), stored["state"])
-        found = json.loads(str(stored["identity"]))
+        found, digests = (json.loads(str(stored[name])) for name in ("identity", "written"))
+    except (ValueError, KeyError) as error:
+        raise _damaged(run.checkpoint) from error
+    _check_identity(run, found)
+    _check_opens(run.traces)
+    try:
+        written = _digests(run, edge.rows)
+    except DAMAGED as error:
+        raise _damaged(run.traces) from error
+    if {name: digest.hexdigest() for name, digest in written.items()} != digests:
+        raise _damaged(run.traces)
+    return edge, written
+
+
+def _check_opens(path: Path) -> None:
+    """Raise `FileError` unless NetCDF's library can open `path`, which has no seal yet.
+
+    The library crashes on some damaged files, so a process of its own tries.
+    """
+    done = subprocess.run([sys.executable, "-c", _OPEN, str(path)], capture_output=True, check=False)
+    if done.returncode:
+        raise _damaged(path)
+
+
+_OPEN = """
+import sys, netCDF4
+with netCDF4.Dataset(sys.argv[1]) as file:
+    [part.getncattr(name) for part in (file, *file.variables.values()) for name in part.ncattrs()]
+"""
+
+
+def _damaged(path: Path) -> FileError:
+    return FileError(f"{path} was damaged since the run was interrupted; discard that run with --overwrite")
+
+
+def _check_identity(run: _Run, found: dict[str, Any]) -> None:
+    """Raise `FileError` if a checkpoint with the identity `found` is from another run."""
+    # Through JSON, as the stored identity: it turns tuples into lists.
     wanted = json.loads(json.dumps(run.identity))
     for name in sorted({*found, *wanted}):
         if found.get(name) != wanted.get(name):
@@ -212,7 +277,6 @@ def _read_checkpoint(run: _Run) -> Edge:
                 f"{run.folder} holds an interrupted run with another {name} ({_short(found.get(name))}, not "
                 f"{_short(wanted.get(name))}); give it the same, or discard that run with --overwrite"
             )
-    return edge
 
 
 def _short(value: Any) -> str:

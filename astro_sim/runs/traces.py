@@ -53,6 +53,7 @@ from rmaat.base.arrays import Array
 from rmaat.base.files import atomic_file
 from rmaat.base.provenance import blocks, versions
 from rmaat.base.provenance import content_digest as content_digest
+from rmaat.base.seals import is_sealed, seal
 
 if TYPE_CHECKING:
     # For annotations only: a program that reads traces need not load the solvers.
@@ -148,6 +149,7 @@ def write_traces(dataset: xr.Dataset, path: str | Path) -> None:
     sealed = dataset.assign_attrs({DIGEST: content_digest(dataset)})
     with atomic_file(Path(path)) as temporary, refused_writes():
         sealed.to_netcdf(temporary, engine="netcdf4", format="NETCDF4")
+        seal(temporary)
 
 
 @contextmanager
@@ -178,13 +180,15 @@ def open_traces(path: str | Path) -> Iterator[xr.Dataset]:
         axes or another unit, a value is not finite, the times do not increase, or the file was changed after it was
         written.
     """
-    with _opened(Path(path)) as dataset:
+    path = Path(path)
+    with _opened(path) as (dataset, is_checked):
         problem = first_problem(dataset)
         if problem:
             raise SimulationError(f"{path} {problem}")
         stored = dataset.attrs.pop(DIGEST, None)
-        if stored is not None and stored != content_digest(dataset):
-            raise SimulationError(f"{path} was changed after it was written (another SHA-256); {REMEDY}")
+        # Files of before seals were added, and those that other programs wrote again, have the digest alone.
+        if not is_checked and stored is not None and stored != content_digest(dataset):
+            raise _changed(path)
         yield dataset
 
 
@@ -245,21 +249,34 @@ def _attributes(parameters: "SimulationParameters", engine: str, solution: "Solu
     }
 
 
+DAMAGED = (OSError, RuntimeError, ValueError, AttributeError, KeyError, IndexError, TypeError)
+"""What netCDF4 and xarray raise for damaged files."""
+
+
 @contextmanager
-def _opened(path: Path) -> Iterator[xr.Dataset]:
+def _opened(path: Path) -> Iterator[tuple[xr.Dataset, bool]]:
+    """Yield the dataset, and whether the file ends in the seal of its content."""
     if not path.is_file():
         raise SimulationError(f"{path} does not exist; make it with rmaat simulate")
     try:
+        is_checked = is_sealed(path)
+    except ValueError:
+        raise _changed(path) from None
+    try:
         dataset = xr.open_dataset(path, engine="netcdf4", decode_times=False, cache=False)
-    except (OSError, RuntimeError, ValueError) as error:
+    except DAMAGED as error:
         raise _unreadable(path, error) from error
     with dataset:
         try:
-            yield dataset
-        except (OSError, RuntimeError, ValueError) as error:
+            yield dataset, is_checked
+        except DAMAGED as error:
             if not str(error).startswith("NetCDF"):
                 raise
             raise _unreadable(path, error) from error
+
+
+def _changed(path: Path) -> SimulationError:
+    return SimulationError(f"{path} was changed after it was written (another SHA-256); {REMEDY}")
 
 
 def _unreadable(path: Path, error: Exception) -> SimulationError:

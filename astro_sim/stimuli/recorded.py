@@ -142,9 +142,10 @@ def _neuron(row: Row, name: str, presynaptic_neurons: int, postsynaptic_neurons:
     """The index of the neuron `name` among all neurons, presynaptic ones first."""
     side = "post" if name.startswith("post") else "pre"
     digits, size = name.removeprefix(side), postsynaptic_neurons if side == "post" else presynaptic_neurons
-    if not digits.isdecimal() or int(digits) >= size:
+    # Python refuses to convert thousands of digits.
+    if not digits.isdecimal() or len(digits) > 20 or int(digits) >= size:
         raise row.error(
-            f"names the neuron {name!r}",
+            f"names the neuron {name!r:.60}",
             f"this network has pre0 to pre{presynaptic_neurons - 1} and post0 to post{postsynaptic_neurons - 1}",
         )
     return int(digits) + (presynaptic_neurons if side == "post" else 0)

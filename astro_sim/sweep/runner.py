@@ -5,16 +5,11 @@ Each finished batch is a file, which is either complete or missing.
 """
 
 import hashlib
-import io
 import json
-import struct
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,9 +18,9 @@ import xarray as xr
 from astro_sim.errors import SimulationError
 from astro_sim.sweep.design import Design
 from astro_sim.sweep.workers import InProcess, Workers
-from rmaat.base.arrays import Array
+from rmaat.base.arrays import Array, packed, unpacked
 from rmaat.base.errors import RmaatError
-from rmaat.base.files import read_text, write_bytes, write_text
+from rmaat.base.files import read_bytes, read_text, write_bytes, write_text
 from rmaat.base.progress import Progress, ignore_progress
 from rmaat.base.provenance import versions
 from rmaat.base.records import Record
@@ -199,24 +194,14 @@ def _packed(dataset: xr.Dataset) -> bytes:
 
     Not NetCDF: while a Dask client exists, xarray asks the scheduler for a lock, which may hang after an interrupt.
     """
-    content, arrays = io.BytesIO(), dataset.variables.items()
-    named: dict[str, Any] = {f"{name}({','.join(map(str, array.dims))})": array.values for name, array in arrays}
-    np.savez(content, **named)
-    return content.getvalue()
-
-
-_DAMAGED = (
-    OSError, ValueError, EOFError, KeyError, TypeError, SyntaxError, NotImplementedError, RuntimeError,
-    TokenError, struct.error, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
+    arrays = dataset.variables.items()
+    return packed({f"{name}({','.join(map(str, array.dims))})": array.values for name, array in arrays})
 
 
 def _read(path: Path) -> xr.Dataset:
     try:
-        with np.load(path) as arrays:
-            found = {key: arrays[key] for key in arrays.files}
-    # Damaged ZIP archives and headers of arrays raise any of these.
-    except _DAMAGED as error:
+        found = unpacked(read_bytes(path))
+    except ValueError as error:
         raise SimulationError(f"{path} cannot be read ({error}); delete it and repeat the command") from error
     parts = ((key.rstrip(")").partition("("), values) for key, values in found.items())
     data: dict[str, Any] = {name: (tuple(filter(None, dims.split(","))), values) for (name, _, dims), values in parts}

@@ -95,7 +95,7 @@ def read_data(path: Path, parameters: SimulationParameters) -> Data:
             break
     else:
         raise SimulationError(
-            f"{path}, line 1 has the columns {','.join(rows[0].values)}; "
+            f"{path}, line 1 has the columns {','.join(rows[0].values):.100}; "
             "start the file with time,value or cycle,value or segment,retention"
         )
     # Refuse unknown columns: a misspelt `error` would silently give every row the same weight.

@@ -11,9 +11,13 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from astro_sim.runs.schema import DIGEST
+from astro_sim.runs.traces import DAMAGED, refused_writes
 from astro_sim.sweep.runner import MESSAGE
 from distill.errors import TableError
 from rmaat.base.files import atomic_file
+from rmaat.base.provenance import content_digest
+from rmaat.base.seals import is_sealed, seal
 
 SCHEMA = "rmaat-sweep"
 SCHEMA_VERSION = 1
@@ -21,8 +25,10 @@ SCHEMA_VERSION = 1
 
 def write_sweep(dataset: xr.Dataset, path: str | Path) -> None:
     """Write `dataset` to `path` as NetCDF-4, completely or not at all; raises `rmaat.base.files.FileError`."""
-    with atomic_file(Path(path)) as temporary:
-        dataset.to_netcdf(temporary, engine="netcdf4", format="NETCDF4")
+    sealed = dataset.assign_attrs({DIGEST: content_digest(dataset)})
+    with atomic_file(Path(path)) as temporary, refused_writes():
+        sealed.to_netcdf(temporary, engine="netcdf4", format="NETCDF4")
+        seal(temporary)
 
 
 def read_sweep(path: str | Path) -> xr.Dataset:
@@ -33,13 +39,19 @@ def read_sweep(path: str | Path) -> xr.Dataset:
     TableError
         The file is missing, is not NetCDF, or does not hold a sweep.
     """
+    path = Path(path)
     try:
+        is_checked = path.is_file() and is_sealed(path)
         with xr.open_dataset(path, engine="netcdf4", decode_times=False) as opened:
             dataset = opened.load()
-    # netCDF4 raises any of these for a missing, a damaged or a foreign file.
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            stored = dataset.attrs.pop(DIGEST, None)
+            # Sweeps of before the digest was added lack it.
+            changed = not is_checked and stored not in (None, content_digest(dataset))
+    except DAMAGED as error:
         reason = " ".join(str(error).split())
         raise TableError(f"{path} cannot be read as a sweep ({reason}); make it with rmaat distill sweep") from error
+    if changed:
+        raise TableError(f"{path} was changed after it was written (another SHA-256); make it with rmaat distill sweep")
     kind = dataset.attrs.get("schema"), dataset.attrs.get("schema_version")
     if kind != (SCHEMA, SCHEMA_VERSION):
         raise TableError(

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from model.errors import ModelError
 from model.training.distributed import spread_like, whole
 from rmaat.base.files import FileError, atomic_folder, read_bytes, read_json
+from rmaat.base.provenance import record_digest
 
 CHECKPOINT, BEST = "checkpoint", "best"
 MODEL, OPTIMIZER, STATE = "model", "optimizer", "state.json"
@@ -31,6 +32,8 @@ MOST_BYTES = 16_000_000
 _HEADER_BYTES = 500_000
 """Reserved for the header of safetensors in each file."""
 _MARK = "@"
+_FILES, _DIGEST = "files", "sha256"
+"""Entries of the state file: the SHA-256 of each file beside it, and of its other entries."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,10 @@ def write_model(folder: Path, model: nn.Module) -> None:
 
 
 def write_state(folder: Path, state: TrainingState) -> None:
-    """Write `state` into `folder` as a checkpoint has it."""
-    (folder / STATE).write_text(json.dumps(asdict(state), indent=2) + "\n")
+    """Write `state` into `folder` as a checkpoint has it, with digests of the files there and of itself."""
+    files = {path.name: _sha256(path) for path in sorted(folder.glob("*.safetensors"))}
+    values: dict[str, Any] = {**asdict(state), _FILES: files}
+    (folder / STATE).write_text(json.dumps({**values, _DIGEST: record_digest(values)}, indent=2) + "\n")
 
 
 def newest(run: Path, kind: str) -> Path:
@@ -157,12 +162,33 @@ def load_optimizer(place: Path, optimizer: torch.optim.AdamW) -> None:
 def load_state(place: Path) -> TrainingState:
     """Read the state of the checkpoint at `place`; raises `ModelError` if it is damaged."""
     try:
-        state = TrainingState(**read_json(place / STATE))
+        values = _read_state(place)
+        values.pop(_FILES, None)
+        state = TrainingState(**values)
         kinds = {"step": int, "best_accuracy": float, "seconds": float, "window": list, "skipped": int}
         for name, kind in kinds.items():
             if not isinstance(getattr(state, name), kind):
                 raise TypeError(f"{name} is not of type {kind.__name__}")
         return state
+    except (ValueError, TypeError) as error:
+        raise ModelError(f"{place / STATE} is damaged ({error}); train again in another folder") from error
+
+
+def _read_state(place: Path) -> dict[str, Any]:
+    """The entries of the state file but its own digest; raises `ValueError` or `TypeError` if it is damaged."""
+    values = read_json(place / STATE)
+    if not isinstance(values, dict):
+        raise TypeError("it does not hold names with values")
+    # Checkpoints of before digests were added lack the entry.
+    if values.pop(_DIGEST, None) not in (None, record_digest(values)):
+        raise ValueError("it was changed after it was written")
+    return values
+
+
+def _file_digests(place: Path) -> dict[str, str]:
+    """The digests of the files in `place`; empty if there is no state file, or an older one."""
+    try:
+        return dict(_read_state(place).get(_FILES, {})) if (place / STATE).is_file() else {}
     except (ValueError, TypeError) as error:
         raise ModelError(f"{place / STATE} is damaged ({error}); train again in another folder") from error
 
@@ -227,12 +253,16 @@ def _joined(pieces: dict[str, Tensor]) -> dict[str, Tensor]:
 def _read(place: Path, stem: str) -> dict[str, Tensor]:
     """Read the files of `_write`; raises `ModelError` if one is missing or damaged."""
     pieces: dict[str, Tensor] = {}
-    paths = sorted(place.glob(f"{stem}-*.safetensors"))
+    paths, digests = sorted(place.glob(f"{stem}-*.safetensors")), _file_digests(place)
     if paths and len(paths) != (count := _count(paths[0])):
         raise ModelError(f"{place} has {len(paths)} of the {count} files of {stem}; copy the folder again, whole")
     for path in paths or [place / f"{stem}.safetensors"]:
         try:
-            pieces |= safetensors.torch.load(read_bytes(path))
+            content = read_bytes(path)
+            # Compared first: safetensors would read changed numbers as they are.
+            if digests.get(path.name, "") not in ("", hashlib.sha256(content).hexdigest()):
+                raise ValueError("it was changed after it was written")
+            pieces |= safetensors.torch.load(content)
         except FileError as error:
             raise ModelError(f"{error}; copy the folder again, whole") from error
         # safetensors leaves types that it does not support to the caller, as a KeyError.
@@ -251,6 +281,10 @@ def _read_weights(place: Path) -> dict[str, Tensor]:
         if not tensor.isfinite().all():
             raise ModelError(f"{place} holds a weight of {name} that is not finite; use another checkpoint")
     return tensors
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(read_bytes(path)).hexdigest()
 
 
 def _count(path: Path) -> int:

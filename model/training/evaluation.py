@@ -47,7 +47,8 @@ def evaluate(
     model = load_run(folder).to(choose_device(device))
     # Levels are of whole sequences: a guess without a model may read all of them.
     seen = as_read(configuration, task)
-    with cpu_threads(configuration.training.threads):
+    # As in training: a CPU takes many times as long for denormal numbers.
+    with denormals_flushed(), cpu_threads(configuration.training.threads):
         score = evaluate_split(model, seen.test, configuration.training, progress)
         by_distance = _accuracy_by_distance(model, task.test, seen.test, configuration)
     if not math.isfinite(score.loss):

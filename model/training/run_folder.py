@@ -25,6 +25,7 @@ from model.tasks.library import TaskParameters
 from model.training.parameters import TrainingParameters
 from rmaat.base.files import read_json, read_text, write_text
 from rmaat.base.nested import flattened
+from rmaat.base.provenance import record_digest
 from rmaat.base.records import ParameterError
 
 METRICS: tuple[str, ...] = (
@@ -32,6 +33,8 @@ METRICS: tuple[str, ...] = (
     "seconds", "skipped_steps",
 )  # fmt: skip
 WHOLE_NUMBERS = ("step", "skipped_steps")
+DIGEST = "sha256"
+"""The entry of a file with the digest of its other entries."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,8 @@ class RunFolder:
 
     def write_evaluation(self, evaluation: Evaluation) -> None:
         """Write the score; raises `FileError`."""
-        write_text(self.evaluation, json.dumps(asdict(evaluation), indent=2) + "\n")
+        values = asdict(evaluation)
+        write_text(self.evaluation, json.dumps({**values, DIGEST: record_digest(values)}, indent=2) + "\n")
 
     def read_evaluation(self) -> Evaluation:
         """Read the score.
@@ -217,7 +221,11 @@ class RunFolder:
             rows = csv.DictReader(io.StringIO(read_text(self.metrics)))
             if missing := set(METRICS).difference(rows.fieldnames or ()):
                 raise ValueError(f"no column {', '.join(sorted(missing))}")
-            return [{name: (int if name in WHOLE_NUMBERS else float)(row[name]) for name in METRICS} for row in rows]
+            found = [{name: (int if name in WHOLE_NUMBERS else float)(row[name]) for name in METRICS} for row in rows]
+            for row in found:
+                if not 0 <= row["validation_accuracy"] <= 1:
+                    raise ValueError(f"the accuracy of step {row['step']} is {row['validation_accuracy']}")
+            return found
         except (ValueError, KeyError, TypeError, csv.Error) as error:
             raise ModelError(f"{self.metrics} is damaged ({error}); delete it or train again") from error
 
@@ -227,12 +235,15 @@ def _read_fields(path: Path, kind: type, hint: str) -> dict[str, Any]:
     plain: dict[Any, Any] = {float: float, int: int, str: str}
     try:
         values = read_json(path)
+        # Files of before digests were added lack the entry.
+        if values.pop(DIGEST, None) not in (None, record_digest(values)):
+            raise ValueError("it was changed after it was written")
         return {
             entry.name: plain.get(entry.type, lambda value: value)(values[entry.name])
             for entry in fields(kind)
             if entry.default_factory is MISSING or entry.name in values
         }
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{path} is damaged ({error!r}); {hint}") from error
 
 

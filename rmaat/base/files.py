@@ -1,14 +1,17 @@
 """Write files completely or not at all, and read them within bounds.
 
 A file is written under a temporary name beside its target, flushed to the disk and then renamed in one step. After an
-interrupt, a full disk or a crash, the target is the earlier file or does not exist.
+interrupt, a full disk or a crash, the target is the earlier file or does not exist. The next writer of the target
+removes the temporary file of one that was killed.
 
 The readers refuse devices, pipes and files that are larger than a bound, so that no input fills the memory.
 """
 
 import errno
+import hashlib
 import json
 import os
+import platform
 import re
 import secrets
 import shutil
@@ -23,7 +26,7 @@ from rmaat.base.errors import RmaatError
 
 MOST_BYTES = 2**30
 """Size of the largest file that is read into memory as a whole, unless the caller gives another."""
-_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
+_TEMPORARY = re.compile(r"\..+[.-][0-9a-f]{8}\.tmp")
 
 
 class FileError(RmaatError):
@@ -44,6 +47,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     temporary = _temporary_sibling(path)
     with _system_errors_as_file_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_left(path)
         try:
             yield temporary
             _flush_to_disk(temporary)
@@ -67,6 +71,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     with _system_errors_as_file_errors(path):
         try:
             temporary.mkdir(parents=True)
+            _remove_left(path)
             yield temporary
             for file in temporary.rglob("*"):
                 if file.is_file():
@@ -248,8 +253,33 @@ def _remove(path: Path) -> None:
 
 
 def _temporary_sibling(path: Path) -> Path:
-    # Random: writers in several threads, processes or machines need different names.
-    return path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
+    # Random: writers in several threads need different names. Host and process tell when nobody writes it any more.
+    return path.parent / f".{path.name}.{_host()}-{os.getpid()}-{secrets.token_hex(4)}.tmp"
+
+
+def _remove_left(path: Path) -> None:
+    """Remove the temporary files for `path` that a killed process of this machine left."""
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.{_host()}-(\d+)-[0-9a-f]{{8}}\.tmp")
+    for left in path.parent.iterdir():
+        if (match := pattern.fullmatch(left.name)) and not _is_running(int(match[1])):
+            _remove(left)
+
+
+def _host() -> str:
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:4]
+
+
+def _is_running(process: int) -> bool:
+    # On Windows, `os.kill` would end the process.
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _flush_to_disk(path: Path) -> None:

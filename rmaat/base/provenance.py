@@ -4,7 +4,7 @@ import functools
 import hashlib
 import json
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +48,11 @@ def blocks(array: "xr.DataArray") -> "Iterator[NDArray]":
     rows = max(1, BLOCK // max(1, array[:1].nbytes)) if array.ndim else 1
     for start in range(0, array.shape[0] if array.ndim else 1, rows):
         yield np.ascontiguousarray(array[start : start + rows].values if array.ndim else array.values)
+
+
+def record_digest(values: Mapping[str, Any]) -> str:
+    """SHA-256 of `values` as JSON, whatever the order of their names."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def _plain(value: Any) -> Any:

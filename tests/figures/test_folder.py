@@ -25,7 +25,7 @@ def out(tmp_path):
 def unrendered(monkeypatch):
     """Figures are drawn but written as empty files, where only their names matter."""
 
-    def touch(_, stem):
+    def touch(_, stem, _form):
         stem.parent.mkdir(parents=True, exist_ok=True)
         paths = [stem.with_name(stem.name + suffix) for suffix in (".png", ".svg")]
         for path in paths:

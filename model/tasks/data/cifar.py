@@ -62,7 +62,8 @@ def read_batch(content: bytes, name: str) -> Split:
         labels = np.array(values[b"labels"], dtype=np.uint8)
     # A damaged pickle can raise any exception.
     except Exception as error:
-        raise TaskError(f"{name} is not a batch of CIFAR-10 ({error}); download it again") from error
+        reason = f"{' '.join(str(error).split()):.100}"
+        raise TaskError(f"{name} is not a batch of CIFAR-10 ({reason}); download it again") from error
     if len(labels) != len(colours) or labels.ndim != 1 or labels.max(initial=0) >= CLASSES:
         raise TaskError(f"{name} has {labels.shape} labels for {len(colours)} pictures; download it again")
     return grey(colours), labels

@@ -119,7 +119,8 @@ def _parquet_rows(source: Path, text: str, label: str, progress: Progress) -> It
     parquet: Any = require("pyarrow", "pyarrow.parquet", "reading parquet files")
     try:
         with opened_file(source):
-            file = parquet.ParquetFile(source)
+            pass
+        file = parquet.ParquetFile(source)
         _find_columns(source, file.schema_arrow.names, text, label)
         number = 0
         for batch in file.iter_batches(_BATCH, columns=[text, label]):
@@ -130,7 +131,8 @@ def _parquet_rows(source: Path, text: str, label: str, progress: Progress) -> It
             progress(number / file.metadata.num_rows)
     # pyarrow's errors are these; its own class derives from ValueError.
     except (OSError, ValueError) as error:
-        raise TaskError(f"{source} is no parquet file, or damaged ({error}); write it again") from error
+        reason = " ".join(str(error).split())
+        raise TaskError(f"{source} is no parquet file, or damaged ({reason}); write it again") from error
 
 
 def _folder_rows(source: Path, progress: Progress) -> Iterator[_Row]:

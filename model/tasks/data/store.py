@@ -16,6 +16,7 @@ import numpy as np
 
 from model.tasks.data.dataset import ARRAYS, SPLITS, TaskData, TaskError, TokenDataset
 from rmaat.base.files import FileError, atomic_folder, open_file, read_json, write_text
+from rmaat.base.provenance import record_digest
 
 FILE_VERSION = 2
 MANIFEST = "manifest.json"
@@ -45,7 +46,7 @@ def write_task(task: TaskData, path: Path, settings: Mapping[str, Any]) -> None:
             "labels": task.labels,
             "splits": {split: _write_split(folder, split, dataset) for split, dataset in task.splits.items()},
         }
-        manifest["sha256"] = _manifest_sha256(manifest)
+        manifest["sha256"] = record_digest(manifest)
         write_text(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
 
 
@@ -88,14 +89,9 @@ def read_manifest(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict) or values.get("version") != FILE_VERSION:
         raise TaskError(f"{MANIFEST} does not have version {FILE_VERSION}, the one that this program reads")
     # Folders that were prepared before the manifest had a digest lack the entry.
-    if values.pop("sha256", None) not in (None, _manifest_sha256(values)):
+    if values.pop("sha256", None) not in (None, record_digest(values)):
         raise TaskError(f"{MANIFEST} was changed after it was written (another SHA-256)")
     return values
-
-
-def _manifest_sha256(manifest: Mapping[str, Any]) -> str:
-    """SHA-256 of all entries but the digest itself, whatever their order."""
-    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def _write_split(folder: Path, split: str, dataset: TokenDataset) -> dict[str, Any]:

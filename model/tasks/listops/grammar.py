@@ -139,4 +139,4 @@ def from_text(text: str) -> bytes:
         return bytes(map(_IDS.__getitem__, symbols))
     except KeyError as error:
         known = " ".join(SYMBOLS[1:])
-        raise TaskError(f"unknown symbol {error.args[0]!r}; known are {known}") from None
+        raise TaskError(f"unknown symbol {error.args[0]!r:.60}; known are {known}") from None

@@ -109,7 +109,7 @@ def _parse_row(row: list[str], columns: tuple[int, int]) -> tuple[bytes, int]:
     sequence = from_text(source)
     value = evaluate(sequence)
     if target.strip() != str(value):
-        raise TaskError(f"label {target!r}, but the expression has the value {value}; the file is damaged")
+        raise TaskError(f"label {target!r:.60}, but the expression has the value {value}; the file is damaged")
     return sequence, value
 
 

@@ -164,6 +164,8 @@ def read_text_mapping(name: str, value: Any) -> dict[str, str]:
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     """An error message for the unknown `name`: it suggests similar names, else lists all `known` names."""
     known = sorted(known)
+    # A damaged file can hold a name of any length.
+    name = name if len(name) <= 60 else f"{name[:57]}..."
     near = difflib.get_close_matches(name, known)
     remedy = f"perhaps you meant {' or '.join(near)}" if near else f"known are {', '.join(known)}"
     return f"unknown {kind} {name!r}; {remedy}"

@@ -147,6 +147,35 @@ def test_a_checkpoint_from_other_versions_or_equations_is_refused(path: Path, mo
         simulate_to_file(SHORT, path)
 
 
+CRASH = Path(__file__).parents[3] / "benchmarks/fuzz/corpus/unfinished simulation/crash/unfinished/traces.nc"
+"""One byte of it is another, and NetCDF's library crashes when the program ends."""
+
+
+@pytest.mark.usefixtures("_a_checkpoint_at_every_edge")
+def test_an_unfinished_file_that_was_damaged_is_refused_without_a_crash(path: Path):
+    interrupt(path, 0.7)
+    content = (unfinished(path) / "traces.nc").read_bytes()
+    changed = bytearray(content)
+    # A state that was written before the checkpoint.
+    value = simulate(SHORT)["long_term_process"].values[3, 0, 0].tobytes()
+    changed[content.index(value)] ^= 1
+    for damaged in (CRASH.read_bytes(), bytes(changed), b""):
+        (unfinished(path) / "traces.nc").write_bytes(damaged)
+        with pytest.raises(FileError, match=r"traces\.nc was damaged since the run was interrupted; discard that run"):
+            simulate_to_file(SHORT, path)
+    (unfinished(path) / "traces.nc").write_bytes(content)
+    simulate_to_file(SHORT, path)
+
+
+@pytest.mark.usefixtures("_a_checkpoint_at_every_edge")
+@pytest.mark.parametrize("content", [b"", b"PK", bytes(1000)])
+def test_a_checkpoint_that_was_damaged_is_refused(path: Path, content: bytes):
+    interrupt(path, 0.5)
+    (unfinished(path) / "checkpoint.npz").write_bytes(content)
+    with pytest.raises(FileError, match=r"checkpoint\.npz was damaged since the run was interrupted"):
+        simulate_to_file(SHORT, path)
+
+
 def test_an_interrupt_before_any_checkpoint_leaves_no_file(path: Path):
     with pytest.raises(KeyboardInterrupt):
         simulate_to_file(SHORT, path, progress=stopping_after(0.5))

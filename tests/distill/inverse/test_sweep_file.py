@@ -2,6 +2,7 @@
 
 import json
 
+import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
@@ -11,6 +12,7 @@ from astro_sim.sweep import RandomDesign, Span
 from distill import TableError
 from distill.inverse.sweep import Distillation, RateModelMeasure, sweep
 from distill.inverse.sweep_file import rank_correlations, read_sweep, summary, write_sweep
+from rmaat.base.files import FileError
 
 BASE = SimulationParameters().override({"run_duration": 150.0, "recording_interval": 1.0, "relative_tolerance": 1e-3})
 
@@ -45,6 +47,31 @@ def test_a_file_that_is_missing_or_no_netcdf_is_refused(tmp_path):
     for name in ("missing.nc", "text.nc"):
         with pytest.raises(TableError, match="cannot be read as a sweep"):
             read_sweep(tmp_path / name)
+
+
+def test_a_refused_write_is_a_sentence(swept, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise RuntimeError("NetCDF: HDF error")
+
+    monkeypatch.setattr(xr.Dataset, "to_netcdf", refuse)
+    with pytest.raises(FileError, match=r"cannot write .*sweep\.nc: NetCDF: HDF error \(is the disk full\?\)"):
+        write_sweep(swept, tmp_path / "sweep.nc")
+    assert not any(tmp_path.iterdir())
+
+
+def test_another_value_or_byte_is_found(swept, tmp_path):
+    path = tmp_path / "sweep.nc"
+    write_sweep(swept, path)
+    with netCDF4.Dataset(path, "a") as file:
+        file["increment_rate"][0] += 1e-9
+    with pytest.raises(TableError, match="changed after it was written"):
+        read_sweep(path)
+    write_sweep(swept, path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(TableError, match="changed after it was written"):
+        read_sweep(path)
 
 
 def test_rank_correlations_are_large_only_for_parameters_with_an_effect():

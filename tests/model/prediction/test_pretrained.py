@@ -90,9 +90,11 @@ def test_a_card_of_a_run_without_score_says_so(scored_run, tmp_path):
 
 
 def test_a_damaged_export_is_refused_in_words(exported):
+    state = (exported / "state.json").read_text()
     (exported / "state.json").write_text("{")
     with pytest.raises(ModelError, match=r"state\.json is damaged"):
         load_classifier(exported)
+    (exported / "state.json").write_text(state)
     next(exported.glob("*.safetensors")).write_bytes(b"x")
     with pytest.raises(ModelError, match=r"model\.safetensors is damaged"):
         load_classifier(exported)

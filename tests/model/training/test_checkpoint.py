@@ -1,6 +1,8 @@
 """Checkpoints travel in files of bounded size and come back as they were."""
 
+import json
 import math
+from dataclasses import asdict
 
 import pytest
 import safetensors.torch
@@ -8,7 +10,7 @@ import torch
 
 from model.errors import ModelError
 from model.training import checkpoint
-from model.training.checkpoint import BEST, TrainingState, load_model, newest, save_checkpoint
+from model.training.checkpoint import BEST, TrainingState, load_model, load_state, newest, save_checkpoint
 
 STATE = TrainingState(3, 0.5, 1.0, window=[])
 
@@ -72,3 +74,31 @@ def test_weights_that_are_not_finite_are_refused_by_name(tmp_path):
     save_checkpoint(tmp_path, BEST, damaged, None, STATE)
     with pytest.raises(ModelError, match=r"holds a weight of 0\.bias that is not finite; use another checkpoint"):
         load_model(newest(tmp_path, BEST), model(2))
+
+
+def test_one_other_bit_of_a_weight_is_found(tmp_path):
+    save_checkpoint(tmp_path, BEST, model(1), None, STATE)
+    path = newest(tmp_path, BEST) / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"model\.safetensors is damaged \(it was changed after it was written\)"):
+        load_model(newest(tmp_path, BEST), model(2))
+
+
+def test_another_number_in_the_state_is_found(tmp_path):
+    save_checkpoint(tmp_path, BEST, model(1), None, STATE)
+    place = newest(tmp_path, BEST)
+    (place / "state.json").write_text((place / "state.json").read_text().replace("0.5", "0.6"))
+    for read in (load_state, lambda place: load_model(place, model(2))):
+        with pytest.raises(ModelError, match=r"state\.json is damaged \(it was changed after it was written\)"):
+            read(place)
+
+
+def test_weights_without_digests_of_earlier_versions_are_read(tmp_path):
+    save_checkpoint(tmp_path, BEST, model(1), None, STATE)
+    place = newest(tmp_path, BEST)
+    values = json.loads((place / "state.json").read_text())
+    (place / "state.json").write_text(json.dumps({name: values[name] for name in asdict(STATE)}))
+    load_model(place, model(2))
+    assert load_state(place) == STATE

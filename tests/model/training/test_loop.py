@@ -20,7 +20,7 @@ from distill import Tables
 from model.errors import ModelError
 from model.memory.differentiation import Amrb, Bptt, LayerwiseAmrb, MemoryBudget, Truncated
 from model.tasks import TokenDataset
-from model.training import loop
+from model.training import evaluation, loop
 from model.training.checkpoint import BEST, CHECKPOINT, load_model, load_state, newest
 from model.training.device import choose_device
 from model.training.evaluation import evaluate, load_run, measure_cost
@@ -29,9 +29,11 @@ from model.training.method import differentiation
 from model.training.parameters import TrainingParameters
 from model.training.run_folder import METRICS, RunFolder
 from model.training.schedule import learning_rate
-from model.training.scoring import evaluate_split
+from model.training.scoring import Score, evaluate_split
 from rmaat.base.errors import Interrupted, OutOfTime
 from rmaat.base.files import FileError, locked_folder
+
+STATE = ("step", "best_accuracy", "seconds", "window", "skipped")
 
 
 def weights(folder, file="model.safetensors"):
@@ -367,6 +369,14 @@ def test_resuming_a_finished_run_changes_nothing(finished, run, task, configurat
     assert all(path.read_bytes() == content for path, content in before.items())
 
 
+def test_a_test_loss_that_is_not_finite_is_no_score(task, run, monkeypatch):
+    (run / "evaluation.json").unlink(missing_ok=True)
+    monkeypatch.setattr(evaluation, "evaluate_split", lambda *_, **__: Score(math.nan, 0.5))
+    with pytest.raises(ModelError, match=r"on the test split is nan; train again with a lower learning rate"):
+        evaluate(run, task, "cpu")
+    assert not (run / "evaluation.json").exists()
+
+
 def test_two_processes_cannot_train_in_one_folder(run, task, configuration, tables):
     with locked_folder(run), pytest.raises(FileError, match=f"another process is writing {run}; wait for it"):
         train(configuration, task, tables, run, resume=True)
@@ -424,7 +434,10 @@ def test_resuming_with_other_tables_is_refused(task, configuration, tables, run)
 )
 def test_a_damaged_state_is_refused(task, configuration, tables, run, name, value):
     place = newest(run, CHECKPOINT) / "state.json"
-    place.write_text(json.dumps(json.loads(place.read_text()) | {name: value}))
+    values = json.loads(place.read_text()) | {name: value}
+    # Without its digest, as one of an earlier version.
+    del values["sha256"]
+    place.write_text(json.dumps(values))
     with pytest.raises(ModelError, match=r"state\.json is damaged"):
         train(configuration, task, tables, run, resume=True)
 
@@ -432,6 +445,11 @@ def test_a_damaged_state_is_refused(task, configuration, tables, run, name, valu
 def test_moments_of_another_optimiser_are_refused(task, configuration, tables, run):
     place = newest(run, CHECKPOINT)
     (place / "optimizer.safetensors").write_bytes((place / "model.safetensors").read_bytes())
+    with pytest.raises(ModelError, match=r"optimizer\.safetensors is damaged \(it was changed after it was written\)"):
+        train(configuration, task, tables, run, resume=True)
+    # Without digests, as a checkpoint of an earlier version.
+    values = json.loads((place / "state.json").read_text())
+    (place / "state.json").write_text(json.dumps({entry: values[entry] for entry in values if entry in STATE}))
     with pytest.raises(ModelError, match="holds another architecture"):
         train(configuration, task, tables, run, resume=True)
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -379,3 +380,35 @@ def test_a_locked_folder_is_refused_to_a_second_one_and_cleared_of_temporary_fil
             pass
     with locked_folder(tmp_path):
         pass
+
+
+def killed_while_writing(block) -> None:
+    """Fork a process that is killed inside `block`."""
+    with warnings.catch_warnings():
+        # Python warns of forks beside threads.
+        warnings.simplefilter("ignore")
+        child = os.fork()
+    if not child:
+        with block as temporary:
+            temporary.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_the_next_writer_removes_what_a_killed_one_left_and_nothing_else(tmp_path):
+    path = tmp_path / "file"
+    killed_while_writing(atomic_file(path))
+    killed_while_writing(atomic_file(tmp_path / "file.other"))
+    assert len(names(tmp_path)) == 2
+    # The process that writes another temporary file for the same path still runs: it is this one.
+    with atomic_file(path) as first, atomic_file(path) as second:
+        first.write_text("first")
+        second.write_text("second")
+        assert first != second
+    assert path.read_text() == "first"
+    assert [name.startswith(".file.other.") for name in names(tmp_path)] == [True, False]
+    killed_while_writing(atomic_file(tmp_path / "folder"))
+    with atomic_folder(tmp_path / "folder"):
+        pass
+    assert [name for name in names(tmp_path) if name.startswith(".folder")] == []

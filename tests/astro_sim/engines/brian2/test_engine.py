@@ -263,7 +263,7 @@ def test_too_many_synapses_for_brian2_are_refused():
 
 def test_the_error_for_a_missing_brian2_gives_the_command_to_install_it(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(SimulationError, match=r"pip install rmaat-toolkit\[brian2\]"):
+    with pytest.raises(SimulationError, match=r'pip install "rmaat-toolkit\[brian2\]"'):
         simulate(engine="brian2")
 
 

@@ -174,7 +174,7 @@ def test_a_name_is_read_from_the_hub_as_parquet_whatever_the_repository_holds(da
 def test_a_missing_library_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     for read, parameters in ((text.read, TEXT), (image.read, IMAGE)):
-        with pytest.raises(UsageError, match=r"needs datasets, .*pip install 'rmaat-toolkit\[hub\]'"):
+        with pytest.raises(UsageError, match=r'needs datasets, .*pip install "rmaat-toolkit\[hub\]"'):
             read(parameters, Path("hf:someone/something"))
 
 

@@ -95,7 +95,7 @@ def test_progress_is_told_and_ends_at_one():
 
 def test_without_numba_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "numba", None)
-    with pytest.raises(UsageError, match=r"drawing Pathfinder needs numba, .* pip install 'rmaat-toolkit\[data\]'"):
+    with pytest.raises(UsageError, match=r'drawing Pathfinder needs numba, .* pip install "rmaat-toolkit\[data\]"'):
         generate(SMALL)
 
 

@@ -1,0 +1,83 @@
+"""A few kills and full disks of quick work; `make faults` has many of every kind."""
+
+import hashlib
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks import faults
+from benchmarks.faults import Work, full_disks, kills, totals
+from rmaat.base.files import write_bytes
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+OLD, NEW = bytes(50_000), b"x" * 50_000
+
+
+def state(folder: Path) -> str | None:
+    path = folder / "file"
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
+
+
+def whole(folder: Path) -> None:
+    for _ in range(50):
+        write_bytes(folder / "file", NEW)
+
+
+def in_parts(folder: Path) -> None:
+    with (folder / "file").open("wb") as stream:
+        for place in range(0, len(NEW), 1000):
+            stream.write(NEW[place : place + 1000])
+            stream.flush()
+            time.sleep(0.002)
+
+
+def write_old(folder: Path) -> None:
+    (folder / "file").write_bytes(OLD)
+
+
+def test_files_written_whole_survive_kills_and_full_disks():
+    work = Work("whole", whole, state, write_old)
+    assert kills(work, 5, 0).items() >= {"kills": 5, "faults": 0}.items()
+    found = full_disks(work, 2)
+    assert found["faults"] == 0
+    assert found["refused_in_a_sentence"] == found["full_disks"]
+
+
+def test_a_file_written_in_parts_is_a_fault(capsys):
+    assert kills(Work("parts", in_parts, state, write_old), 3, 0)["faults"] > 0
+    assert "neither the old nor the new content" in capsys.readouterr().err
+
+
+def test_a_temporary_file_that_stays_is_a_fault(capsys):
+    def left(folder: Path) -> None:
+        (folder / ".file.0a1b2c3d.tmp").touch()
+        whole(folder)
+
+    assert kills(Work("left", left, state), 1, 0)["faults"] == 1
+    assert "temporary files stay" in capsys.readouterr().err
+
+
+def test_a_second_start_with_another_result_is_a_fault(capsys):
+    def other(folder: Path) -> None:
+        if (folder / "began").exists():
+            write_bytes(folder / "file", OLD)
+            return
+        (folder / "began").touch()
+        time.sleep(0.2)
+        write_bytes(folder / "file", NEW)
+
+    assert kills(Work("other", other, state), 1, 0)["faults"] == 1
+    assert "does not give the result of an undisturbed run" in capsys.readouterr().err
+
+
+def test_table_writing_survives_two_kills(monkeypatch):
+    (work,) = (work for work in faults.WORKS if work.name == "table writing")
+    monkeypatch.setattr(faults, "_NEW", [faults.distil(faults.simulate(faults.SMALL))])
+    assert kills(work, 2, 0).items() >= {"kills": 2, "faults": 0}.items()
+
+
+def test_sums_are_those_of_all_kinds_of_work():
+    counts = {"kills": 2, "full_disks": 3, "refused_in_a_sentence": 1, "faults": 0}
+    assert totals({"a": counts, "b": counts}).items() >= {"kills": 4, "full_disks": 6, "faults": 0}.items()
