@@ -142,6 +142,7 @@ def test_the_site_loads_nothing_from_elsewhere(site):
         assert not [address for address in loaded if re.match(r"(https?:)?//", address)], page.name
 
 
+@pytest.mark.slow
 def test_formulas_are_mathml(site):
     page = (site / "science.html").read_text()
     assert page.count('display="block"') >= 9

@@ -72,6 +72,7 @@ def test_a_second_start_with_another_result_is_a_fault(capsys):
     assert "does not give the result of an undisturbed run" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_table_writing_survives_two_kills(monkeypatch):
     (work,) = (work for work in faults.WORKS if work.name == "table writing")
     monkeypatch.setattr(faults, "_NEW", [faults.distil(faults.simulate(faults.SMALL))])

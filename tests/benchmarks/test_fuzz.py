@@ -20,6 +20,7 @@ BY_NAME = {target.name: target for target in TARGETS}
 KEPT = sorted(folder for reader in CORPUS.iterdir() for folder in reader.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", KEPT, ids=[f"{kept.parent.name}: {kept.name}" for kept in KEPT])
 def test_a_mutant_that_once_broke_its_reader_is_refused(kept, tmp_path):
     target = BY_NAME[kept.parent.name]
@@ -32,6 +33,7 @@ def test_a_mutant_that_once_broke_its_reader_is_refused(kept, tmp_path):
     assert found.kind == "refused", found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tables", "drive", "prepared data", "checkpoint"])
 def test_a_few_mutants_of_quick_readers_have_no_fault(name, tmp_path):
     found = [outcome.kind for _, outcome in trials(BY_NAME[name], 25, 1, tmp_path)]

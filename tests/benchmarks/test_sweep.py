@@ -1,7 +1,10 @@
+import pytest
+
 from astro_sim.sweep import InProcess
 from benchmarks import sweep
 
 
+@pytest.mark.slow
 def test_the_benchmark_measures_every_method(monkeypatch):
     monkeypatch.setattr(sweep, "LocalProcesses", lambda _: InProcess())
     monkeypatch.setattr(sweep, "ALONE", 1)

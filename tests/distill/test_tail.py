@@ -30,6 +30,7 @@ def beginning(traces, cycles):
     return traces.isel(cycle=slice(cycles)).sel(time=slice(0, 50.0 * cycles))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cycles", [4, 6, 8, 12])
 def test_the_stated_intervals_cover_the_increments_of_24_cycles(run, cycles):
     increments = np.diff(long_term_curves(run)[0])

@@ -57,6 +57,7 @@ def test_invalid_data_are_refused_with_one_sentence(capsys):
     assert capsys.readouterr().err == "rmaat: target.csv, line 2 has 'oops' as retention; write a number\n"
 
 
+@pytest.mark.slow
 def test_a_learned_curve_is_fitted_judged_profiled_and_drawn(capsys):
     factors = np.array([0.455, 0.276, 0.167, 0.102])
     tables = with_learned(default_tables(), factors, factors.cumsum())

@@ -246,6 +246,7 @@ def measured(*patterns: str) -> list[Outcome]:
     return validate(ignore_progress, [check for check in checks if not check.needs])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_a_mutation_of_the_models_fails_rows_and_raises_nothing(name: str, monkeypatch):
     mutate, rows, expected = MUTATIONS[name]

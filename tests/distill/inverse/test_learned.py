@@ -37,6 +37,7 @@ def test_parameters_give_factors_and_factors_give_back_the_parameters():
     np.testing.assert_allclose(factors_of(found.parameters), data.values, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3, 6))
 def test_several_trainings_give_back_the_parameters_within_the_stated_errors(seed):
     truth, size = UNRESTARTED.override({"long_term_time_constant": 60.0}), 2e-3

@@ -46,6 +46,7 @@ def test_the_profile_rises_by_the_standard_error(found):
     assert scanned.others[0]["long_term_time_constant"] != scanned.others[2]["long_term_time_constant"]
 
 
+@pytest.mark.slow
 def test_the_profile_is_flat_where_the_data_leave_a_parameter_open(open_fit):
     scanned = profile(open_fit, "long_term_time_constant", [100.0, 400.0])
     assert scanned.misfits.max() < 1e-2
@@ -65,6 +66,7 @@ def test_a_profile_of_another_parameter_is_refused(found):
         profile(found, "cycle_duration", [1.0])
 
 
+@pytest.mark.slow
 def test_draws_need_a_known_variance(found):
     few = Data(TIMES[:2], found.data.values[:2], None, False, "two rows")
     with pytest.raises(UsageError, match="two rows leaves the variance unknown"):

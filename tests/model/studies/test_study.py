@@ -115,6 +115,7 @@ def test_a_run_that_fails_is_named_after_others_got_their_missing_score_and_dama
     assert folder.read_cost().seconds == load_state(newest(folder.path, CHECKPOINT)).seconds
 
 
+@pytest.mark.slow
 def test_a_run_of_other_settings_is_refused_by_name(finished):
     _, runs, _ = finished
     other = dataclasses.replace(runs[1].preset, training=dataclasses.replace(runs[1].preset.training, batch_size=9))
@@ -124,6 +125,7 @@ def test_a_run_of_other_settings_is_refused_by_name(finished):
             look()
 
 
+@pytest.mark.slow
 def test_runs_of_different_data_make_no_table(finished, tmp_path):
     _, runs, _ = finished
     copied = dataclasses.replace(runs[1], place=tmp_path / "copy")
@@ -134,6 +136,7 @@ def test_runs_of_different_data_make_no_table(finished, tmp_path):
         findings([runs[0], copied])
 
 
+@pytest.mark.slow
 def test_runs_on_other_data_are_refused_before_anything_is_trained(finished, tmp_path):
     out, runs, _ = finished
     copied = dataclasses.replace(runs[0], place=tmp_path / "copy")
@@ -180,6 +183,7 @@ def test_a_task_without_data_is_named_with_what_to_do(tmp_path):
     assert "rmaat data prepare text" in missing["text"]
 
 
+@pytest.mark.slow
 def test_the_page_sets_ours_beside_the_papers_and_the_levels(finished, tmp_path):
     _, runs, _ = finished
     found = findings(runs)
@@ -199,6 +203,7 @@ def test_the_page_sets_ours_beside_the_papers_and_the_levels(finished, tmp_path)
     assert float(rows[1]["accuracy"]) == found[1].accuracy
 
 
+@pytest.mark.slow
 def test_a_diagnostic_is_scored_by_how_far_back_the_answers_lie(finished):
     out, runs, _ = finished
     task = load_task(runs[0].preset.task_parameters, None, out / "data")
@@ -215,6 +220,7 @@ def test_a_diagnostic_is_scored_by_how_far_back_the_answers_lie(finished):
     assert f"| RMT | {means} |" in page
 
 
+@pytest.mark.slow
 def test_a_score_of_before_distances_were_kept_is_read(finished):
     _, runs, _ = finished
     folder = RunFolder(runs[0].place)
@@ -228,6 +234,7 @@ def test_a_score_of_before_distances_were_kept_is_read(finished):
     folder.evaluation.write_text(text)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("presets")
 def test_published_figures_stand_in_columns_of_their_own(finished):
     _, runs, _ = finished
@@ -240,6 +247,7 @@ def test_published_figures_stand_in_columns_of_their_own(finished):
     assert "*paper" not in markdown(STUDY, "tiny", runs, findings(runs), "", {})
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("presets")
 def test_the_papers_memory_is_a_range_where_no_task_is_known_alone(finished):
     _, runs, _ = finished

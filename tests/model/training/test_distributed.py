@@ -81,6 +81,7 @@ def test_two_processes_make_the_weights_and_moments_of_one(runs, way):
     assert_alike(runs / way, runs / "one", **ROUNDING)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["replicate", "shard"])
 def test_two_processes_report_the_scores_of_one(runs, way):
     for ours, theirs in zip(*(RunFolder(runs / name).read_metrics() for name in (way, "one")), strict=True):

@@ -29,6 +29,7 @@ def hard() -> tuple[np.ndarray, np.ndarray]:
     return draw_images(PathfinderParameters(), 1600)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("difficulty", DIFFICULTIES)
 def test_grey_values_are_those_of_the_original_generator(difficulty, hard):
     images = hard[0] if difficulty == "hard" else draw_images(PathfinderParameters(difficulty=difficulty), 800)[0]
