@@ -148,7 +148,7 @@ def test_the_chain_of_commands_leaves_traces_tables_a_run_and_figures(capsys):
     assert main(["evaluate", "runs/listops"]) == 0
     assert main(["figures", "runs/", "--out", "runs/figures"]) == 0
     shown = capsys.readouterr().out
-    assert "increment   0.455  0.276  0.167  0.102" in shown
+    assert "increment   0.4551  0.2760  0.1674  0.1015" in shown
     assert re.search(r"commonest label +\d+\.\d%", shown)
     assert read_tables(Path("runs/listops/tables.nc")).longest == 16
     assert len(list(Path("runs/figures").glob("*.png"))) == 5
