@@ -114,6 +114,7 @@ def test_a_package_says_that_it_is_typed(package):
 
 
 # The other packages have such a test of their own, in the files `test_simulate`, `test_distillation` and `test_folder`.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [

@@ -34,6 +34,7 @@ def test_the_preset_of_the_paper_equals_the_default_and_lists_every_value():
     assert all(f"\n  {path[-1]}: " in text for path, _, _ in DEFAULT.parameters())
 
 
+@pytest.mark.slow
 def test_the_short_term_process_rises_in_7_s_peaks_at_10_s_and_falls_in_6_s(first_cycle: xr.DataArray):
     values, times = first_cycle.values, first_cycle.time.values
     peak = values.argmax()
@@ -50,6 +51,7 @@ def test_the_short_term_process_has_returned_to_rest_when_a_cycle_ends(first_cyc
     assert first_cycle.values[-1] / first_cycle.values.max() == pytest.approx(0.0009, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_facilitation_peaks_at_1_11(traces: xr.Dataset):
     assert traces.synaptic_facilitation.values.max() == pytest.approx(1.11, abs=0.005)
 

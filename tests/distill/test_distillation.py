@@ -112,6 +112,7 @@ MODELS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("model", MODELS)
 def test_stored_traces_of_every_rate_model_give_the_same_bytes_again(model, tmp_path):

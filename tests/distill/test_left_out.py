@@ -54,6 +54,7 @@ def test_the_summary_prints_the_reason_once(without_exponent):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "parts"),
     [

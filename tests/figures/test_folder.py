@@ -45,6 +45,7 @@ def stems(paths, out):
     return found[".png"]
 
 
+@pytest.mark.slow
 def test_traces_tables_and_run_folders_are_found_and_their_figures_named_after_them(runs, out):
     paths = draw_all(runs, out)
     assert stems(paths, out) == EVERYTHING

@@ -60,12 +60,14 @@ def test_a_figure_becomes_an_svg_whose_text_can_be_read_and_has_no_date(draw, tm
     assert "date" not in svg.read_text().lower()
 
 
+@pytest.mark.slow
 def test_the_same_figure_drawn_again_gives_the_same_bytes(draw, tmp_path):
     first = save_figure(draw(), tmp_path / "first")
     second = save_figure(draw(), tmp_path / "second")
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
 
 
+@pytest.mark.slow
 def test_the_settings_of_the_user_do_not_change_a_figure_and_are_not_changed(draw, tmp_path):
     plain = save_figure(draw(), tmp_path / "plain")
     with matplotlib.rc_context({"font.size": 30, "axes.grid": True, "savefig.dpi": 20, "svg.hashsalt": None}):

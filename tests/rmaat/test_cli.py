@@ -129,6 +129,7 @@ def test_a_command_with_many_settings_has_a_short_usage_line(capsys, name):
     assert capsys.readouterr().out.startswith(f"usage: rmaat {name} [options]")
 
 
+@pytest.mark.slow
 def test_distilling_imports_neither_solvers_nor_models_nor_dask(stored_traces):
     code = (
         "import sys, rmaat.cli\n"
@@ -475,6 +476,7 @@ def make_source(task: str) -> list[str]:
     return ["--source", "source"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "preset"),
     [

@@ -59,6 +59,7 @@ def interrupt(path: Path, fraction: float, parameters: SimulationParameters = SH
     assert not path.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["lsoda", "dop853"])
 @pytest.mark.parametrize("layout", [{}, {"layout": "random", "presynaptic_neurons": 20, "postsynaptic_neurons": 15}])
 def test_the_streamed_file_equals_that_of_the_run_in_memory(path: Path, method: str, layout: dict):

@@ -30,6 +30,7 @@ def test_processes_give_the_same_bits_as_this_process(tmp_path, count):
     assert run(tmp_path / "many", LocalProcesses(count)).identical(run(tmp_path / "one", InProcess()))
 
 
+@pytest.mark.slow
 def test_a_killed_worker_ends_the_sweep_with_what_to_do(tmp_path):
     design = GridDesign({"coupling_strength": Span(0.0, 1.0, count=3)})
     with pytest.raises(SimulationError, match=r"a worker was killed, .*give the same command again to continue"):
@@ -58,6 +59,7 @@ def test_an_address_without_a_scheduler_is_named(tmp_path):
         run(tmp_path, Cluster("tcp://127.0.0.1:9", timeout=0.2))
 
 
+@pytest.mark.slow
 def test_a_cluster_without_dask_names_the_extra_and_local_processes_need_none(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(UsageError, match=r"rmaat-toolkit\[sweep\]"):

@@ -29,6 +29,7 @@ def raises() -> float:
     raise ValueError("math | domain\nerror")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", QUICK, ids=name_of)
 def test_the_model_agrees_with(check: Check):
     outcome = Outcome(check, check.measure())

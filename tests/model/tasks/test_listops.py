@@ -125,6 +125,7 @@ def test_lengths_of_the_official_setting_follow_the_walk_of_lra(official):
     assert ks_2samp(official.train.lengths, kept).pvalue > 1e-4
 
 
+@pytest.mark.slow
 def test_lengths_of_the_official_setting_are_strictly_between_500_and_2000_with_mean_1036(official):
     lengths = official.train.lengths
     assert 500 < lengths.min() < 510
@@ -132,6 +133,7 @@ def test_lengths_of_the_official_setting_are_strictly_between_500_and_2000_with_
     assert lengths.mean() == pytest.approx(1036, abs=5 * 394 / np.sqrt(len(lengths)))
 
 
+@pytest.mark.slow
 def test_labels_0_and_9_are_twice_as_common_as_the_others(official):
     count = len(official.train)
     shares = np.bincount(official.train.labels, minlength=10) / count
