@@ -46,6 +46,7 @@ bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.peers
 	$(BIN)/python -m benchmarks.options
 	$(BIN)/python -m benchmarks.inference
+	$(BIN)/python -m benchmarks.dropout
 
 fuzz: $(INSTALLED)
 	$(BIN)/python -m benchmarks.fuzz

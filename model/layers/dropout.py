@@ -1,4 +1,4 @@
-"""Dropout with a byte of random bits for each feature, which on a CPU takes an eighth of the time of torch's.
+"""Dropout with a byte of random bits for each feature, much quicker on a CPU than torch's (`benchmarks.dropout`).
 
     y = x m / k        m = 1 where the byte is at least d, else 0        d = round(256 p)        k = 1 - d / 256
 

@@ -1,6 +1,9 @@
+import pytest
+
 from benchmarks import options
 
 
+@pytest.mark.slow
 def test_each_option_is_measured_beside_the_plain_model_and_replays_exactly(tmp_path, monkeypatch, run_benchmark):
     monkeypatch.setattr(options, "PLAIN", options.PLAIN | {"width": 8, "segments": 3, "segment_length": 64})
     monkeypatch.setattr(options, "ROUNDS", 1)

@@ -179,6 +179,7 @@ def break_evaluation(runs):
     (runs / "listops" / "evaluation.json").write_text(json.dumps({"accuracy": 0.5}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "error", "words"),
     [

@@ -74,6 +74,7 @@ def test_the_strings_of_the_forms_equal_the_published_equations():
 RESTARTING = {"restart_fast_variables": True, "run_duration": 240.0, "relative_tolerance": 1e-9}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "form",
     [

@@ -71,6 +71,7 @@ def test_the_streamed_file_equals_that_of_the_run_in_memory(path: Path, method: 
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_a_checkpoint_at_every_edge")
 @pytest.mark.parametrize("fraction", [0.25, 1 / 3, 0.5, 0.7, 0.99])
 def test_an_interrupted_run_continues_to_the_same_bits(path: Path, plain: xr.Dataset, fraction: float):

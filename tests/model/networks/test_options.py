@@ -87,6 +87,7 @@ def test_replay_of_a_classifier_has_the_gradient_of_bptt_to_the_bit(make_model, 
     assert_equal_to_the_bit(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("changes", OF_LANGUAGE_MODELS, ids=str)
 def test_replay_of_a_language_model_has_the_gradient_of_bptt_to_the_bit(make_language_model, changes, dtype):

@@ -76,6 +76,7 @@ def test_parameters_arithmetic_and_memory_follow_the_options_of_the_model(tables
 
 
 # With one sample the gradients of parameters dominate, with three the activations.
+@pytest.mark.slow
 @pytest.mark.parametrize(("changes", "batch"), [(DEEP, 3), (SHALLOW, 1)], ids=["deep", "shallow"])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_memory_agrees_with_the_profiler_within_15_percent(tables, architecture, changes, batch):
