@@ -37,8 +37,6 @@ ASTROCYTIC = ("exponent", "relative_positions", "decay_factor", "write_scale", "
 """Settings of astromorphic attention alone."""
 DECAYING = ("decaying", "learned", "random")
 """The relative positions that take a decay from the tables."""
-LEARNED_RETENTIONS = ("learned", "learned_rate", "learned_stretch", "learned_saturation")
-"""The values of `retention` whose factors are learned; `model.memory.learned_retention` has their formulas."""
 OF_MEMORY = ("memory_rule", "memory_norm", "initial_memory_scale")
 """Settings of architectures with memory tokens alone."""
 

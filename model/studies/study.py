@@ -15,15 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model.errors import ModelError
-from model.studies.contenders import (
-    ABLATIONS,
-    BASELINES,
-    CONTENDERS,
-    MEMORY_RULES,
-    OPTIONS,
-    RETENTIONS,
-    SENSITIVITY,
-)
+from model.studies.contenders import ABLATIONS, BASELINES, CONTENDERS, MEMORY_RULES, OPTIONS, RETENTIONS, SENSITIVITY
 from model.studies.presets import PRESETS, Preset
 from model.training.run_folder import RunFolder
 from rmaat.base.records import unknown_name

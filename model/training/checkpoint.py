@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from model.errors import ModelError
 from model.training.distributed import spread_like, whole
 from rmaat.base.files import FileError, atomic_folder, read_bytes, read_json
-from rmaat.base.provenance import record_digest
+from rmaat.base.provenance import with_digest, without_digest
 
 CHECKPOINT, BEST = "checkpoint", "best"
 MODEL, OPTIMIZER, STATE = "model", "optimizer", "state.json"
@@ -32,8 +32,8 @@ MOST_BYTES = 16_000_000
 _HEADER_BYTES = 500_000
 """Reserved for the header of safetensors in each file."""
 _MARK = "@"
-_FILES, _DIGEST = "files", "sha256"
-"""Entries of the state file: the SHA-256 of each file beside it, and of its other entries."""
+_FILES = "files"
+"""Entry of the state file with the SHA-256 of each file beside it."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,8 @@ def write_model(folder: Path, model: nn.Module) -> None:
 def write_state(folder: Path, state: TrainingState) -> None:
     """Write `state` into `folder` as a checkpoint has it, with digests of the files there and of itself."""
     files = {path.name: _sha256(path) for path in sorted(folder.glob("*.safetensors"))}
-    values: dict[str, Any] = {**asdict(state), _FILES: files}
-    (folder / STATE).write_text(json.dumps({**values, _DIGEST: record_digest(values)}, indent=2) + "\n")
+    values = with_digest({**asdict(state), _FILES: files})
+    (folder / STATE).write_text(json.dumps(values, indent=2) + "\n")
 
 
 def newest(run: Path, kind: str) -> Path:
@@ -179,10 +179,7 @@ def _read_state(place: Path) -> dict[str, Any]:
     values = read_json(place / STATE)
     if not isinstance(values, dict):
         raise TypeError("it does not hold names with values")
-    # Checkpoints of before digests were added lack the entry.
-    if values.pop(_DIGEST, None) not in (None, record_digest(values)):
-        raise ValueError("it was changed after it was written")
-    return values
+    return without_digest(values)
 
 
 def _file_digests(place: Path) -> dict[str, str]:

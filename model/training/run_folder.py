@@ -25,7 +25,7 @@ from model.tasks.library import TaskParameters
 from model.training.parameters import TrainingParameters
 from rmaat.base.files import read_json, read_text, write_text
 from rmaat.base.nested import flattened
-from rmaat.base.provenance import record_digest
+from rmaat.base.provenance import with_digest, without_digest
 from rmaat.base.records import ParameterError
 
 METRICS: tuple[str, ...] = (
@@ -33,8 +33,6 @@ METRICS: tuple[str, ...] = (
     "seconds", "skipped_steps",
 )  # fmt: skip
 WHOLE_NUMBERS = ("step", "skipped_steps")
-DIGEST = "sha256"
-"""The entry of a file with the digest of its other entries."""
 
 
 @dataclass(frozen=True)
@@ -138,8 +136,7 @@ class RunFolder:
 
     def write_evaluation(self, evaluation: Evaluation) -> None:
         """Write the score; raises `FileError`."""
-        values = asdict(evaluation)
-        write_text(self.evaluation, json.dumps({**values, DIGEST: record_digest(values)}, indent=2) + "\n")
+        write_text(self.evaluation, json.dumps(with_digest(asdict(evaluation)), indent=2) + "\n")
 
     def read_evaluation(self) -> Evaluation:
         """Read the score.
@@ -234,10 +231,7 @@ def _read_fields(path: Path, kind: type, hint: str) -> dict[str, Any]:
     """Read the fields of the dataclass `kind` from a JSON file; fields with a default may be missing."""
     plain: dict[Any, Any] = {float: float, int: int, str: str}
     try:
-        values = read_json(path)
-        # Files of before digests were added lack the entry.
-        if values.pop(DIGEST, None) not in (None, record_digest(values)):
-            raise ValueError("it was changed after it was written")
+        values = without_digest(read_json(path))
         return {
             entry.name: plain.get(entry.type, lambda value: value)(values[entry.name])
             for entry in fields(kind)

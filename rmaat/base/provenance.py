@@ -50,7 +50,29 @@ def blocks(array: "xr.DataArray") -> "Iterator[NDArray]":
         yield np.ascontiguousarray(array[start : start + rows].values if array.ndim else array.values)
 
 
-def record_digest(values: Mapping[str, Any]) -> str:
+def with_digest(values: Mapping[str, Any]) -> dict[str, Any]:
+    """`values`, and as the last entry their SHA-256."""
+    return {**values, _DIGEST: _record_digest(values)}
+
+
+def without_digest(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that `with_digest` got, or all `values` if they have no digest, as in files of before it was added.
+
+    Raises
+    ------
+    ValueError
+        The digest is not that of the values.
+    """
+    rest = {name: value for name, value in values.items() if name != _DIGEST}
+    if values.get(_DIGEST) not in (None, _record_digest(rest)):
+        raise ValueError("it was changed after it was written")
+    return rest
+
+
+_DIGEST = "sha256"
+
+
+def _record_digest(values: Mapping[str, Any]) -> str:
     """SHA-256 of `values` as JSON, whatever the order of their names."""
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from model.tasks.data.dataset import ARRAYS, SPLITS, TaskData, TaskError, TokenDataset
 from rmaat.base.files import FileError, atomic_folder, open_file, read_json, write_text
-from rmaat.base.provenance import record_digest
+from rmaat.base.provenance import with_digest, without_digest
 
 FILE_VERSION = 2
 MANIFEST = "manifest.json"
@@ -46,8 +46,7 @@ def write_task(task: TaskData, path: Path, settings: Mapping[str, Any]) -> None:
             "labels": task.labels,
             "splits": {split: _write_split(folder, split, dataset) for split, dataset in task.splits.items()},
         }
-        manifest["sha256"] = record_digest(manifest)
-        write_text(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+        write_text(folder / MANIFEST, json.dumps(with_digest(manifest), indent=1) + "\n")
 
 
 def read_task(path: Path) -> TaskData:
@@ -88,10 +87,10 @@ def read_manifest(path: Path) -> dict[str, Any]:
         raise TaskError(f"{MANIFEST} is damaged ({error})") from error
     if not isinstance(values, dict) or values.get("version") != FILE_VERSION:
         raise TaskError(f"{MANIFEST} does not have version {FILE_VERSION}, the one that this program reads")
-    # Folders that were prepared before the manifest had a digest lack the entry.
-    if values.pop("sha256", None) not in (None, record_digest(values)):
-        raise TaskError(f"{MANIFEST} was changed after it was written (another SHA-256)")
-    return values
+    try:
+        return without_digest(values)
+    except ValueError as error:
+        raise TaskError(f"{MANIFEST} was changed after it was written (another SHA-256)") from error
 
 
 def _write_split(folder: Path, split: str, dataset: TokenDataset) -> dict[str, Any]:

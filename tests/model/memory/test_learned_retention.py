@@ -16,9 +16,10 @@ from model.memory.differentiation import Amrb, Bptt, LayerwiseAmrb, MemoryBudget
 from model.memory.learned_retention import LEARNED_RETENTIONS, FreeIncrements, LearnedFactors, StretchedIncrements
 from model.memory.retention import build_retention, factors_without_length
 from model.memory.scan import scan
-from model.networks.parameters import LEARNED_RETENTIONS as NAMES
 from model.networks.parameters import ModelParameters
 from model.training.parameter_count import parameter_count
+
+NAMES = ("learned", "learned_rate", "learned_stretch", "learned_saturation")
 
 LONGEST = 6
 OF_SHARES = ("learned", "learned_rate", "learned_stretch")
