@@ -1,4 +1,4 @@
-"""The findings of the study `astrocyte`: accuracy beside what the model takes from each astrocyte."""
+"""The findings of studies of astrocytes: accuracy beside what the model takes from each."""
 
 import csv
 import io
@@ -19,6 +19,9 @@ from rmaat.base.files import read_text, write_text
 
 SEGMENTS = 4
 """Segments of the presets `brief`, for which retention factors are shown."""
+
+DRAW = "draw_"
+"""How the names of points with drawn tables begin."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,38 @@ def _other(name: str, found: Sequence[Finding]) -> Point:
 
 def _by_task(found: Sequence[Finding]) -> dict[str, tuple[float, ...]]:
     return {finding.task: tuple(finding.accuracies.values()) for finding in found}
+
+
+@dataclass(frozen=True)
+class DrawSpread:
+    """Standard deviations of the accuracy on one task, in %."""
+
+    over_draws: float
+    """of models with one seed and different tables; root mean square over the seeds"""
+    over_seeds: float
+    """of models with the same tables and different seeds; root mean square over the tables"""
+
+
+def draw_spreads(shown: Sequence[Point]) -> dict[str, DrawSpread]:
+    """What drawn tables change and what the seed changes, by task; for points whose names begin with `DRAW`.
+
+    A task needs two points and two seeds, with every seed done for every point; others are left out.
+    """
+    draws = [point for point in shown if point.name.startswith(DRAW)]
+    by_task: dict[str, DrawSpread] = {}
+    for task in dict.fromkeys(task for point in draws for task in point.accuracies):
+        rows = [list(point.accuracies.get(task, ())) for point in draws]
+        if len(rows) > 1 and {len(row) for row in rows} == {len(rows[0])} and len(rows[0]) > 1:
+            over_seeds = [statistics.variance(row) for row in rows]
+            over_draws = [statistics.variance(column) for column in zip(*rows, strict=True)]
+            by_task[task] = DrawSpread(statistics.mean(over_draws) ** 0.5, statistics.mean(over_seeds) ** 0.5)
+    return by_task
+
+
+def write_spreads(path: Path, spreads: Mapping[str, DrawSpread]) -> None:
+    """Write a row for each task; raises `FileError`."""
+    rows = [f"{task},{found.over_draws:.3f},{found.over_seeds:.3f}" for task, found in spreads.items()]
+    write_text(path, "\n".join(["task,over_draws,over_seeds", *rows]) + "\n")
 
 
 def write_csv(path: Path, shown: Sequence[Point], found: Sequence[Finding]) -> None:
@@ -183,6 +218,11 @@ def markdown(
         *[_row([f"no model: {name}", *[""] * (len(header) - 1), *_level(name, by_task, tasks)]) for name in levels],
         "",
         *[f"- {TASKS[task].title}: {_origin(by_task[task])}" for task in tasks],
+        *[
+            f"- {TASKS[task].title}: the standard deviation is {spread.over_draws:.1f} over drawn tables (one seed) "
+            f"and {spread.over_seeds:.1f} over seeds (the same tables)"
+            for task, spread in draw_spreads(shown).items()
+        ],
         *[f"- {name}: left out; {reason}" for name, reason in left_out.items()],
     ]
     return "\n".join(lines) + "\n"

@@ -75,6 +75,10 @@ STUDIES: dict[str, Study] = {
         (*CONTROLS, "retention_learned"),
         "brief",
     ),
+    # All its contenders are tables of one astrocyte, drawn from their errors.
+    "drawn": Study(
+        "Accuracy under tables drawn from their errors", ("needle", "copy", "recall", "listops"), (), "brief"
+    ),
 }
 
 

@@ -73,8 +73,7 @@ def run(options: argparse.Namespace) -> None:
     folder = options.out / preset
     # The lock allows one command at a time: two would train the same runs.
     with unfinished_folder(folder / "runs"):
-        is_of_astrocytes = options.study == reproduce_astrocyte.NAME
-        astrocytes, left_out = reproduce_astrocyte.tables_of_astrocytes(options.out) if is_of_astrocytes else ({}, {})
+        astrocytes, left_out = reproduce_astrocyte.tables_of_astrocytes(options.study, options.out)
         runs = runs_of(study, preset, options.seeds, options.out, tasks, astrocytes)
         with Bar("data") as progress:
             missing = without_data(runs, options.data, progress)
@@ -88,8 +87,8 @@ def run(options: argparse.Namespace) -> None:
             # Report the finished runs even if others failed.
             stem, command = folder / "-".join([options.study, *tasks]), _command(options, preset)
             page = (
-                reproduce_astrocyte.write_report(stem, command, runs, astrocytes, left_out | missing)
-                if is_of_astrocytes
+                reproduce_astrocyte.write_report(options.study, stem, command, runs, astrocytes, left_out | missing)
+                if options.study in reproduce_astrocyte.FOLDERS
                 else _write_report(stem, study, preset, runs, command, missing)
             )
             discard(folder / "runs")

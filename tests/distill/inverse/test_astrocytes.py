@@ -5,10 +5,11 @@ import dataclasses
 import pytest
 
 from astro_sim import SimulationParameters
+from astro_sim.runs.traces import stack_trials
 from distill import read_tables
 from distill.errors import TableError
 from distill.inverse import astrocytes as module
-from distill.inverse.astrocytes import Astrocyte, astrocytes, write_tables_of
+from distill.inverse.astrocytes import DRAWS, TRIALS, Astrocyte, Draw, Trials, astrocytes, drawn, write_tables_of
 
 QUICK = {"run_duration": 150, "relative_tolerance": 1e-6}
 
@@ -57,3 +58,28 @@ def test_every_change_of_an_astrocyte_is_a_parameter_of_the_rate_model():
     for each in astrocytes().values():
         assert {*each.changes} <= known
         assert dataclasses.replace(each, title="x").changes == each.changes
+
+
+def test_draws_are_resamples_of_whole_trials_that_a_seed_repeats():
+    found = drawn()
+    assert list(found) == ["all_trials", *(f"draw_{number}" for number in range(1, DRAWS + 1))]
+    assert found["all_trials"].chosen == tuple(range(TRIALS))
+    assert found == drawn()
+    assert {name: each.chosen for name, each in found.items()} != {name: each.chosen for name, each in drawn(1).items()}
+    # Trials are drawn with replacement, and simulated once for all.
+    assert any(len({*each.chosen}) < TRIALS for each in found.values())
+    assert len({id(each.trials) for each in found.values()}) == 1
+
+
+def test_tables_of_a_draw_are_those_of_the_mean_of_its_trials(tmp_path, monkeypatch):
+    slow, fast = (
+        simulate(SimulationParameters().override({**QUICK, "long_term_time_constant": value}))
+        for value in (110.0, 90.0)
+    )
+    monkeypatch.setattr(Trials, "traces", stack_trials([slow, fast], ["long_term_process"], [1, 2]))
+    draws = {"slow": Draw("slow", Trials(2), (0, 0)), "both": Draw("both", Trials(2), (0, 1))}
+    made, missing = write_tables_of(draws, tmp_path)
+    assert not missing
+    rates = {name: read_tables(path).increment_rate for name, path in made.items()}
+    assert rates["slow"] == pytest.approx(50 / 110, rel=1e-3)
+    assert 50 / 110 < rates["both"] < 50 / 90

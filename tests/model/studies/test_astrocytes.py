@@ -8,7 +8,7 @@ import pytest
 from distill import default_tables, read_tables, write_tables
 from distill.tables import Tables
 from model.errors import ModelError
-from model.studies.astrocytes import markdown, points, read_csv, write_csv
+from model.studies.astrocytes import Point, draw_spreads, markdown, points, read_csv, write_csv, write_spreads
 from model.studies.presets import PRESETS
 from model.studies.report import Finding
 from model.studies.study import CONTROLS, STUDIES, runs_of
@@ -106,3 +106,23 @@ def test_a_damaged_csv_is_named(tmp_path):
     (tmp_path / "found.csv").write_text("astrocyte,task\ndefault,needle\n")
     with pytest.raises(ModelError, match=r"is damaged .*accuracies"):
         read_csv(tmp_path / "found.csv")
+
+
+def drawn_point(number, *accuracies):
+    return Point(f"draw_{number}", f"draw {number}", "astrocyte", {"copy": accuracies})
+
+
+def test_the_spread_over_draws_is_apart_from_the_spread_over_seeds(tmp_path):
+    # The seed moves both by 30, the tables move both seeds by 2.
+    shown = [drawn_point(1, 20.0, 50.0), drawn_point(2, 22.0, 52.0)]
+    found = draw_spreads([*shown, dataclasses.replace(shown[0], name="all_trials", accuracies={"copy": (0.0, 0.0)})])
+    assert found["copy"].over_draws == pytest.approx(2 / math.sqrt(2))
+    assert found["copy"].over_seeds == pytest.approx(30 / math.sqrt(2))
+    write_spreads(tmp_path / "spreads.csv", found)
+    assert (tmp_path / "spreads.csv").read_text() == "task,over_draws,over_seeds\ncopy,1.414,21.213\n"
+
+
+def test_unfinished_draws_have_no_spread():
+    assert draw_spreads([drawn_point(1, 20.0, 50.0), drawn_point(2, 22.0)]) == {}
+    assert draw_spreads([drawn_point(1, 20.0, 50.0)]) == {}
+    assert draw_spreads([drawn_point(1, 20.0), drawn_point(2, 22.0)]) == {}
