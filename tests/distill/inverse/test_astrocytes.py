@@ -72,11 +72,8 @@ def test_draws_are_resamples_of_whole_trials_that_a_seed_repeats():
 
 
 def test_tables_of_a_draw_are_those_of_the_mean_of_its_trials(tmp_path, monkeypatch):
-    slow, fast = (
-        simulate(SimulationParameters().override({**QUICK, "long_term_time_constant": value}))
-        for value in (110.0, 90.0)
-    )
-    monkeypatch.setattr(Trials, "traces", stack_trials([slow, fast], ["long_term_process"], [1, 2]))
+    trials = [Astrocyte("", {**QUICK, "long_term_time_constant": value}).traces() for value in (110.0, 90.0)]
+    monkeypatch.setattr(Trials, "traces", stack_trials(trials, ["long_term_process"], [1, 2]))
     draws = {"slow": Draw("slow", Trials(2), (0, 0)), "both": Draw("both", Trials(2), (0, 1))}
     made, missing = write_tables_of(draws, tmp_path)
     assert not missing
