@@ -126,9 +126,8 @@ def describe(record: Record) -> str:
 
 
 def _bounds(quantity: Quantity) -> str:
-    if math.isinf(quantity.low):
-        return ", ".join(quantity.choices) or "any"
-    return f"{quantity.low:.10g} to {quantity.high:.10g}"
+    numbers = [] if math.isinf(quantity.low) else [f"{quantity.low:.10g} to {quantity.high:.10g}"]
+    return ", ".join([*quantity.choices, *numbers]) or "any"
 
 
 def _plain(value: object) -> str:

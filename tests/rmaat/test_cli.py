@@ -558,7 +558,10 @@ def test_a_study_stops_at_its_budget_continues_and_writes_its_table(capsys):
     assert re.search(r"\| RMAAT without memory \| \d+\.\d \(1\) \|", page)
     place = Path("runs/reproduce/tiny")
     assert sorted(path.suffix for path in place.glob("pair.*")) == [".csv", ".md", ".png", ".svg"]
-    assert (place / "copy" / "rmaat" / "seed-0" / "evaluation.json").exists()
+    evaluation = json.loads((place / "copy" / "rmaat" / "seed-0" / "evaluation.json").read_text())
+    assert main([*command, "--json"]) == 0
+    (first, _) = json.loads(capsys.readouterr().out)["findings"]
+    assert (first["contender"], first["accuracies"]) == ("rmaat", {"0": 100 * evaluation["accuracy"]})
 
 
 @pytest.mark.slow

@@ -91,7 +91,7 @@ def test_an_export_predicts_and_becomes_a_run_that_is_scored(capsys, trained, re
     assert answers(capsys, "model", "a film") == answers(capsys, str(trained), "a film")
     assert main(["evaluate", "again", "--source", str(reviews)]) == 0
     assert "exists already" in refusal(capsys, "export", str(trained), "--to", "model")
-    assert "nothing holds no run" in refusal(capsys, "export", "nothing", "--to", "other")
+    assert "nothing does not exist" in refusal(capsys, "export", "nothing", "--to", "other")
 
 
 def test_wrong_input_of_a_prediction_is_refused_in_words(capsys, trained, monkeypatch):
