@@ -57,7 +57,8 @@ PROGRAMS = [(page, index) for page in PAGES for index in range(len(blocks(page, 
 def test_the_programs_of_the_documentation_run(page, index, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     program = blocks(page, "python")[index]
-    libraries = re.findall(r"^# Needs: pip install (\w+)$", program, re.MULTILINE)
+    needs = re.findall(r"^# Needs: pip install (.+)$", program, re.MULTILINE)
+    libraries = [library for line in needs for library in line.split()]
     with warnings.catch_warnings():
         if libraries:
             # Libraries of others warn as they like.
