@@ -121,5 +121,5 @@ def _options(words: list[str]) -> argparse.Namespace:
         command.set_defaults(run=module.run)
     options, unknown = parser.parse_known_args(words)
     if unknown:
-        chosen.refuse(unknown)
+        chosen.take(unknown, options)
     return options

@@ -62,7 +62,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _exponent(text: str) -> float:
     """The number in `text`; `fit` stands for 0, which `DistillParameters` fits."""
-    return 0.0 if text in ("fit", "none") else float(text)
+    try:
+        return 0.0 if text in ("fit", "none") else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor fit") from None
 
 
 def run(options: argparse.Namespace) -> None:

@@ -226,7 +226,12 @@ USAGE = [
     (["simulate", "--set", "tau=3"], "unknown parameter 'tau'"),
     (["simulate", "--set", "layout"], "write --set name=value"),
     (["simulate", "--cycles", "0"], "--cycles is 0"),
-    (["simulate", "--cycles", "many"], "invalid int value"),
+    (["simulate", "--cycles", "many"], "--cycles is 'many'; it must be a whole number"),
+    (["simulate", "--cycles"], "rmaat simulate: --cycles needs a value; help: rmaat simulate --help"),
+    (["fit"], "rmaat fit: data and --vary are missing; help: rmaat fit --help"),
+    (["evaluate"], "rmaat evaluate: run_folder is missing"),
+    (["distill", "x.nc", "--exponent", "half"], "--exponent: 'half' is neither a number nor fit"),
+    (["plan", "-q", "-v"], "-v/--verbose and -q/--quiet exclude each other; give one"),
     (["distill", "x.nc", "--segments", "0"], "segments is 0 segments; it must lie between 1 and 4096"),
     (["train", "listops", "--out", "run", "--heads", "3"], "3 heads do not divide a width of 64"),
     (["train", "listops", "--out", "run", "--width", "wide"], "width is 'wide'; it must be a whole number"),
@@ -618,7 +623,7 @@ def test_missing_data_are_reported_with_their_source_and_the_command_that_prepar
     assert "ai.stanford.edu/~amaas" in line
     assert line.endswith("then: rmaat data prepare text --source PATH")
     status, line = failure(capsys, "train", "text", "--out", "run", "--max-depth", "3")
-    assert (status, "unknown parameter 'max_depth'" in line) == (2, True)
+    assert (status, "--max-depth is a setting of listops, not of text" in line) == (2, True)
     status, line = failure(capsys, "train", "copy", "--out", "run", "--preset", "smal")
     assert (status, "unknown preset of copy 'smal'; perhaps you meant small" in line) == (2, True)
     status, line = failure(capsys, "data", "prepare", "copy", "--source", "x")

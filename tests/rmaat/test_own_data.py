@@ -85,6 +85,11 @@ def test_texts_files_and_json_lines_get_the_same_answers(capsys, trained, monkey
     assert answers(capsys, str(trained), "--batch-size", "1") == first
 
 
+def test_texts_may_follow_an_option(capsys, trained):
+    capsys.readouterr()
+    assert len(answers(capsys, str(trained), "--device", "cpu", "good good", "bad")) == 2
+
+
 def test_an_export_predicts_and_becomes_a_run_that_is_scored(capsys, trained, reviews):
     assert main(["export", str(trained), "--to", "model"]) == 0
     assert main(["export", "model", "--to", "again"]) == 0

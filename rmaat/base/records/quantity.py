@@ -51,9 +51,18 @@ class Quantity:
     reference: str = ""
 
     @property
+    def bounds(self) -> str:
+        """The bounds as `low to high`, or `low or more` without an upper one."""
+        return f"{_shown(self.low)} or more" if self.high == math.inf else f"{_shown(self.low)} to {_shown(self.high)}"
+
+    @property
     def said_by(self) -> str:
         """The `reference` if there is one, else the source."""
         return self.reference or self.source.value
+
+
+def _shown(bound: float) -> str:
+    return f"{bound:g}" if isinstance(bound, float) else str(bound)
 
 
 def parameter(
@@ -107,9 +116,9 @@ def _check_bounds(name: str, value: float, quantity: Quantity) -> None:
     # A comparison with NaN is false, so this refuses NaN too.
     if not quantity.low <= value <= quantity.high or abs(value) == math.inf:
         unit = "" if quantity.unit == "1" else f" {quantity.unit}"
-        raise ParameterError(
-            f"{name} is {value}{unit}; it must lie between {quantity.low:g} and {quantity.high:g}{unit}"
-        )
+        between = f"lie between {_shown(quantity.low)} and {_shown(quantity.high)}"
+        wanted = f"be {quantity.bounds}" if quantity.high == math.inf else between
+        raise ParameterError(f"{name} is {value}{unit}; it must {wanted}{unit}")
 
 
 def read_value(name: str, value: Any, hint: Any, quantity: Quantity) -> Any:
