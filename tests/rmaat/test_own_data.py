@@ -86,7 +86,6 @@ def test_texts_files_and_json_lines_get_the_same_answers(capsys, trained, monkey
 
 
 def test_texts_may_follow_an_option(capsys, trained):
-    capsys.readouterr()
     assert len(answers(capsys, str(trained), "--device", "cpu", "good good", "bad")) == 2
 
 
