@@ -62,7 +62,7 @@ class Quantity:
 
 
 def _shown(bound: float) -> str:
-    return f"{bound:g}" if isinstance(bound, float) else str(bound)
+    return f"{bound:.10g}" if isinstance(bound, float) else str(bound)
 
 
 def parameter(
