@@ -68,8 +68,9 @@ def run(options: argparse.Namespace) -> None:
 
     deadline = time.time() + (parse_duration(options.budget) if options.budget else math.inf)
     workers = default_workers() if options.workers is None else options.workers
-    if options.seeds < 1 or workers < 1:
-        raise UsageError(f"{options.seeds} seeds in {workers} workers; each must be at least 1")
+    for name, count in (("seeds", options.seeds), ("workers", workers)):
+        if count < 1:
+            raise UsageError(f"--{name} is {count}; it must be 1 or more")
     study, tasks = STUDIES[options.study], options.tasks or ()
     preset = options.preset or study.preset
     folder = options.out / preset

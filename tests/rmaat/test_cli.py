@@ -231,6 +231,7 @@ USAGE = [
     (["fit"], "rmaat fit: data and --vary are missing; help: rmaat fit --help"),
     (["evaluate"], "rmaat evaluate: run_folder is missing"),
     (["distill", "x.nc", "--exponent", "half"], "--exponent: 'half' is neither a number nor fit"),
+    (["plan", "--length", "0"], "--length is 0; it must be 1 or more"),
     (["plan", "-q", "-v"], "-v/--verbose and -q/--quiet exclude each other; give one"),
     (["distill", "x.nc", "--segments", "0"], "segments is 0 segments; it must lie between 1 and 4096"),
     (["train", "listops", "--out", "run", "--heads", "3"], "3 heads do not divide a width of 64"),
@@ -593,7 +594,8 @@ def test_a_signal_to_all_processes_of_a_study_ends_it_with_checkpoints_of_its_ru
 def test_a_study_refuses_invalid_options(capsys):
     for options, words in (
         (["--budget", "soon"], "'soon' is not a duration"),
-        (["--seeds", "0"], "each must be at least 1"),
+        (["--seeds", "0"], "--seeds is 0; it must be 1 or more"),
+        (["--workers", "0"], "--workers is 0; it must be 1 or more"),
         (["--tasks", "txt"], "perhaps you meant text"),
         (["--tasks", "text"], "none of the tasks of table1 has data"),
     ):
