@@ -13,6 +13,7 @@ from distill.law import Law
 from distill.law_fit import CONFIDENCE, LawFit, Rate, choose_law, fit_law, fit_laws, fit_rate, interval
 from distill.tail import Tail, find_tail
 from rmaat.base.arrays import Array
+from rmaat.base.text import counted
 
 RESOLUTION = 1e-10
 """Growth in one cycle, as a share of the whole curve, below which it is rounding and the law replaces it."""
@@ -162,8 +163,8 @@ def _resolved_increments(growth: Array) -> Array:
     resolved = np.logical_and.accumulate(np.abs(increments) >= RESOLUTION * np.ptp(growth))
     if resolved.sum() < 3:
         raise DistillError(
-            f"the long-term process grows in {resolved.sum()} cycles of the traces and its curve needs at least 3; "
-            "simulate more cycles or a longer long_term_time_constant"
+            f"the long-term process grows in {counted(resolved.sum(), 'cycle')} of the traces, but its curve needs at "
+            "least 3; simulate more cycles or a longer long_term_time_constant"
         )
     return increments[resolved]
 

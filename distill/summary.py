@@ -103,8 +103,9 @@ def _coupling(tables: Tables) -> Iterator[str]:
             f"in the driven steady state with {float(data['influence_driven_scale']):.3f}, at {share:.2f} of the "
             "amplitude; the model takes that at rest, which depends on the network alone"
         )
+    spacing = float(data["token_spacing"])
     yield (
-        f"neighbouring tokens are {float(data['token_spacing']):g} spacings apart, "
+        f"neighbouring tokens are {spacing:g} spacing{'' if spacing == 1 else 's'} apart, "
         f"so that attention decays with {tables.decay_per_token:.3f} per token"
     )
     criterion = data["influence_kernel_criterion"].values

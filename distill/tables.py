@@ -50,6 +50,9 @@ from rmaat.base.arrays import Array
 from rmaat.base.files import read_bytes, write_bytes
 from rmaat.base.records import unknown_name
 
+HDF5 = b"\x89HDF"
+"""How files of NetCDF-4 begin, such as traces."""
+
 __all__ = ["SCHEMA", "SCHEMA_VERSION", "Tables", "default_tables", "read_tables", "write_tables"]
 
 
@@ -259,6 +262,8 @@ def _to_bytes(dataset: xr.Dataset) -> bytes:
 
 
 def _from_bytes(content: bytes, origin: str) -> Tables:
+    if content.startswith(HDF5):
+        raise TableError(f"{origin} is not a tables file; if it holds traces, give what rmaat distill {origin} writes")
     try:
         with xr.open_dataset(io.BytesIO(content), engine="scipy", decode_times=False) as dataset:
             # Into memory: the file is closed at the end of the block.

@@ -63,7 +63,7 @@ def draw_sensitivity(dataset: xr.Dataset) -> Figure:
             axis_label(name.replace("_", " "), units=units_of(dataset[name])), fontsize="small"
         )
     failed = int((dataset["message"] != "").sum())
-    figure.suptitle(f"{dataset.sizes['point']} simulations" + (f", {failed} of them not whole" if failed else ""))
+    figure.suptitle(f"{dataset.sizes['point']} simulations" + (f", {failed} of them incomplete" if failed else ""))
     return figure
 
 

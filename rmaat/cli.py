@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.showwarning = lambda message, *_, **__: print(f"rmaat: warning: {message}", file=sys.stderr)
         options = None
         try:
-            options = _options(words)
+            options = parsed(words)
             with hidden_progress() if options.quiet else nullcontext():
                 options.run(options)
             sys.stdout.flush()
@@ -99,8 +99,12 @@ def _out_of_memory(error: MemoryError | RuntimeError) -> bool:
     return isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error)
 
 
-def _options(words: list[str]) -> argparse.Namespace:
-    """The parsed `words`. Only the chosen command gets its arguments, because these may need slow imports."""
+def parsed(words: list[str]) -> argparse.Namespace:
+    """The options in the `words` of a command line; wrong words exit with status 2.
+
+    Only the chosen command gets its arguments, because these may need slow imports.
+    """
+    words = _joined(words)
     parser = Parser(prog="rmaat", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"rmaat {_version()}")
     chosen = parser
@@ -121,5 +125,5 @@ def _options(words: list[str]) -> argparse.Namespace:
         command.set_defaults(run=module.run)
     options, unknown = parser.parse_known_args(words)
     if unknown:
-        chosen.refuse(unknown)
+        chosen.take(unknown, options)
     return options

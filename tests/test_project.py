@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from rmaat.base.extras import EXTRAS
+from rmaat.cli import main
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -56,6 +57,16 @@ def test_the_conda_recipe_has_the_dependencies_of_the_jobs():
     assert found == {CONDA_NAMES.get(name, name): requirements()[name] for name in names}
 
 
+@pytest.mark.slow
+def test_the_commands_that_try_the_conda_package_work(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tests = yaml.safe_load((ROOT / "recipe" / "recipe.yaml").read_text())["tests"]
+    (commands,) = [test["script"] for test in tests if "script" in test]
+    version, *jobs = [command.removeprefix("rmaat ").split() for command in commands]
+    assert version == ["--version"]
+    assert [main(job) for job in jobs] == [0, 0]
+
+
 def test_every_dependency_is_pinned_and_torch_as_tested():
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pinned = {re.split(r"==", line)[0].lower() for line in lines}
@@ -79,6 +90,16 @@ def test_the_checks_on_windows_are_those_of_make_test():
     place = ".venv/Scripts/"
     checks = [line.strip().replace("$(BIN)/", place) for line in target.splitlines()]
     assert steps == ["python -m venv .venv", f"{place}python -m pip {install}", *checks]
+
+
+def test_the_workflows_call_targets_of_the_makefile():
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for workflow in (ROOT / ".github" / "workflows").glob("*.yml"):
+        jobs = yaml.safe_load(workflow.read_text())["jobs"].values()
+        commands = [step["run"] for job in jobs for step in job["steps"] if "run" in step]
+        called = {target for command in commands for target in re.findall(r"^make ([\w-]+)", command, re.MULTILINE)}
+        assert called
+        assert called <= targets, workflow.name
 
 
 # The extras whose libraries a package may import; the dependencies without extra are for all.

@@ -1,5 +1,6 @@
 """The commands and programs of the documentation run, and its numbers are those that they print."""
 
+import contextlib
 import os
 import re
 import shlex
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from distill import default_tables
-from rmaat.cli import main
+from rmaat.cli import main, parsed
 
 ROOT = Path(__file__).parents[1]
 # tests/test_docs.py runs the pages in subfolders.
@@ -57,7 +58,8 @@ PROGRAMS = [(page, index) for page in PAGES for index in range(len(blocks(page, 
 def test_the_programs_of_the_documentation_run(page, index, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     program = blocks(page, "python")[index]
-    libraries = re.findall(r"^# Needs: pip install (\w+)$", program, re.MULTILINE)
+    needs = re.findall(r"^# Needs: pip install (.+)$", program, re.MULTILINE)
+    libraries = [library for line in needs for library in line.split()]
     with warnings.catch_warnings():
         if libraries:
             # Libraries of others warn as they like.
@@ -84,6 +86,24 @@ def test_the_numbers_beside_the_program_of_the_readme_are_those_it_prints(capsys
 def test_the_exponent_in_the_readme_is_that_of_the_default_tables():
     (shown,) = re.findall(r"exponent is distilled here, (\d\.\d+)", (ROOT / "README.md").read_text())
     assert f"{default_tables().exponent:.{len(shown) - 2}f}" == shown
+
+
+def commands_in(page: Path) -> set[str]:
+    """The commands in the text of a page, without captions and comments beside them, and without placeholders."""
+    text = re.sub(r"\\\n\s*", " ", page.read_text())
+    found = re.findall(r"`(rmaat [^`]+)`", text) + re.findall(r"^ *(rmaat .+)$", text, re.MULTILINE)
+    commands = {re.split(r" {2,}| [#>|<] ?| && ", command.replace("\n", " "))[0] for command in found}
+    return {command for command in commands if not re.search(r"\.\.\.|\b[A-Z]{2,}", command)}
+
+
+@pytest.mark.parametrize("page", ALL_PAGES, ids=[page.stem for page in ALL_PAGES])
+def test_the_text_names_commands_and_options_that_exist(page, capsys):
+    for command in commands_in(page):
+        with contextlib.suppress(SystemExit):
+            parsed(shlex.split(command)[1:])
+        complaint = capsys.readouterr().err
+        # A sentence may name a command without its arguments.
+        assert not complaint or re.search("(is|are) missing;", complaint), f"{command}: {complaint}"
 
 
 def test_links_of_the_documentation_lead_to_files():

@@ -256,6 +256,8 @@ DAMAGED = (OSError, RuntimeError, ValueError, AttributeError, KeyError, IndexErr
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[xr.Dataset, bool]]:
     """Yield the dataset, and whether the file ends in the seal of its content."""
+    if path.is_dir():
+        raise SimulationError(f"{path} is a folder; give a file from rmaat simulate")
     if not path.is_file():
         raise SimulationError(f"{path} does not exist; make it with rmaat simulate")
     try:

@@ -124,7 +124,7 @@ class Design(ABC):
             The design has no points, or too many.
         """
         if not self.axes:
-            raise UsageError("nothing varies; name at least one parameter and its values")
+            raise UsageError("nothing varies; name at least one parameter and its values: --vary NAME=VALUES")
         known = {path[-1]: (value, quantity) for path, value, quantity in base.parameters()}
         for name, spread in self.axes.items():
             if name not in known:

@@ -74,7 +74,7 @@ def linear_time_attention(
         "random": lambda: MeasuredKernel(shuffled_decay(rows, decay())),
     }
     make_kernel = kernels.get(parameters.relative_positions)
-    exponent = 1.0 if parameters.exponent == "one" else tables.exponent
+    exponent = _exponent(parameters, tables)
     return kind(
         width,
         heads,
@@ -84,6 +84,12 @@ def linear_time_attention(
         parameters.read,
         parameters.plasticity_count,
     )
+
+
+def _exponent(parameters: ModelParameters, tables: Tables) -> float:
+    if isinstance(parameters.exponent, float):
+        return parameters.exponent
+    return 1.0 if parameters.exponent == "one" else tables.exponent
 
 
 def build_language_model(parameters: ModelParameters, tables: Tables) -> LanguageModel:

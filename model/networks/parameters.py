@@ -74,9 +74,12 @@ class ModelParameters(Record):
         "for any number of segments (learned_saturation)",
         source=Source.READER,
     )
-    exponent: str = parameter(
+    exponent: str | float = parameter(
         "tables",
-        "presynaptic exponent: from the tables, one (no plasticity), or learned, starting at the tables' value",
+        "presynaptic exponent: from the tables, one (no plasticity), learned, starting at the tables' value, or a "
+        "number in its place; the parent paper has 0.25",
+        low=0.01,
+        high=10.0,
         choices=("tables", "one", "learned"),
         source=Source.PARENT,
         symbol="alpha",

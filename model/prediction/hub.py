@@ -47,13 +47,10 @@ class RmaatClassifier(TextClassifier, _hub.ModelHubMixin):
 
         `options` are those of the Hugging Face hub, such as `revision` and `token`. Raises `ModelError`.
         """
+        # Not by the mixin, which downloads config.json first and raises errors of its own without a network.
         if str(name) in packaged() or Path(name).is_dir():
             return cls.read(find_pretrained(name))
-        return super().from_pretrained(name, **options)
-
-    @classmethod
-    def _from_pretrained(cls, *, model_id: str, **options: Any) -> Self:
-        return cls.read(_downloaded(model_id, options))
+        return cls.read(_downloaded(str(name), options))
 
 
 class RmaatLanguageModel(_hub.ModelHubMixin):
@@ -82,8 +79,9 @@ class RmaatLanguageModel(_hub.ModelHubMixin):
             write_text(save_directory / CARD, _language_model_card(self.model))
 
     @classmethod
-    def _from_pretrained(cls, *, model_id: str, **options: Any) -> Self:
-        folder = _downloaded(model_id, options)
+    def from_pretrained(cls, name: str | Path, **options: Any) -> Self:
+        """Read a folder of `save_pretrained`; else download a repository. Options and errors as of the classifier."""
+        folder = _downloaded(str(name), options)
         try:
             config = read_json(folder / CONFIG)
             parameters = ModelParameters.from_dict(config["model"])

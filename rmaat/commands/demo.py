@@ -10,7 +10,7 @@ from rmaat.base.errors import Interrupted, RmaatError, UsageError
 from rmaat.base.extras import require_all
 from rmaat.base.progress import Bar
 from rmaat.base.text import table
-from rmaat.commands.shared import add_data
+from rmaat.commands.shared import add_data, add_json, print_json
 
 if TYPE_CHECKING:
     from distill import Tables
@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--resume", action="store_true", help="continue an interrupted demo in the folder --out")
     add_data(parser)
+    add_json(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -39,25 +40,29 @@ def run(options: argparse.Namespace) -> None:
     require_all(("torch", "matplotlib"), "rmaat demo")
     out = options.out if options.resume else _free_name(options.out)
     try:
-        _run(out, options.data)
+        _run(out, options)
     except (Interrupted, KeyboardInterrupt):
         raise Interrupted(f"interrupted; continue with: rmaat demo --resume --out {shlex.quote(str(out))}") from None
 
 
-def _run(out: Path, data: Path) -> None:
+def _run(out: Path, options: argparse.Namespace) -> None:
     """Run the steps whose results are not in `out` yet."""
     from figures import draw_all, write_report
     from model.studies.presets import PRESETS
 
     tables = _simulated_tables(out)
     preset = PRESETS["listops"]["short"]
-    evaluation = _train(preset, tables, out / "listops", data)
+    evaluation = _train(preset, tables, out / "listops", options.data)
     costs = _costs(preset, tables)
     drawn = draw_all(out, out / "figures")
     page = out / "report.html"
     write_report(out, page)
-    print(_report(evaluation, costs))
-    print(f"\nresults: {out}\nfigures: {out / 'figures'} ({len(drawn)} files)\nreport: {page} (open it in a browser)")
+    if options.json:
+        steps = {name: dataclasses.asdict(cost) for name, cost in costs.items()}
+        print_json({"evaluation": dataclasses.asdict(evaluation), "steps": steps, "figures": drawn, "report": page})
+    else:
+        print(f"{_report(evaluation, costs)}\n\nresults: {out}")
+        print(f"figures: {out / 'figures'} ({len(drawn)} files)\nreport: {page} (open it in a browser)")
     # Without the third level, the root operator on its own digits, which the training reaches only just.
     if evaluation.accuracy <= max(list(evaluation.trivial_levels.values())[:2]):
         raise RmaatError("the trained model does not exceed the baselines that need no model; change its settings")

@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 
 from rmaat.base.errors import UsageError
-from rmaat.commands.shared import add_out, new_file
+from rmaat.commands.distill_show import content
+from rmaat.commands.shared import add_json, add_out, new_file, print_json
 
 SUMMARY = "Compute retention factors, coupling decay and exponent from traces"
 EXAMPLE = """\
@@ -55,12 +56,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, help="seed of the variant random and of the bootstrap over trials [default: 0]"
     )
+    add_json(parser)
     add_out(parser, "tables.nc", "file for the tables, as NetCDF")
 
 
 def _exponent(text: str) -> float:
     """The number in `text`; `fit` stands for 0, which `DistillParameters` fits."""
-    return 0.0 if text in ("fit", "none") else float(text)
+    try:
+        return 0.0 if text in ("fit", "none") else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor fit") from None
 
 
 def run(options: argparse.Namespace) -> None:
@@ -82,6 +87,9 @@ def run(options: argparse.Namespace) -> None:
         tables = distil(traces, parameters)
     summary = summarize(tables, tables.longest, options.variant)
     write_tables(tables, out)
+    if options.json:
+        print_json(content(tables, tables.longest, options.variant))
+        return
     print(f"{out}: tables for 1 to {tables.longest} segments, variants {', '.join(tables.variants)}")
     print(summary)
 

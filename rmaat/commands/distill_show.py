@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
     if options.csv:
         _print_csv(tables, segments)
     elif options.json:
-        print_json(_content(tables, segments, options.variant))
+        print_json(content(tables, segments, options.variant))
     else:
         parts = (provenance(tables), summarize(tables, segments, options.variant), variants(tables, segments))
         print("\n\n".join(parts))
@@ -68,7 +68,8 @@ def _read(value: object) -> object:
     return json.loads(value) if isinstance(value, str) and value.startswith("{") else value
 
 
-def _content(tables: "Tables", segments: int, variant: str) -> dict[str, object]:
+def content(tables: "Tables", segments: int, variant: str) -> dict[str, object]:
+    """What `rmaat distill` and `rmaat distill show` print with --json."""
     data = tables.dataset
     return {
         "provenance": {name: _read(value) for name, value in data.attrs.items()},

@@ -27,6 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Write the folder or file."""
+    if not options.source.exists():
+        raise UsageError(f"{options.source} does not exist; give a run folder, an exported folder or a traces file")
     if options.source.is_file():
         _export_traces(options.source, options.to)
         return

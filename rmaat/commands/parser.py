@@ -10,6 +10,17 @@ from rmaat.base.records import unknown_name
 _CHOICE = re.compile(
     r"argument (?P<kind>.+?): invalid choice: '(?P<name>.*?)' \(choose from (?P<known>.*)\)", re.DOTALL
 )
+_PLAIN = (
+    (re.compile(r"argument (.+?): invalid int value: (.*)", re.DOTALL), r"\1 is \2; it must be a whole number"),
+    (re.compile(r"argument (.+?): invalid float value: (.*)", re.DOTALL), r"\1 is \2; it must be a number"),
+    (re.compile(r"argument (.+?): expected one argument"), r"\1 needs a value"),
+    (re.compile(r"argument (.+?): expected at least one argument"), r"\1 needs at least one value"),
+    (re.compile(r"argument (.+?): not allowed with argument (.+)"), r"\1 and \2 exclude each other; give one"),
+    (re.compile(r"argument (.+?): (.+)", re.DOTALL), r"\1: \2"),
+    (re.compile(r"the following arguments are required: (.+), (.+?)"), r"\1 and \2 are missing"),
+    (re.compile(r"the following arguments are required: (.+)"), r"\1 is missing"),
+)
+"""Messages of argparse, and ours in their place."""
 _OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
 
 
@@ -18,6 +29,8 @@ class Parser(argparse.ArgumentParser):
 
     words: Sequence[str] = ()
     """the command line, for commands whose help depends on it"""
+    rest = ""
+    """argument that also takes the words after an option, which argparse leaves over"""
 
     def only_in_help(self, known: Collection[str]) -> str | None:
         """The first word of the command line that is `known`, if it asks for help; a help about that one suffices."""
@@ -30,10 +43,19 @@ class Parser(argparse.ArgumentParser):
         if choice := _CHOICE.fullmatch(message):
             known = [word.strip(" '") for word in choice["known"].split(",")]
             message = unknown_name(choice["kind"].split("/")[-1].lower(), choice["name"], known)
+        for pattern, plain in _PLAIN:
+            if match := pattern.fullmatch(message):
+                message = match.expand(plain)
+                break
         self.exit(2, f"{self.prog}: {message}; help: {self.prog} --help\n")
 
-    def refuse(self, words: list[str]) -> NoReturn:
-        """Exit as `error` does because of the `words` that are no argument."""
+    def take(self, words: list[str], found: argparse.Namespace) -> None:
+        """Add the `words` that argparse left over to the argument `rest`; without one, exit as `error` does."""
+        if not self.rest or any(word.startswith("-") for word in words):
+            self._refuse(words)
+        setattr(found, self.rest, [*getattr(found, self.rest), *words])
+
+    def _refuse(self, words: list[str]) -> NoReturn:
         options = [word.partition("=")[0] for word in words if word.startswith("--")]
         if options:
             # The text of the help is the public place that names all options.

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from rmaat.base.errors import UsageError
 from rmaat.base.text import table
 from rmaat.commands.settings import add_settings, model_settings
 from rmaat.commands.shared import add_json, print_json
@@ -39,6 +40,8 @@ def run(options: argparse.Namespace) -> None:
     """Print the cost of every architecture with every method of differentiation."""
     from model.training.plan import document_length
 
+    if options.length < 1:
+        raise UsageError(f"--length is {options.length}; it must be 1 or more")
     model, foreign = _model(options)
     plans = list(_plans(options, model, foreign))
     if options.json:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rmaat.base.errors import UsageError
 from rmaat.base.files import read_text
+from rmaat.commands.parser import Parser
 
 if TYPE_CHECKING:
     from model.prediction.classifier import TextClassifier
@@ -22,12 +23,13 @@ EXAMPLE = (
 )
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Add the arguments of `rmaat predict`."""
     parser.add_argument(
         "model", help="folder from rmaat train or rmaat export, or the name of a model that comes with the package"
     )
-    parser.add_argument("texts", nargs="*", metavar="TEXT", help="texts to classify")
+    parser.add_argument("texts", nargs="*", default=[], metavar="TEXT", help="texts to classify")
+    parser.rest = "texts"
     parser.add_argument("--file", nargs="+", default=[], type=Path, metavar="PATH", help="files with one text each")
     parser.add_argument(
         "--batch-size",

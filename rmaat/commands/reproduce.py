@@ -4,15 +4,16 @@ import argparse
 import math
 import re
 import time
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rmaat.base.errors import UsageError
 from rmaat.base.extras import require_all
 from rmaat.base.files import discard, unfinished_folder, write_text
 from rmaat.base.progress import Bar
 from rmaat.commands import reproduce_astrocyte
-from rmaat.commands.shared import add_data
+from rmaat.commands.shared import add_data, add_json, print_json
 
 if TYPE_CHECKING:
     from model.studies.study import Run, Study
@@ -56,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, default=Path("runs/reproduce"), help="folder for all runs [default: runs/reproduce]"
     )
     add_data(parser)
+    add_json(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -66,8 +68,9 @@ def run(options: argparse.Namespace) -> None:
 
     deadline = time.time() + (parse_duration(options.budget) if options.budget else math.inf)
     workers = default_workers() if options.workers is None else options.workers
-    if options.seeds < 1 or workers < 1:
-        raise UsageError(f"{options.seeds} seeds in {workers} workers; each must be at least 1")
+    for name, count in (("seeds", options.seeds), ("workers", workers)):
+        if count < 1:
+            raise UsageError(f"--{name} is {count}; it must be 1 or more")
     study, tasks = STUDIES[options.study], options.tasks or ()
     preset = options.preset or study.preset
     folder = options.out / preset
@@ -92,7 +95,25 @@ def run(options: argparse.Namespace) -> None:
                 else _write_report(stem, study, preset, runs, command, missing)
             )
             discard(folder / "runs")
-    print(page)
+    if options.json:
+        print_json(_content(runs, command, left_out | missing))
+    else:
+        print(page)
+
+
+def _content(runs: list["Run"], command: str, left_out: dict[str, str]) -> dict[str, Any]:
+    """The findings as JSON has them: accuracies in %, times in s."""
+    from model.studies.report import findings
+
+    return {
+        "command": command,
+        "runs": len(runs),
+        "findings": [
+            {**asdict(own), "accuracy": own.accuracy, "spread": own.spread, "paper_accuracy": own.paper_accuracy}
+            for own in findings(runs)
+        ],
+        "left_out": left_out,
+    }
 
 
 def _command(options: argparse.Namespace, preset: str) -> str:

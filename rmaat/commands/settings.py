@@ -8,7 +8,7 @@ import math
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from rmaat.base.records import Quantity, Record
+from rmaat.base.records import ParameterError, Quantity, Record
 from rmaat.base.text import table
 from rmaat.commands.shared import print_json
 
@@ -33,12 +33,12 @@ def add_settings(
             if path[-1] in added:
                 continue
             added.add(path[-1])
-            unit = "" if quantity.unit == "1" else f" {quantity.unit}"
+            unit = "" if quantity.unit == "1" or value == () else f" {quantity.unit}"
             group.add_argument(
                 "--" + path[-1].replace("_", "-"),
                 metavar="VALUE",
                 # argparse formats help texts with %.
-                help=f"{quantity.meaning} [{_plain(value)}{unit}; {_bounds(quantity)}]".replace("%", "%%"),
+                help=f"{quantity.meaning} [{_plain(value)}{unit}; {_bounds(value, quantity)}]".replace("%", "%%"),
             )
 
 
@@ -51,8 +51,12 @@ def task_settings(options: argparse.Namespace, parameters: "TaskParameters") -> 
     """`parameters` with the given task options; raises `ParameterError` for an option of another task."""
     from model.tasks.library import TASKS
 
-    every = {name for task in TASKS.values() for name in _names(task.parameters)}
-    return parameters.override(_given(options, sorted(every)))
+    every = {name: kind for kind, task in TASKS.items() for name in _names(task.parameters)}
+    given, own = _given(options, sorted(every)), _names(parameters)
+    for name in given:
+        if name not in own:
+            raise ParameterError(f"--{name.replace('_', '-')} is a setting of {every[name]}, not of {parameters.kind}")
+    return parameters.override(given)
 
 
 def model_settings(
@@ -116,7 +120,7 @@ def describe(record: Record) -> str:
             path[-1],
             _plain(value),
             "" if quantity.unit == "1" else quantity.unit,
-            _bounds(quantity),
+            _bounds(value, quantity),
             quantity.meaning,
             quantity.said_by,
         )
@@ -125,13 +129,16 @@ def describe(record: Record) -> str:
     return table(rows, ("name", "value", "unit", "bounds", "meaning", "source"))
 
 
-def _bounds(quantity: Quantity) -> str:
-    if math.isinf(quantity.low):
-        return ", ".join(quantity.choices) or "any"
-    return f"{quantity.low:.10g} to {quantity.high:.10g}"
+def _bounds(value: object, quantity: Quantity) -> str:
+    if isinstance(value, bool):
+        return "true, false"
+    numbers = [] if math.isinf(quantity.low) else [quantity.bounds]
+    return ", ".join([*quantity.choices, *numbers]) or "any"
 
 
 def _plain(value: object) -> str:
     if isinstance(value, tuple):
         return ",".join(map(_plain, value)) or "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value) or "empty"

@@ -12,6 +12,7 @@ from rmaat.base.errors import UsageError
 from rmaat.base.files import FileError, discard
 from rmaat.base.progress import Bar, Progress
 from rmaat.base.records import Quantity
+from rmaat.base.text import counted
 from rmaat.commands.settings import add_show, show
 from rmaat.commands.shared import add_out, new_file
 from rmaat.commands.simulation_options import add_parameters, assignments, starting_parameters
@@ -92,7 +93,7 @@ def run(options: argparse.Namespace) -> None:
         ends = mean_over_synapses(traces["long_term_process"].sel(time=traces["cycle_end"].values))
     ends = np.atleast_2d(ends)
     trials = f" in each of {len(ends)} trials" if len(ends) > 1 else ""
-    print(f"{out}: {ends.shape[1]} cycles{trials} by {engine}")
+    print(f"{out}: {counted(ends.shape[1], 'cycle')}{trials} by {engine}")
     print("mean long-term process at the cycles' ends: " + " ".join(f"{value:.3f}" for value in ends.mean(axis=0)))
 
 

@@ -70,7 +70,7 @@ def add_arguments(parser: Parser) -> None:
         choices=tuple(CONTENDERS),
         metavar="NAME",
         help="train a model of the comparisons in rmaat reproduce instead of the preset's RMAAT: "
-        + ", ".join(f"{name} ({contender.title})" for name, contender in CONTENDERS.items()),
+        + ", ".join(CONTENDERS),
     )
     parser.add_argument("--tables", type=Path, help="file from rmaat distill [default: the tables of this package]")
     parser.add_argument(
@@ -124,6 +124,7 @@ def run(options: argparse.Namespace) -> None:
     """Train a model."""
     from distill import default_tables, read_tables
     from model.training.loop import train
+    from model.training.run_folder import RunFolder
 
     started = time.monotonic()
     minutes = math.inf if options.minutes is None else options.minutes
@@ -137,7 +138,10 @@ def run(options: argparse.Namespace) -> None:
         raise UsageError(f"--out is missing; name a new run folder, such as --out runs/{options.task}")
     resume = options.resume and (options.minutes is None or options.out.exists())
     tables = read_tables(options.tables) if options.tables else default_tables()
-    if not resume:
+    if resume:
+        # Before the data are read, which takes longer.
+        RunFolder(options.out).read_configuration()
+    else:
         refuse_existing(options.out, "resume it with --resume, or choose another --out")
     task = load_task_with_bar(preset.task_parameters, source, options.data)
     preset = _sized_for(task, preset)

@@ -57,7 +57,7 @@ def test_the_default_simulation_follows_the_rate_of_its_equations(tables):
 
 
 def test_fewer_than_three_cycles_are_refused():
-    with pytest.raises(DistillError, match="grows in 2 cycles of the traces and its curve needs at least 3"):
+    with pytest.raises(DistillError, match="grows in 2 cycles of the traces, but its curve needs at least 3"):
         curve_of([2.0, 1.0])
 
 

@@ -128,7 +128,7 @@ def unreadable(path: Path) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"not a table\n" * 50, b"\x89HDF\r\n\x1a\n", b"CDF\x02"])
+@pytest.mark.parametrize("content", [b"", b"not a table\n" * 50, b"CDF\x02"])
 def test_content_of_another_kind_is_refused(tmp_path, content):
     path = tmp_path / "tables.nc"
     path.write_bytes(content)
@@ -138,7 +138,8 @@ def test_content_of_another_kind_is_refused(tmp_path, content):
 def test_a_netcdf4_file_is_refused(small, tmp_path):
     path = tmp_path / "tables.nc"
     small.dataset.to_netcdf(path, engine="netcdf4", format="NETCDF4")
-    assert unreadable(path)
+    with pytest.raises(TableError, match="is not a tables file; if it holds traces, give what rmaat distill"):
+        read_tables(path)
 
 
 def test_a_file_cut_anywhere_is_refused(small, tmp_path):

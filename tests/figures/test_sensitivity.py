@@ -53,7 +53,7 @@ def test_points_that_failed_are_left_out_and_counted(dataset):
     dots = figure.axes[3].lines[0]
     assert len(dots.get_xdata()) == 59
     np.testing.assert_array_equal(dots.get_xdata(), np.delete(dataset.cycle_duration.values, 7))
-    assert figure.get_suptitle() == "60 simulations, 1 of them not whole"
+    assert figure.get_suptitle() == "60 simulations, 1 of them incomplete"
 
 
 def test_the_line_joins_medians(dataset):

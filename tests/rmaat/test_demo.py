@@ -1,7 +1,9 @@
 """The demo continues where it was interrupted; `make demo` runs it in full."""
 
+import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -43,4 +45,9 @@ def test_an_interrupted_demo_names_the_command_that_continues_it(monkeypatch, ca
     shown = capsys.readouterr().out
     assert "ListOps, 10 test samples" in shown
     assert "16 segments, same gradients" in shown
+    assert main(["demo", "--resume", "--out", "runs/demo", "--json"]) in (0, 1)
+    found = json.loads(capsys.readouterr().out)
+    assert found["evaluation"]["samples"] == 10
+    assert found["steps"]["AMRB"]["peak_bytes"] < found["steps"]["BPTT"]["peak_bytes"]
+    assert Path(found["report"]).exists()
     shutil.rmtree("runs")

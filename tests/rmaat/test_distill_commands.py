@@ -1,5 +1,6 @@
 """`rmaat distill`, `rmaat distill show` and `rmaat distill diff`."""
 
+import json
 import re
 
 import pytest
@@ -43,6 +44,12 @@ def test_each_factor_is_printed_with_the_share_of_its_segment_that_is_left_at_th
     assert "a = 0.5000" in output
     assert "the parent paper has 0.25" in output
     assert "the coupling put in with 1.000" in output
+
+
+def test_json_of_distilling_and_of_showing_its_file_are_the_same(capsys, traces):
+    distilled = shown(capsys, "distill", traces, "--segments", "6", "--out", "tables.nc", "--json")
+    assert json.loads(distilled)["retention"]["increment"] == read_tables("tables.nc").retention(6).tolist()
+    assert shown(capsys, "distill", "show", "tables.nc", "--segments", "6", "--json") == distilled
 
 
 def test_a_long_sequence_is_printed_with_its_ends_and_the_extrapolated_share(capsys, traces):

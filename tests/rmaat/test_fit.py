@@ -1,5 +1,6 @@
 """`rmaat fit` on the command line."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,25 @@ def test_parameters_are_fitted_written_and_simulated_again(capsys):
     assert main(["simulate", "--parameters", "fitted.yaml", "--out", "sim.nc"]) == 0
     assert main(["fit", "target.csv", "--vary", "long_term_decay", "--out", "fitted.yaml"]) == 1
     assert "add --overwrite" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default:the data do not depend")
+def test_json_has_the_estimates_their_profile_and_null_for_an_undetermined_error(capsys):
+    command = ["fit", "target.csv", "--vary", "long_term_time_constant", "--vary", "short_term_gain", *FAST]
+    assert main([*command, "--profile", "long_term_time_constant", "--out", "fitted.yaml", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    constant = found["estimates"]["long_term_time_constant"]
+    assert constant["value"] == SimulationParameters.load(Path("fitted.yaml")).model.long_term_time_constant
+    assert constant["unit"] == "s"
+    assert found["estimates"]["short_term_gain"]["standard_error"] is None
+    assert len(found["profile"]["misfits"]) == len(found["profile"]["values"]) == 7
+    assert len(found["data"]["residual"]) == 2
+
+
+def test_a_profile_of_a_parameter_that_is_not_fitted_is_refused_before_the_fit(capsys):
+    assert main(["fit", "target.csv", "--vary", "long_term_decay", "--profile", "long_term_gain"]) == 2
+    assert capsys.readouterr().err == "rmaat: --profile long_term_gain is not fitted; add --vary long_term_gain\n"
 
 
 @pytest.mark.filterwarnings("default:the data do not depend")

@@ -85,13 +85,17 @@ def test_texts_files_and_json_lines_get_the_same_answers(capsys, trained, monkey
     assert answers(capsys, str(trained), "--batch-size", "1") == first
 
 
+def test_texts_may_follow_an_option(capsys, trained):
+    assert len(answers(capsys, str(trained), "--device", "cpu", "good good", "bad")) == 2
+
+
 def test_an_export_predicts_and_becomes_a_run_that_is_scored(capsys, trained, reviews):
     assert main(["export", str(trained), "--to", "model"]) == 0
     assert main(["export", "model", "--to", "again"]) == 0
     assert answers(capsys, "model", "a film") == answers(capsys, str(trained), "a film")
     assert main(["evaluate", "again", "--source", str(reviews)]) == 0
     assert "exists already" in refusal(capsys, "export", str(trained), "--to", "model")
-    assert "nothing holds no run" in refusal(capsys, "export", "nothing", "--to", "other")
+    assert "nothing does not exist" in refusal(capsys, "export", "nothing", "--to", "other")
 
 
 def test_wrong_input_of_a_prediction_is_refused_in_words(capsys, trained, monkeypatch):

@@ -15,6 +15,9 @@ from typing import Any
 
 from rmaat.base.errors import UsageError
 
+WORD_OR_NUMBER = str | float
+"""The type of a field that is one of its choices or a number."""
+
 
 class ParameterError(UsageError):
     """An unknown parameter, or a value with a wrong type, a wrong unit or outside its bounds."""
@@ -33,7 +36,10 @@ class Source(StrEnum):
 
 @dataclass(frozen=True)
 class Quantity:
-    """The description of one parameter; the unit "1" means dimensionless, and bounds are inclusive."""
+    """The description of one parameter; the unit "1" means dimensionless, and bounds are inclusive.
+
+    The value of a field `str | float` is one of the choices, or a number between the bounds.
+    """
 
     meaning: str
     unit: str
@@ -45,9 +51,18 @@ class Quantity:
     reference: str = ""
 
     @property
+    def bounds(self) -> str:
+        """The bounds as `low to high`, or `low or more` without an upper one."""
+        return f"{_shown(self.low)} or more" if self.high == math.inf else f"{_shown(self.low)} to {_shown(self.high)}"
+
+    @property
     def said_by(self) -> str:
         """The `reference` if there is one, else the source."""
         return self.reference or self.source.value
+
+
+def _shown(bound: float) -> str:
+    return f"{bound:.10g}" if isinstance(bound, float) else str(bound)
 
 
 def parameter(
@@ -80,6 +95,8 @@ def check_value(name: str, value: Any, hint: Any, quantity: Quantity | None) -> 
     ParameterError
         The value has another type, is not finite, is outside the bounds or is not one of the choices.
     """
+    if hint == WORD_OR_NUMBER:
+        return check_value(name, value, str if isinstance(value, str) else float, quantity)
     kind = int | float if hint is float else typing.get_origin(hint) or hint
     # True is an int for Python, but not for a parameter.
     if not isinstance(value, kind) or (isinstance(value, bool) and hint is not bool):
@@ -88,9 +105,9 @@ def check_value(name: str, value: Any, hint: Any, quantity: Quantity | None) -> 
         return value
     if isinstance(value, tuple):
         return tuple(check_value(name, item, typing.get_args(hint)[0], quantity) for item in value)
-    if quantity.choices and value not in quantity.choices:
+    if quantity.choices and isinstance(value, str) and value not in quantity.choices:
         raise ParameterError(f"{name} is {value!r}; it must be one of {', '.join(quantity.choices)}")
-    if hint in (int, float):
+    if hint in (int, float) and not isinstance(value, str):
         _check_bounds(name, value, quantity)
     return float(value) if hint is float else value
 
@@ -99,9 +116,9 @@ def _check_bounds(name: str, value: float, quantity: Quantity) -> None:
     # A comparison with NaN is false, so this refuses NaN too.
     if not quantity.low <= value <= quantity.high or abs(value) == math.inf:
         unit = "" if quantity.unit == "1" else f" {quantity.unit}"
-        raise ParameterError(
-            f"{name} is {value}{unit}; it must lie between {quantity.low:g} and {quantity.high:g}{unit}"
-        )
+        between = f"lie between {_shown(quantity.low)} and {_shown(quantity.high)}"
+        wanted = f"be {quantity.bounds}" if quantity.high == math.inf else between
+        raise ParameterError(f"{name} is {value}{unit}; it must {wanted}{unit}")
 
 
 def read_value(name: str, value: Any, hint: Any, quantity: Quantity) -> Any:
@@ -120,24 +137,27 @@ def read_value(name: str, value: Any, hint: Any, quantity: Quantity) -> Any:
         # One number is a list of one.
         items = value if isinstance(value, list | tuple) else [value]
         return tuple(read_value(name, item, typing.get_args(hint)[0], quantity) for item in items)
+    if hint == WORD_OR_NUMBER:
+        return value if value in quantity.choices else _read_number(name, value, float, quantity)
     if hint is str and isinstance(value, str):
         return value
     if hint is bool and str(value).lower() in ("true", "false"):
         return str(value).lower() == "true"
     if hint in (int, float) and not isinstance(value, bool):
-        return _read_number(name, value, hint, quantity.unit)
+        return _read_number(name, value, hint, quantity)
     raise _type_error(name, value, hint)
 
 
-def _read_number(name: str, value: Any, hint: type, unit: str) -> Any:
-    """The number in `value`, such as "3 s"; a unit is optional and must equal `unit`."""
+def _read_number(name: str, value: Any, hint: type, quantity: Quantity) -> Any:
+    """The number in `value`, such as "3 s"; a unit is optional and must equal that of the `quantity`."""
     number, _, given_unit = str(value).strip().partition(" ")
-    check_unit(name, value, given_unit.strip(), unit)
+    check_unit(name, value, given_unit.strip(), quantity.unit)
     try:
         return hint(number)
     except ValueError:
         kind = "a whole number" if hint is int else "a number"
-        raise ParameterError(f"{name} is {value!r}; it must be {kind}") from None
+        kinds = f"{', '.join(quantity.choices)} or {kind}" if quantity.choices else kind
+        raise ParameterError(f"{name} is {value!r}; it must be {kinds}") from None
 
 
 def check_unit(name: str, value: Any, given_unit: str, unit: str) -> None:
@@ -151,7 +171,7 @@ def with_unit(value: Any, unit: str) -> Any:
     """`value` as `read_value` reads it: a number with a unit becomes text, such as "50.0 s"."""
     if isinstance(value, tuple):
         return [with_unit(item, unit) for item in value]
-    return value if unit == "1" else f"{value!r} {unit}"
+    return value if unit == "1" or isinstance(value, str) else f"{value!r} {unit}"
 
 
 def read_text_mapping(name: str, value: Any) -> dict[str, str]:

@@ -9,8 +9,10 @@ import pytest
 import torch
 from torch.nn import functional
 
+from distill import default_tables
 from model.errors import ModelError
 from model.memory.differentiation import Amrb, Bptt, LayerwiseAmrb, Truncated
+from model.networks.build import build_model
 from model.networks.cell import PassedSegment, split_segments
 from model.networks.classifier import SegmentClassifier
 from model.networks.parameters import ARCHITECTURES, ModelParameters
@@ -204,6 +206,12 @@ def test_an_astrocytic_setting_is_refused_for_a_model_without_astrocytes(setting
             ModelParameters.from_dict({"architecture": name, setting: value})
     changed = ModelParameters.from_dict({setting: value})
     assert changed.as_architecture("rmt") == ModelParameters().as_architecture("rmt")
+
+
+@pytest.mark.parametrize(("given", "used"), [("0.25", 0.25), ("one", 1.0), ("tables", default_tables().exponent)])
+def test_the_exponent_is_a_number_or_a_word_for_one(given, used):
+    model = build_model(ModelParameters().override({"exponent": given}), default_tables())
+    assert [float(block.attention.exponent) for block in model.cell.blocks] == pytest.approx([used] * 2)
 
 
 def test_an_unknown_architecture_is_refused_with_similar_names():

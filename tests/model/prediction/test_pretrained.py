@@ -122,7 +122,7 @@ def test_a_push_uploads_the_files_of_an_export_and_a_repository_is_read_from_its
     pytest.importorskip("huggingface_hub")
     from huggingface_hub import hub_mixin
 
-    from model import RmaatClassifier
+    from model import RmaatClassifier, RmaatLanguageModel
     from model.prediction import hub
 
     uploaded = {}
@@ -148,7 +148,6 @@ def test_a_push_uploads_the_files_of_an_export_and_a_repository_is_read_from_its
         asked.update(name=name, **options)
         return str(exported)
 
-    monkeypatch.setattr(hub_mixin, "hf_hub_download", lambda **_: str(exported / "config.json"))
     monkeypatch.setattr(hub._hub, "snapshot_download", download)
     assert RmaatClassifier.from_pretrained("me/reviews", revision="v1")(TEXTS) == answers(exported)
     assert (asked["name"], asked["revision"]) == ("me/reviews", "v1")
@@ -158,8 +157,9 @@ def test_a_push_uploads_the_files_of_an_export_and_a_repository_is_read_from_its
         raise OSError(f"no network for {name}")
 
     monkeypatch.setattr(hub._hub, "snapshot_download", offline)
-    with pytest.raises(ModelError, match=r"me/reviews is no folder, and cannot be downloaded \(no network"):
-        RmaatClassifier.from_pretrained("me/reviews")
+    for kind in (RmaatClassifier, RmaatLanguageModel):
+        with pytest.raises(ModelError, match=r"me/reviews is no folder, and cannot be downloaded \(no network"):
+            kind.from_pretrained("me/reviews")
 
 
 def test_a_language_model_is_saved_and_read_by_the_methods_of_the_hub(make_language_model, tables, tmp_path):

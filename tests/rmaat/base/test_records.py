@@ -33,6 +33,11 @@ class Clock(Record):
 
 
 @dataclass(frozen=True)
+class Alarm(Record):
+    volume: str | float = parameter("loud", "of the alarm", unit="dB", low=20, high=90, choices=("loud", "soft"))
+
+
+@dataclass(frozen=True)
 class Face(Record):
     marks: tuple[int, ...] = parameter((3, 6), "where marks stand", low=0, high=12)
     edges: tuple[float, ...] = parameter((0.5, 1.5), "radii", unit="mm", low=0, high=100)
@@ -197,6 +202,29 @@ def test_a_boolean_may_be_written_as_a_word(value, meant):
 @pytest.mark.parametrize("value", [[1, 2], (1, 2), "1,2", "1, 2", ["1", "2"]])
 def test_a_tuple_may_be_written_as_a_list_or_with_commas(value):
     assert Face.from_dict({"marks": value}).marks == (1, 2)
+
+
+@pytest.mark.parametrize(("given", "value"), [("soft", "soft"), ("40", 40.0), ("40 dB", 40.0), (40, 40.0)])
+def test_a_word_or_a_number_is_read_from_text_and_yaml(given, value, tmp_path):
+    found = Alarm.from_dict({"volume": given})
+    assert found.volume == value
+    assert type(found.volume) is type(value)
+    found.save(tmp_path / "alarm.yaml")
+    assert Alarm.load(tmp_path / "alarm.yaml") == found
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("sof", "volume is 'sof'; it must be loud, soft or a number"),
+        (True, "volume is True; it must be loud, soft or a number"),
+        ("95", "volume is 95.0 dB; it must lie between 20 and 90 dB"),
+        ("40 s", "volume is given as '40 s'; it is in dB"),
+    ],
+)
+def test_anything_but_a_known_word_or_a_number_in_bounds_is_refused(given, message):
+    with pytest.raises(ParameterError, match=message):
+        Alarm.from_dict({"volume": given})
 
 
 def test_items_of_a_tuple_may_have_units_and_choices():

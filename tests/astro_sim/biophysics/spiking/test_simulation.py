@@ -271,7 +271,7 @@ def test_the_command_writes_trials(traces: xr.Dataset, tmp_path, capsys):
     out = tmp_path / "trials.nc"
     arguments = ["simulate", "--model", "biophysical", "--cycles", "1", "--set", "noise_seed=2", "--out", str(out)]
     assert main([*arguments, "--trials", "2"]) == 0
-    assert "1 cycles in each of 2 trials by brian2" in capsys.readouterr().out
+    assert "1 cycle in each of 2 trials by brian2" in capsys.readouterr().out
     trials = read_traces(out)
     assert trials["noise_seed"].values.tolist() == [2, 3]
     np.testing.assert_array_equal(trials["long_term_process"][1], traces["long_term_process"])
