@@ -142,10 +142,9 @@ def _runs(folder: Path) -> list[Any]:
 
 def _study(folder: Path) -> None:
     # In this process instead of workers, so that the kill hits the training, the scoring or the measurement itself.
-    runner.send = lambda _: None
     for run in _runs(folder):
         if not run.is_done():
-            runner._complete(run, folder / "data", float("inf"))
+            runner.complete(run, folder / "data", float("inf"), lambda: False)
 
 
 def _study_digest(folder: Path) -> str | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from astro_sim.errors import SimulationError
+from rmaat.base.cluster import TIMEOUT, dask_client
 from rmaat.base.extras import require
 from rmaat.base.workers import LocalWorkers, WorkerDied
 
@@ -68,7 +69,7 @@ class Cluster(Workers):
     """
 
     address: str
-    timeout: float = 10.0
+    timeout: float = TIMEOUT
 
     def apply(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Results:
         """As `Workers.apply`.
@@ -76,28 +77,16 @@ class Cluster(Workers):
         Raises
         ------
         UsageError
-            Dask is not installed.
+            Dask is not installed, or no scheduler answers at the address.
         SimulationError
-            No scheduler answers at the address, or a worker died.
+            A worker died.
         """
-        distributed = _distributed()
-        try:
-            client = distributed.Client(self.address, timeout=self.timeout)
-        except (OSError, ValueError) as error:
-            raise SimulationError(
-                f"no Dask scheduler answers at {self.address} ({error}); start one with dask scheduler, or leave "
-                "--cluster out"
-            ) from error
-        with client:
+        with dask_client(self.address, self.timeout) as client:
             yield from _apply(client, function, items)
 
 
-def _distributed() -> Any:
-    return require("distributed", "distributed", "a cluster")
-
-
 def _apply(client: Any, function: Callable[[Any], Any], items: Sequence[Any]) -> Results:
-    distributed = _distributed()
+    distributed = require("distributed", "distributed", "a cluster")
     futures = {client.submit(function, item, pure=False): place for place, item in enumerate(items)}
     try:
         for future in distributed.as_completed(futures):

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from functools import partial
@@ -20,7 +20,7 @@ from model.training.loop import train
 from model.training.run_folder import RunFolder
 from rmaat.base.errors import Interrupted, OutOfTime, RmaatError, UsageError
 from rmaat.base.files import read_json, write_text
-from rmaat.base.progress import Progress, part_of
+from rmaat.base.progress import Progress, ignore_progress, part_of
 from rmaat.base.signals import termination_as_interrupt
 from rmaat.base.workers import LocalWorkers, WorkerDied, core_count, is_stopping, send
 
@@ -58,6 +58,11 @@ def default_workers() -> int:
     return 1 if torch.cuda.is_available() else core_count()
 
 
+def unfinished(runs: Sequence[Run]) -> list[Run]:
+    """Those of `runs` that are not done; raises `ModelError` as `Run.is_done`."""
+    return [run for run in runs if not run.is_done()]
+
+
 def run_unfinished(runs: Sequence[Run], data: Path, workers: int, deadline: float, progress: Progress) -> None:
     """Train and score the unfinished `runs` in `workers` processes that share the CPU cores.
 
@@ -71,19 +76,19 @@ def run_unfinished(runs: Sequence[Run], data: Path, workers: int, deadline: floa
     ModelError
         A run failed, after the others have finished; a run folder has other settings; a worker was killed.
     """
-    due = [run for run in runs if not run.is_done()]
+    due = unfinished(runs)
     if not due:
         return
     threads = max(1, core_count() // workers)
     with LocalWorkers(workers, threads=threads, patient=True) as pool:
         try:
             with termination_as_interrupt():
-                futures = pool.submit(_complete, [(run, data, deadline) for run in due])
+                futures = pool.submit(_complete_in_worker, [(run, data, deadline) for run in due])
                 _watch(pool, dict(zip(futures, due, strict=True)), len(runs), progress)
         except KeyboardInterrupt:
             raise Interrupted("interrupted; the same command continues where it stopped") from None
         errors = dict(zip(due, map(_error_of, [pool] * len(due), futures), strict=True))
-    _raise_first({run: error for run, error in errors.items() if error})
+    raise_first({run: error for run, error in errors.items() if error})
 
 
 def _watch(pool: LocalWorkers, futures: dict[Future[None], Run], count: int, progress: Progress) -> None:
@@ -109,8 +114,8 @@ def _error_of(pool: LocalWorkers, future: Future[None]) -> Exception | None:
     return None
 
 
-def _raise_first(errors: Mapping[Run, Exception]) -> None:
-    """Raise the most informative of the `errors`, if there are any."""
+def raise_first(errors: Mapping[Run, Exception]) -> None:
+    """Raise the most informative of the `errors` of runs, if there are any: `ModelError`, or `OutOfTime`."""
     for error in errors.values():
         if isinstance(error, WorkerDied):
             raise ModelError(f"{error}; the same command continues, try fewer --workers") from error
@@ -125,15 +130,32 @@ def _raise_first(errors: Mapping[Run, Exception]) -> None:
         raise OutOfTime(f"out of time with {len(errors)} runs to go; the same command continues")
 
 
-def _complete(run: Run, data: Path, deadline: float) -> None:
-    """Train the rest of a run, score it and measure its cost; called in a worker."""
+def _complete_in_worker(run: Run, data: Path, deadline: float) -> None:
+    def report(fraction: float, note: str = "") -> None:  # noqa: ARG001
+        send((run.name, fraction))
+
+    complete(run, data, deadline, is_stopping, report)
+
+
+def complete(
+    run: Run, data: Path, deadline: float, is_stopping: Callable[[], bool], progress: Progress = ignore_progress
+) -> None:
+    """Train the rest of a run, score it and measure its cost.
+
+    Raises
+    ------
+    OutOfTime
+        `deadline` is over or `is_stopping` says so; a checkpoint is written.
+    ModelError, TaskError, TableError, FileError
+        As `model.training.loop.train` and `model.training.evaluation.evaluate`.
+    """
 
     def is_over() -> bool:
         return time.time() >= deadline or is_stopping()
 
-    def report(fraction: float, note: str = "") -> None:  # noqa: ARG001
+    def training(fraction: float, note: str = "") -> None:  # noqa: ARG001
         # The last per cent is for scoring.
-        send((run.name, 0.99 * fraction))
+        progress(0.99 * fraction)
 
     def stop_scoring(fraction: float, note: str = "") -> None:  # noqa: ARG001
         # Scoring can stop at any batch; it saves nothing.
@@ -145,11 +167,11 @@ def _complete(run: Run, data: Path, deadline: float) -> None:
     task = load_task(run.preset.task_parameters, None, data)
     configuration = run.preset.configuration(task)
     tables = read_tables(run.tables) if run.tables else default_tables()
-    train(configuration, task, tables, run.place, resume=run.place.exists(), is_over=is_over, progress=report)
+    train(configuration, task, tables, run.place, resume=run.place.exists(), is_over=is_over, progress=training)
     levels = partial(_levels, place=run.place.parents[1])
     evaluate(run.place, task, run.preset.training.device, stop_scoring, levels)
     measure_cost(run.place, task)
-    send((run.name, 1.0))
+    progress(1.0)
 
 
 def _levels(task: TaskData, place: Path) -> list[TrivialLevel]:

@@ -54,6 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="number of trainings at the same time [default: one per core, or one on a GPU]",
     )
     parser.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="train on the workers of a Dask scheduler, tcp://host:port, instead of --workers; they have one thread "
+        "each and see the same folders; needs the extra sweep",
+    )
+    parser.add_argument(
         "--out", type=Path, default=Path("runs/reproduce"), help="folder for all runs [default: runs/reproduce]"
     )
     add_data(parser)
@@ -63,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Train the missing runs and write the table."""
     require_all(("torch", "matplotlib"), "rmaat reproduce")
+    from model.studies.cluster import run_on_cluster
     from model.studies.runner import default_workers, run_unfinished, without_data
     from model.studies.study import STUDIES, runs_of
 
@@ -85,7 +92,10 @@ def run(options: argparse.Namespace) -> None:
             raise UsageError(f"none of the tasks of {options.study} has data in {options.data}; see: rmaat data list")
         try:
             with Bar(options.study) as progress:
-                run_unfinished(runs, options.data, workers, deadline, progress)
+                if options.cluster:
+                    run_on_cluster(runs, options.data, options.cluster, deadline, progress)
+                else:
+                    run_unfinished(runs, options.data, workers, deadline, progress)
         finally:
             # Report the finished runs even if others failed.
             stem, command = folder / "-".join([options.study, *tasks]), _command(options, preset)

@@ -51,7 +51,9 @@ def write_report(
     write_csv(stem.with_name(stem.name + ".csv"), shown, found)
     write_text(stem.with_name(stem.name + ".md"), page)
     if spreads := draw_spreads(shown):
+        # Draws differ too little for a figure against rate and reach.
         write_spreads(stem.with_name(stem.name + "-spreads.csv"), spreads)
+        return f"{page}\n{stem}.md, .csv, {stem.name}-spreads.csv"
     if any(point.kind == "astrocyte" for point in shown):
         save_figure(draw_astrocytes(shown, STUDIES[study].title), stem)
     return f"{page}\n{stem}.md, .csv, .png, .svg"

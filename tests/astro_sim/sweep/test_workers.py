@@ -55,7 +55,7 @@ def test_a_cluster_is_used_by_its_address(tmp_path):
 
 def test_an_address_without_a_scheduler_is_named(tmp_path):
     pytest.importorskip("distributed")
-    with pytest.raises(SimulationError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
+    with pytest.raises(UsageError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
         run(tmp_path, Cluster("tcp://127.0.0.1:9", timeout=0.2))
 
 
