@@ -61,7 +61,8 @@ def default_workers() -> int:
 def run_unfinished(runs: Sequence[Run], data: Path, workers: int, deadline: float, progress: Progress) -> None:
     """Train and score the unfinished `runs` in `workers` processes that share the CPU cores.
 
-    `deadline` is a time of `time.time`. Running workers then finish their validation or scoring and write a checkpoint.
+    `deadline` is a time of `time.monotonic`, which no change of the clock moves. Running workers then finish their
+    validation or scoring and write a checkpoint.
     A script needs `if __name__ == "__main__":` around the call, because every worker imports the script.
 
     Raises
@@ -129,7 +130,7 @@ def _complete(run: Run, data: Path, deadline: float) -> None:
     """Train the rest of a run, score it and measure its cost; called in a worker."""
 
     def is_over() -> bool:
-        return time.time() >= deadline or is_stopping()
+        return time.monotonic() >= deadline or is_stopping()
 
     def report(fraction: float, note: str = "") -> None:  # noqa: ARG001
         # The last per cent is for scoring.
