@@ -14,6 +14,7 @@ import copy
 import dataclasses
 import math
 import re
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -46,6 +47,8 @@ COMMAND = "python -m benchmarks.bites"
 MODULES = (calcium, waves, release, plasticity, rate_equations, rate_model, spiking)
 LEAST = -8
 """Power of ten of the smallest change."""
+MOST_SECONDS = 10.0
+"""CPU time of a check whose model is changed; without a change none takes more than a few."""
 CANDIDATES = 2
 """Number of constants of which the smallest change is looked for."""
 WORDS = {2: "doubled", -1: "flipped", 0: "unnoticed"}
@@ -189,7 +192,27 @@ def constants_of(check: Check) -> set[Constant]:
 def measured(checks: list[Check], constant: Constant, factor: float) -> dict[str, Outcome]:
     """The outcomes of `checks` by quantity, with one constant multiplied; they share what they compute."""
     with entering({constant.entry: lambda constants: multiplied(constants, constant.name, factor)}):
-        return {check.quantity: Outcome.of(check) for check in checks}
+        found: dict[str, Outcome] = {}
+        for check in checks:
+            # Rows of one subject share a run: one that never ends is waited for once.
+            alike = [outcome for name, outcome in found.items() if name.split(":")[0] == check.quantity.split(":")[0]]
+            is_stuck = any(isinstance(outcome.error, TimeoutError) for outcome in alike)
+            found[check.quantity] = Outcome(check, math.nan, TimeoutError()) if is_stuck else _in_time(check)
+        return found
+
+
+def _in_time(check: Check) -> Outcome:
+    """The outcome of `check`; it fails after `MOST_SECONDS`, because a changed model may never end."""
+
+    def stop(*_: object) -> None:
+        raise TimeoutError
+
+    signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, MOST_SECONDS)
+    try:
+        return Outcome.of(check)
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
 
 def shift(outcome: Outcome, value: float) -> float:
