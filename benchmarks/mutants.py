@@ -4,9 +4,9 @@ python -m benchmarks.mutants [MODULE ...] --most 40
 
 A mutant is a module with one change: + for -, * for /, < for <=, `and` for `or`, `x` for `-x` and `not x`, True for
 False, a number plus one, or a statement left out. The strings of the rate model's equations are changed as well.
-Messages of errors, annotations, descriptions of parameters and `strict=True` stay. Each mutant runs the quick tests of
-its module in a process of its own, which ends at the first failure. A mutant survives if all tests pass. More than
-`--most` mutants of a module are sampled at random.
+Messages of errors, annotations, descriptions of parameters, `strict=True` and `frozen=True` stay. Each mutant runs the
+quick tests of its module in a process of its own, which ends at the first failure. A mutant survives if all tests pass.
+More than `--most` mutants of a module are sampled at random.
 """
 
 import ast
@@ -31,11 +31,12 @@ from rmaat.base.provenance import processor
 COMMAND = "python -m benchmarks.mutants"
 MOST_SECONDS = 120
 """A mutant that takes longer counts as noticed: it never ends."""
+REPLAYED = tuple(f"tests/model/memory/test_{name}.py" for name in ("graph", "checks", "learned_retention", "replay"))
 TESTS: dict[str, tuple[str, ...]] = {
     "model/layers/attention.py": ("tests/model/layers/test_attention.py", "tests/model/layers/test_fused.py"),
     "model/layers/fused.py": ("tests/model/layers/test_fused.py", "tests/model/layers/test_attention.py"),
-    "model/memory/replay.py": ("tests/model/memory/test_checks.py", "tests/model/memory/test_replay.py"),
-    "model/memory/graph.py": ("tests/model/memory/test_checks.py", "tests/model/memory/test_replay.py"),
+    "model/memory/replay.py": REPLAYED,
+    "model/memory/graph.py": REPLAYED,
     "model/memory/retention.py": ("tests/model/memory/test_retention.py", "tests/model/networks/test_classifier.py"),
     "distill/retention.py": ("tests/distill/test_retention.py",),
     "astro_sim/equations/rate_model.py": ("tests/astro_sim/equations/test_rate_model.py",),
@@ -92,8 +93,8 @@ def _mutable(tree: ast.AST) -> Iterator[ast.AST]:
             continue
         if isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant):
             continue
-        # A guard of lengths that are equal.
-        if isinstance(child, ast.keyword) and child.arg == "strict":
+        # Guards: of lengths that are equal, and of fields that nothing assigns.
+        if isinstance(child, ast.keyword) and child.arg in ("strict", "frozen"):
             continue
         if isinstance(child, ast.Call) and getattr(child.func, "id", "") in ("parameter", "TypeVar"):
             continue
