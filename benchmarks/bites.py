@@ -315,7 +315,7 @@ def main() -> int:
         }
         for name, bite in found.items()
     }
-    for name, row in rows.items():
+    for name, row in ((name, rows[name]) for name in found):
         change = "nothing" if row["smallest"] is None else f"{row['smallest']:.1g} of {row['of']}"
         counts = ", ".join(f"{len(row[word])} {word}" for word in WORDS.values())
         print(f"{name:80} {change:40} {counts}")
