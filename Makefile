@@ -7,12 +7,15 @@
 #   make bench      measure speed, memory and data; results are written to benchmarks/results
 #   make fuzz       read 500 damaged files with every reader
 #   make faults     kill work at random moments and fill its disk
+#   make soak       train 10,000 steps and simulate 10,000 cycles, and watch memory and open files
+#   make mutants    change operators of the core modules and see whether the tests notice
+#   make bites      change constants of the models and see which rows of the validation notice
 
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-slow docs package bench fuzz faults clean
+.PHONY: demo test test-slow docs package bench fuzz faults soak mutants bites clean
 
 demo: $(INSTALLED)
 	$(BIN)/rmaat demo
@@ -53,6 +56,15 @@ fuzz: $(INSTALLED)
 
 faults: $(INSTALLED)
 	$(BIN)/python -m benchmarks.faults
+
+soak: $(INSTALLED)
+	$(BIN)/python -m benchmarks.soak
+
+mutants: $(INSTALLED)
+	$(BIN)/python -m benchmarks.mutants
+
+bites: $(INSTALLED)
+	$(BIN)/python -m benchmarks.bites
 
 clean:
 	rm -rf .venv

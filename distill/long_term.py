@@ -96,6 +96,8 @@ def fit_curve(
     simulated = _resolved_increments(growth)
     # The first increment has no predecessor; infinity makes only its sign count.
     wrong = (simulated <= 0) | (np.diff(simulated, prepend=np.inf) >= 0)
+    if not growth.any():
+        raise DistillError("the long-term process stays at its start in every cycle; give a drive")
     if growth[-1] <= 0:
         raise DistillError(f"{_not_decreasing(simulated, wrong)}; use longer cycles or weaker coupling")
     fits = laws(growth)

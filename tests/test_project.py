@@ -129,6 +129,13 @@ def imported(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
+def test_no_package_depends_on_the_time_of_day_or_the_times_of_files(package):
+    # A clock that jumps moves both. `time.monotonic` measures durations; a date in a record is for people.
+    clocks = re.compile(r"time\.time\(|st_[amc]time|getmtime|utcnow")
+    assert not [path for path in (ROOT / package).rglob("*.py") if clocks.search(path.read_text())]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
 def test_a_package_says_that_it_is_typed(package):
     assert (ROOT / package / "py.typed").exists()
     assert package in TOOL["hatch"]["build"]["targets"]["wheel"]["packages"]

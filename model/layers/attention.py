@@ -59,7 +59,7 @@ def astromorphic_attention(
     traces = key if astrocytic is None else key + astrocytic * rows
     memory = scale * (traces.mT @ value.to(key.dtype))
     # Read: L_n.
-    normaliser = (query * plasticity).sum(dim=3, keepdim=True)
+    normaliser = (query * plasticity).sum(dim=3, keepdim=True).clamp(min=LEAST_KEY_SUM)
     return (query @ memory / normaliser).to(value.dtype)
 
 

@@ -51,7 +51,7 @@ def causal_attention(
         features = positive_features(query)
         sums = _sums(features, key, value, astrocytic, valid, scale, written)
         plasticity = sums.key_sums.clamp(min=LEAST_KEY_SUM).pow(exponent)
-        read = sums.read / (features * plasticity).sum(dim=3, keepdim=True)
+        read = sums.read / (features * plasticity).sum(dim=3, keepdim=True).clamp(min=LEAST_KEY_SUM)
         return read.to(value.dtype), sums.written
 
 

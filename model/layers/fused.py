@@ -22,7 +22,10 @@ from torch import Tensor
 from model.layers.precision import at_least_float32, without_autocast
 
 LEAST_KEY_SUM = 1e-30
-"""Lower limit of the key sum. With keys that underflow, or no valid row, reads and gradients are zero, not NaN."""
+"""Lower limit of the key sum, and of q . s^alpha by which a read is divided.
+
+With keys or queries that underflow, or no valid row, reads and gradients are zero, not NaN.
+"""
 
 
 def positive_features(x: Tensor) -> Tensor:
@@ -83,7 +86,7 @@ class _FusedAttention(torch.autograd.Function):
             if astrocytic is not None:
                 traces = traces + astrocytic * rows
             memory = scale * (traces.mT @ at_least_float32(value))
-            normaliser = features @ key_sum.pow(exponent).mT
+            normaliser = (features @ key_sum.pow(exponent).mT).clamp_(min=LEAST_KEY_SUM)
             read = (features @ memory / normaliser).to(value.dtype)
         ctx.save_for_backward(query, key, value, astrocytic, valid, exponent, key_sum, memory)
         ctx.scale = scale
@@ -98,7 +101,7 @@ class _FusedAttention(torch.autograd.Function):
         with without_autocast(query):
             features, rows = positive_features(query), valid[:, None, :, None]
             plasticity = key_sum.pow(exponent)
-            normaliser = features @ plasticity.mT
+            normaliser = (features @ plasticity.mT).clamp_(min=LEAST_KEY_SUM)
             numerator_gradient = at_least_float32(gradient) / normaliser
             through_memory = numerator_gradient @ memory.mT
             # -dL . L / c. L = q H / c is not saved: dL . L = dN . q H = q . dN H^T.

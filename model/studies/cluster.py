@@ -1,6 +1,7 @@
 """Train and score the unfinished runs of a study on a Dask cluster whose workers see the same folders."""
 
 import dataclasses
+import math
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -25,7 +26,8 @@ def run_on_cluster(runs: Sequence[Run], data: Path, address: str, deadline: floa
     """Train and score the unfinished `runs` on the cluster of the scheduler at `address`, `tcp://host:port`.
 
     The workers have this toolkit installed, run one thread each (`dask worker --nthreads 1`), and see the folders of
-    the runs and of `data` under the same paths. `deadline` is a time of `time.time`.
+    the runs and of `data` under the same paths. `deadline` is a time of `time.monotonic` of this
+    machine.
 
     Raises
     ------
@@ -43,12 +45,11 @@ def run_on_cluster(runs: Sequence[Run], data: Path, address: str, deadline: floa
         _check_threads(client)
         stop = _distributed().Event(f"stop-{uuid.uuid4()}", client)
         futures = [
-            client.submit(_complete_on_worker, _absolute(run), data.resolve(), deadline, stop.name, pure=False)
-            for run in due
+            client.submit(_complete_on_worker, _absolute(run), data.resolve(), stop.name, pure=False) for run in due
         ]
         try:
             with termination_as_interrupt():
-                _watch(futures, len(runs), progress)
+                _watch(futures, len(runs), deadline, stop, progress)
         except KeyboardInterrupt:
             stop.set()
             _distributed().wait(futures)
@@ -76,11 +77,14 @@ def _absolute(run: Run) -> Run:
     return dataclasses.replace(run, place=run.place.resolve(), tables=run.tables.resolve() if run.tables else None)
 
 
-def _watch(futures: Sequence[Any], count: int, progress: Progress) -> None:
-    """Show the number of finished runs until all `futures` are done."""
+def _watch(futures: Sequence[Any], count: int, deadline: float, stop: Any, progress: Progress) -> None:
+    """Show the number of finished runs until all `futures` are done; set the event `stop` at the deadline."""
     earlier = count - len(futures)
     while True:
         finished = earlier + sum(future.done() for future in futures)
+        # Clocks of machines differ, so the workers do not judge the time.
+        if time.monotonic() >= deadline:
+            stop.set()
         progress(finished / count, f"{finished} of {count} runs")
         if finished == count:
             return
@@ -99,9 +103,9 @@ def _error_of(future: Any) -> Exception | None:
     return None
 
 
-def _complete_on_worker(run: Run, data: Path, deadline: float, stop: str) -> None:
+def _complete_on_worker(run: Run, data: Path, stop: str) -> None:
     is_stopping = _distributed().Event(stop).is_set
-    complete(run, data, deadline, _every(_ASK_EVERY, is_stopping))
+    complete(run, data, math.inf, _every(_ASK_EVERY, is_stopping))
 
 
 def _every(seconds: float, ask: Callable[[], bool]) -> Callable[[], bool]:

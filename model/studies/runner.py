@@ -66,7 +66,8 @@ def unfinished(runs: Sequence[Run]) -> list[Run]:
 def run_unfinished(runs: Sequence[Run], data: Path, workers: int, deadline: float, progress: Progress) -> None:
     """Train and score the unfinished `runs` in `workers` processes that share the CPU cores.
 
-    `deadline` is a time of `time.time`. Running workers then finish their validation or scoring and write a checkpoint.
+    `deadline` is a time of `time.monotonic`, which no change of the clock moves. Running workers then finish their
+    validation or scoring and write a checkpoint.
     A script needs `if __name__ == "__main__":` around the call, because every worker imports the script.
 
     Raises
@@ -151,7 +152,7 @@ def complete(
     """
 
     def is_over() -> bool:
-        return time.time() >= deadline or is_stopping()
+        return time.monotonic() >= deadline or is_stopping()
 
     def training(fraction: float, note: str = "") -> None:  # noqa: ARG001
         # The last per cent is for scoring.

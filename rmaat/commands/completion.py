@@ -22,7 +22,7 @@ def run(options: argparse.Namespace) -> None:
     """Print the script."""
     import shtab
 
-    script = shtab.complete(_tree(), shell=options.shell)
+    script = shtab.complete(_tree(), shell=options.shell)  # the name of a shell  # nosec B604
     # Where no word fits, bash completes files: most arguments are paths.
     print(script.replace("complete -o filenames", "complete -o default -o filenames"))
 

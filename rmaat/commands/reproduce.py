@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> None:
     from model.studies.runner import default_workers, run_unfinished, without_data
     from model.studies.study import STUDIES, runs_of
 
-    deadline = time.time() + (parse_duration(options.budget) if options.budget else math.inf)
+    deadline = time.monotonic() + (parse_duration(options.budget) if options.budget else math.inf)
     workers = default_workers() if options.workers is None else options.workers
     for name, count in (("seeds", options.seeds), ("workers", workers)):
         if count < 1:

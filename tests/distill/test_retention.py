@@ -18,6 +18,7 @@ from distill.retention import (
     StreamingRetention,
     geometric_factors,
     increment_factors,
+    remaining_shares,
     retention_parts,
     sampled_factors,
     shuffled_order,
@@ -27,6 +28,10 @@ from distill.schema import VARIANTS
 
 RATES = [0.01, 0.25, 0.5, 3.0]
 SEPARABLE = [variant for variant in VARIANTS if variant not in ("horizon", "random", "trace_area")]
+
+
+def test_remaining_shares_are_the_products_of_later_factors_and_one_for_the_last():
+    np.testing.assert_allclose(remaining_shares(np.array([0.5, 0.8, 0.9])), [0.4, 0.8, 1.0])
 
 
 def curve_of(increments, cycles=None):

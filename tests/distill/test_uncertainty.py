@@ -12,7 +12,9 @@ SEGMENTS = 4
 
 def with_errors(share: float) -> Tables:
     dataset = default_tables().dataset.copy()
-    return Tables(dataset.assign(increment_error=dataset["increment_error"] * 0 + share * dataset["increment"]))
+    return Tables(
+        dataset.assign(increment_error=dataset["increment_error"].copy(data=share * dataset["increment"].values))
+    )
 
 
 def test_tables_without_errors_have_no_spread():

@@ -127,7 +127,7 @@ class Record:
         """
         text = read_text(Path(path), MOST_YAML)
         try:
-            values = yaml.load(text, _Loader)
+            values = yaml.load(text, _Loader)  # a SafeLoader  # nosec B506
             values = {} if values is None else values
             return cls.from_dict(values) if base is None else base.changed(values)
         # PyYAML raises ValueError for impossible dates and RecursionError for deep nesting.

@@ -106,7 +106,8 @@ def test_a_killed_run_continues_to_the_same_bits(path: Path, plain: xr.Dataset):
         [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
+    # Older LSODAs print warnings of their own.
+    assert any(line.endswith("ready\n") for line in iter(process.stdout.readline, ""))
     with pytest.raises(FileError, match=r"another process is writing .*traces.nc; wait for it"):
         simulate_to_file(SHORT, path)
     process.send_signal(signal.SIGKILL)

@@ -88,7 +88,8 @@ def with_value(dataset: xr.Dataset, name: str, index: tuple[int, ...], value: fl
 
 
 def test_variables_that_noise_changes_have_an_axis_of_trials_also_in_a_file(default_traces, tmp_path):
-    doubled = default_traces.assign(long_term_process=2 * default_traces["long_term_process"])
+    twice = default_traces["long_term_process"].copy(data=2 * default_traces["long_term_process"].values)
+    doubled = default_traces.assign(long_term_process=twice)
     trials = stack_trials([default_traces, doubled], VARIED, [5, 9])
     assert trials["long_term_process"].dims == ("trial", "time", "post", "pre")
     assert trials["presynaptic_drive"].dims == ("time", "pre")

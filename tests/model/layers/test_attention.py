@@ -121,6 +121,13 @@ def test_exponent_one_without_astrocyte_is_linear_attention(parts):
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
 
 
+@pytest.mark.parametrize("tokens", [10, 4000])
+def test_rows_of_the_projection_start_with_unit_length_for_any_segment(tokens):
+    lengths = RelativePositions(64, 2, tokens, ExponentialKernel(0.9)).projection.norm(dim=2)
+    assert lengths.shape == (2, 32)
+    assert lengths.square().mean().item() == pytest.approx(1, rel=0.2)
+
+
 def test_astrocytic_features_equal_their_definition():
     projection = torch.randn(HEADS, FEATURES, TOKENS, dtype=torch.float64)
     found = astrocytic_features(projection, ExponentialKernel(0.75).double())

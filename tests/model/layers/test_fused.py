@@ -146,18 +146,22 @@ def test_masked_rows_change_nothing_and_get_no_gradient(inputs):
     assert not found[:, ~inputs["valid"][1]].any()
 
 
-@pytest.mark.parametrize("empty", ["mask", "underflow"])
-def test_a_sample_that_writes_nothing_reads_zeros_and_gives_no_gradient(inputs, empty):
+@pytest.mark.parametrize("empty", ["mask", "query", "key"])
+def test_a_sample_that_writes_or_asks_nothing_reads_zeros_and_gives_no_gradient(inputs, empty):
     changed = {name: inputs[name].detach().float().requires_grad_() for name in ("query", "key", "value", "astrocytic")}
     changed["exponent"] = torch.tensor(0.4)
     if empty == "mask":
         changed["valid"] = torch.zeros_like(inputs["valid"])
+    elif empty == "query":
+        changed["query"] = torch.full_like(changed["query"], -200.0, requires_grad=True)
     else:
         changed["key"], changed["astrocytic"] = torch.full_like(changed["key"], -200.0, requires_grad=True), None
     read = fused_attention(**(inputs | changed))
     assert not read.any()
     for gradient in torch.autograd.grad(read.sum(), [changed["query"], changed["key"]]):
         assert not gradient.any()
+    # The plain form does the same.
+    assert not plain(**(inputs | changed)).any()
 
 
 def test_under_autocast_only_the_inputs_are_rounded(inputs):

@@ -114,6 +114,13 @@ def test_check_changes_no_gradient_of_a_cell_that_can_be_replayed(way):
     assert_same_bits(gradients(make(), way), gradients(make(), without))
 
 
+def test_check_names_the_segment_that_differs():
+    summaries, _ = run(make(OwnGenerator), Amrb(1, check=True))
+    # The last segment keeps its graph, so that the one before it is the first to run again.
+    with pytest.raises(ModelError, match=f"the replay of segment {SEGMENTS - 1} gave another result"):
+        summaries[-1].sum().backward()
+
+
 def test_check_compares_each_recomputed_stage_with_the_kept_segment():
     cell = make(OwnGenerator)
     summaries, _ = run(cell, LayerwiseAmrb(1, check=True), segments=1)

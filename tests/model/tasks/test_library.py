@@ -1,6 +1,7 @@
 """Data are found where they were prepared, for the settings that they were prepared with, and for no others."""
 
 import json
+import shutil
 import threading
 from dataclasses import replace
 
@@ -50,6 +51,25 @@ def test_a_folder_that_does_not_say_what_it_was_prepared_with_is_no_source(tmp_p
     (folder / "manifest.json").write_text(json.dumps(values))
     with pytest.raises(TaskError, match="does not say what it was prepared with"):
         load_task(SMALL, folder, tmp_path)
+
+
+def test_generated_data_that_vanished_are_made_again_as_they_were(tmp_path):
+    before = load_task(SMALL, None, tmp_path)
+    digest = before.sha256()
+    shutil.rmtree(data_place(SMALL, tmp_path, from_files=False))
+    # The arrays that are in use stay in memory.
+    assert before.sha256() == digest
+    assert_same(load_task(SMALL, None, tmp_path), before)
+
+
+def test_prepared_files_that_vanished_are_named_with_the_command_that_makes_them_again(tmp_path):
+    (tmp_path / "data").mkdir()
+    with pytest.raises(TaskError, match=r"data has no data of text .*; get .*, then: rmaat data prepare text --source"):
+        load_task(TASKS["text"].parameters, None, tmp_path / "data")
+    folder = prepare_task(SMALL, None, tmp_path)
+    (folder / "train_tokens.npy").unlink()
+    with pytest.raises(TaskError, match=r"train_tokens\.npy cannot be read .*; delete the folder and prepare it again"):
+        load_task(SMALL, None, tmp_path)
 
 
 def test_what_was_prepared_from_files_comes_before_what_can_be_generated(tmp_path):

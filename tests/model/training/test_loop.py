@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import math
+import os
 import shutil
 import signal
 import threading
@@ -32,6 +33,7 @@ from model.training.schedule import learning_rate
 from model.training.scoring import Score, evaluate_split
 from rmaat.base.errors import Interrupted, OutOfTime
 from rmaat.base.files import FileError, locked_folder
+from rmaat.base.records import ParameterError
 
 STATE = ("step", "best_accuracy", "seconds", "window", "skipped")
 
@@ -213,6 +215,11 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(t
     assert all(tensor.isfinite().all() for tensor in weights(tmp_path / "run").values())
 
 
+def test_a_learning_rate_of_a_thousand_is_refused_with_its_bounds():
+    with pytest.raises(ParameterError, match=r"learning_rate is 1000\.0; it must lie between 1e-09 and 10"):
+        TrainingParameters(learning_rate=1e3)
+
+
 class OneBadStep(nn.Module):
     """A model whose loss is not a number the `place`-th time it is trained on a batch."""
 
@@ -387,6 +394,17 @@ def test_resuming_removes_what_a_killed_process_left(run, task, configuration, t
     left.mkdir()
     train(configuration, task, tables, run, resume=True)
     assert not left.exists()
+
+
+def test_times_of_files_in_the_future_change_nothing(run, task, configuration, tables, tmp_path):
+    with pytest.raises(Interrupted):
+        train(configuration, task, tables, tmp_path / "cut", progress=InterruptAfter(8, 12))
+    # As after a clock that ran ahead and was set back. What is oldest by its name is newest by its time.
+    newest_first = sorted((tmp_path / "cut").rglob("*"), reverse=True)
+    for year, path in enumerate(newest_first, start=2100):
+        os.utime(path, (year * 31_556_952 - 62_167_219_200,) * 2)
+    train(configuration, task, tables, tmp_path / "cut", resume=True)
+    assert_same_weights(run, tmp_path / "cut")
 
 
 def test_a_folder_that_tensorboard_cannot_write_is_named(run, task, configuration, tables, monkeypatch):
