@@ -34,6 +34,7 @@ def collect(place: Path) -> dict[str, Any]:
     """Settings, score and curve of the run at `place`."""
     folder = RunFolder(place)
     configuration, rows = folder.read_configuration(), folder.read_metrics()
+    state = load_state(newest(place, CHECKPOINT))
     defaults = {**ModelParameters().to_dict(), **TrainingParameters().to_dict()}
     settings = {**configuration.model.to_dict(), **configuration.training.to_dict()}
     return {
@@ -41,9 +42,9 @@ def collect(place: Path) -> dict[str, Any]:
         "settings": {name: value for name, value in settings.items() if value != defaults[name]},
         "started_from": configuration.start_sha256,
         **asdict(folder.read_evaluation()),
-        "steps": configuration.training.steps,
-        "sequences": configuration.training.steps * configuration.training.batch_size,
-        "seconds": load_state(newest(place, CHECKPOINT)).seconds,
+        "steps": state.step,
+        "sequences": state.step * configuration.training.batch_size,
+        "seconds": state.seconds,
         "validation_accuracy": {int(row["step"]): row["validation_accuracy"] for row in rows},
     }
 
