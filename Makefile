@@ -4,7 +4,7 @@
 #   make test-slow  the slow tests: Brian2's builds, whole programs, the pages of the documentation
 #   make docs       build the documentation site into site/, without network
 #   make package    build the wheel into dist/, and try it in clean environments with each extra alone
-#   make bench      measure speed, memory and data; results are written to benchmarks/results
+#   make bench      measure speed, memory and data; results are written to benchmarks/results, goals printed
 #   make fuzz       read 500 damaged files with every reader
 #   make faults     kill work at random moments and fill its disk
 #   make soak       train 10,000 steps and simulate 10,000 cycles, and watch memory and open files
@@ -50,6 +50,8 @@ bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.options
 	$(BIN)/python -m benchmarks.inference
 	$(BIN)/python -m benchmarks.dropout
+	$(BIN)/python -m benchmarks.training_share
+	$(BIN)/python -m benchmarks.goals
 
 fuzz: $(INSTALLED)
 	$(BIN)/python -m benchmarks.fuzz
