@@ -3,7 +3,6 @@
 import argparse
 import dataclasses
 import math
-import os
 import shutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -72,7 +71,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers",
         type=int,
-        default=os.cpu_count() or 1,
         help="number of worker processes; 0 uses this process alone [default: one per core]",
     )
     parser.add_argument(
@@ -130,12 +128,14 @@ def _design(options: argparse.Namespace) -> "Design":
 
 def _workers(options: argparse.Namespace) -> "Workers":
     from astro_sim.sweep import Cluster, InProcess, LocalProcesses
+    from rmaat.base.workers import core_count
 
     if options.cluster:
         return Cluster(options.cluster)
-    if options.workers < 0:
-        raise UsageError(f"--workers is {options.workers}; give a number of processes, or 0 for this process")
-    return LocalProcesses(options.workers) if options.workers else InProcess()
+    workers = core_count() if options.workers is None else options.workers
+    if workers < 0:
+        raise UsageError(f"--workers is {workers}; give a number of processes, or 0 for this process")
+    return LocalProcesses(workers) if workers else InProcess()
 
 
 def _content(dataset: "Dataset") -> dict[str, Any]:

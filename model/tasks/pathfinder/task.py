@@ -11,7 +11,6 @@ Arena (arXiv 2011.04006). LRA's seeds are not public, so its own images cannot b
 """
 
 import math
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from model.tasks.data.sources import read_file, refuse_outside
 from rmaat.base.extras import require
 from rmaat.base.progress import Progress, ignore_progress
 from rmaat.base.records import Source, parameter
+from rmaat.base.workers import core_count
 
 CLASSES = 2
 LEVELS = ("commonest_label", "linear_probe")
@@ -136,7 +136,7 @@ def draw_images(
         return stop
 
     # Threads suffice: the compiled loops release Python's lock.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(core_count()) as pool:
         try:
             for stop in pool.map(draw_chunk, range(0, count, _CHUNK)):
                 progress(stop / count)
