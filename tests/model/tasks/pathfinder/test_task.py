@@ -60,7 +60,7 @@ def test_a_linear_probe_is_at_chance(hard):
 def test_image_i_depends_on_seed_and_settings_alone(monkeypatch):
     images, labels = draw_images(SMALL, 70)
     monkeypatch.setattr(pathfinder, "_CHUNK", 5)
-    monkeypatch.setattr(pathfinder.os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(pathfinder, "core_count", lambda: 3)
     again, same_labels = draw_images(replace(SMALL, train_size=1000), 40)
     np.testing.assert_array_equal(again, images[:40])
     np.testing.assert_array_equal(same_labels, labels[:40])
