@@ -90,7 +90,7 @@ def test_the_command_takes_an_exponent_and_refuses_a_negative_one(short_stimulus
     assert read_tables(tmp_path / "given.nc").exponent == 0.25
     assert main(["distill", "sim.nc", "--exponent-range-start", "0.9", "--out", "late.nc"]) == 0
     capsys.readouterr()
-    with pytest.raises(ParameterError, match=r"exponent is -1\.0; it must lie"):
+    with pytest.raises(ParameterError, match=r"exponent is -1\.0; it must be 0 or more"):
         DistillParameters(exponent=-1.0)
 
 
