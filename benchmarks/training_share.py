@@ -10,9 +10,10 @@ import dataclasses
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from benchmarks.report import RESULTS, option_parser, write_report
 from distill.tables import default_tables
@@ -60,7 +61,6 @@ def measure(steps: int) -> dict[str, float]:
 def _timed(owner: type, parts: dict[str, str]) -> Iterator[dict[str, float]]:
     """Add up the seconds of methods of `owner` inside the block."""
     seconds = dict.fromkeys(parts, 0.0)
-    plain: dict[str, Callable[..., Any]] = {method: getattr(owner, method) for method in parts.values()}
 
     def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any) -> Any:
@@ -72,13 +72,10 @@ def _timed(owner: type, parts: dict[str, str]) -> Iterator[dict[str, float]]:
 
         return call
 
-    for name, method in parts.items():
-        setattr(owner, method, timed(name, plain[method]))
-    try:
+    with ExitStack() as stack:
+        for name, method in parts.items():
+            stack.enter_context(mock.patch.object(owner, method, timed(name, getattr(owner, method))))
         yield seconds
-    finally:
-        for method, function in plain.items():
-            setattr(owner, method, function)
 
 
 if __name__ == "__main__":

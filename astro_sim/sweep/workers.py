@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from astro_sim.errors import SimulationError
-from rmaat.base.cluster import TIMEOUT, dask_client
-from rmaat.base.extras import require
+from rmaat.base.cluster import TIMEOUT, dask, dask_client
 from rmaat.base.workers import LocalWorkers, WorkerDied
 
 _CONTINUE = "finished batches are kept: give the same command again to continue"
@@ -86,7 +85,7 @@ class Cluster(Workers):
 
 
 def _apply(client: Any, function: Callable[[Any], Any], items: Sequence[Any]) -> Results:
-    distributed = require("distributed", "distributed", "a cluster")
+    distributed = dask()
     futures = {client.submit(function, item, pure=False): place for place, item in enumerate(items)}
     try:
         for future in distributed.as_completed(futures):

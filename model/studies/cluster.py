@@ -12,9 +12,8 @@ from typing import Any
 from model.errors import ModelError
 from model.studies.runner import complete, raise_first, unfinished
 from model.studies.study import Run
-from rmaat.base.cluster import dask_client
+from rmaat.base.cluster import dask, dask_client
 from rmaat.base.errors import Interrupted, UsageError
-from rmaat.base.extras import require
 from rmaat.base.progress import Progress
 from rmaat.base.signals import termination_as_interrupt
 
@@ -43,7 +42,7 @@ def run_on_cluster(runs: Sequence[Run], data: Path, address: str, deadline: floa
         return
     with dask_client(address) as client:
         _check_threads(client)
-        stop = _distributed().Event(f"stop-{uuid.uuid4()}", client)
+        stop = dask().Event(f"stop-{uuid.uuid4()}", client)
         futures = [
             client.submit(_complete_on_worker, _absolute(run), data.resolve(), stop.name, pure=False) for run in due
         ]
@@ -52,14 +51,10 @@ def run_on_cluster(runs: Sequence[Run], data: Path, address: str, deadline: floa
                 _watch(futures, len(runs), deadline, stop, progress)
         except KeyboardInterrupt:
             stop.set()
-            _distributed().wait(futures)
+            dask().wait(futures)
             raise Interrupted("interrupted; the same command continues where it stopped") from None
         errors = dict(zip(due, map(_error_of, futures), strict=True))
     raise_first({run: error for run, error in errors.items() if error})
-
-
-def _distributed() -> Any:
-    return require("distributed", "distributed", "a cluster")
 
 
 def _check_threads(client: Any) -> None:
@@ -93,7 +88,7 @@ def _watch(futures: Sequence[Any], count: int, deadline: float, stop: Any, progr
 
 def _error_of(future: Any) -> Exception | None:
     """What a finished run raised."""
-    distributed = _distributed()
+    distributed = dask()
     try:
         future.result()
     except (distributed.KilledWorker, CancelledError) as error:
@@ -104,7 +99,7 @@ def _error_of(future: Any) -> Exception | None:
 
 
 def _complete_on_worker(run: Run, data: Path, stop: str) -> None:
-    is_stopping = _distributed().Event(stop).is_set
+    is_stopping = dask().Event(stop).is_set
     complete(run, data, math.inf, _every(_ASK_EVERY, is_stopping))
 
 

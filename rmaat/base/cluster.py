@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 from rmaat.base.errors import UsageError
@@ -9,6 +10,11 @@ from rmaat.base.extras import require
 
 TIMEOUT = 10.0
 """Seconds to wait for an answer of the scheduler."""
+
+
+def dask() -> ModuleType:
+    """The library `distributed`; raises `UsageError`, which names the extra `sweep`, if it is not installed."""
+    return require("distributed", "distributed", "a cluster")
 
 
 @contextmanager
@@ -20,7 +26,7 @@ def dask_client(address: str, timeout: float = TIMEOUT) -> Iterator[Any]:
     UsageError
         Dask is not installed, or no scheduler answers within `timeout` seconds.
     """
-    distributed = require("distributed", "distributed", "a cluster")
+    distributed = dask()
     try:
         client = distributed.Client(address, timeout=timeout)
     except (OSError, ValueError) as error:
