@@ -45,6 +45,7 @@ bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.forms
 	$(BIN)/python -m benchmarks.engines
 	$(BIN)/python -m benchmarks.replay
+	$(BIN)/python -m benchmarks.row_blocks
 	$(BIN)/python -m benchmarks.length
 	$(BIN)/python -m benchmarks.peers
 	$(BIN)/python -m benchmarks.options

@@ -29,9 +29,9 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from model.layers.fused import LEAST_KEY_SUM, fused_attention, positive_features
-from model.layers.mixing import Mixing, Rows, Shared, Valid, WantedRows
-from model.layers.precision import without_autocast
-from model.layers.rms_read import fused_rms_attention
+from model.layers.mixing import Mixing, Rows, Shared, SummedMixing, Valid, WantedRows
+from model.layers.precision import at_least_float32, without_autocast
+from model.layers.rms_read import fused_rms_attention, normalised
 
 Kernel = Callable[[Tensor], Tensor]
 """From rows x (..., token) to x r, with r_ij the strength between tokens i and j."""
@@ -124,14 +124,25 @@ class Attention(Mixing):
         if wanted == rows.shape[1]:
             query, key, value = split_heads(self.project_in(rows), self.heads, 3)
             return query, key, value
-        width = rows.shape[2]
+        return self._query(rows[:, :wanted]), *self._key_value(rows)
+
+    def _query(self, rows: Tensor) -> Tensor:
+        weight, bias = self._parts_of_projection()[0]
+        return split_heads(functional.linear(rows, weight, bias), self.heads, 1)[0]
+
+    def _key_value(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        weight, bias = self._parts_of_projection()[1]
+        key, value = split_heads(functional.linear(rows, weight, bias), self.heads, 2)
+        return key, value
+
+    def _parts_of_projection(self) -> list[tuple[Tensor, Tensor]]:
+        """Weight and bias of the queries, and of keys and values."""
+        width = self.project_in.in_features
         weights, biases = (part.split([width, 2 * width]) for part in (self.project_in.weight, self.project_in.bias))
-        (query,) = split_heads(functional.linear(rows[:, :wanted], weights[0], biases[0]), self.heads, 1)
-        key, value = split_heads(functional.linear(rows, weights[1], biases[1]), self.heads, 2)
-        return query, key, value
+        return list(zip(weights, biases, strict=True))
 
 
-class AstromorphicAttention(Attention):
+class AstromorphicAttention(Attention, SummedMixing):
     """RMAAT's attention, in O(token width^2). Without positions and with exponent and scale 1 it is linear attention.
 
     `positions` is the astrocytic part phi(R), or None to leave it out; `exponent` is alpha, a number or a learned
@@ -181,6 +192,34 @@ class AstromorphicAttention(Attention):
         if self.count == "normalised":
             return without_count(read, valid.sum(dim=1, keepdim=True), exponent)
         return read
+
+    def write(self, rows: Rows, valid: Valid, shared: Shared) -> tuple[Tensor, ...]:
+        """H / scale and g^(1 / alpha) of some rows, as `SummedMixing.write`; H / scale alone for the read "rms"."""
+        key, value = self._key_value(rows)
+        with without_autocast(rows):
+            mask = valid[:, None, :, None]
+            traces = positive_features(key) * mask
+            key_sum = traces.sum(dim=2, keepdim=True)
+            if shared:
+                traces = traces + shared[0] * mask
+            memory = traces.mT @ at_least_float32(value)
+        return (memory,) if self.read == "rms" else (memory, key_sum)
+
+    def read_sums(self, rows: Rows, sums: tuple[Tensor, ...], valid: Bool[Tensor, "batch row"]) -> Rows:
+        """The read of some rows in plain form, as `SummedMixing.read_sums`."""
+        query = self._query(rows)
+        with without_autocast(rows):
+            features = positive_features(query)
+            read = features @ (self.scale * sums[0])
+            if self.read == "rms":
+                read = normalised(read)
+            else:
+                plasticity = sums[1].clamp(min=LEAST_KEY_SUM).pow(self.exponent)
+                read = read / (features @ plasticity.mT).clamp(min=LEAST_KEY_SUM)
+        read = read.to(query.dtype)
+        if self.read == "divided" and self.count == "normalised":
+            read = without_count(read, valid.sum(dim=1, keepdim=True), self.exponent)
+        return self.project_out(join_heads(read))
 
     def exponent_of_segment(self) -> Float[Tensor, ""]:
         """The exponent as one node per segment.

@@ -27,6 +27,22 @@ class Mixing(nn.Module):
         raise NotImplementedError
 
 
+class SummedMixing(Mixing):
+    """Base class of mixing whose rows meet only in sums: each row adds to them, then each row reads them.
+
+    Its shared tensors have one row of the segment per place of their second axis. It is `forward` in two halves:
+    `model.networks.row_blocks` computes some rows at a time.
+    """
+
+    def write(self, rows: Rows, valid: Valid, shared: Shared) -> tuple[Tensor, ...]:
+        """What some rows of a segment add to each sum; `valid` and `shared` are those of these rows."""
+        raise NotImplementedError
+
+    def read_sums(self, rows: Rows, sums: tuple[Tensor, ...], valid: Bool[Tensor, "batch row"]) -> Rows:
+        """What some rows read from the `sums` of a whole segment, whose rows are `valid`."""
+        raise NotImplementedError
+
+
 class CausalMixing(Mixing):
     """Base class of the mixing of a language model: a row reads no token after it."""
 

@@ -31,6 +31,14 @@ def named_tensors(cell: nn.Module) -> dict[str, Tensor]:
     return found
 
 
+def named_places(cell: nn.Module) -> tuple[list[Tensor], dict[str, int]]:
+    """The tensors of `cell`, each once, and for each of their names the place among them."""
+    names = named_tensors(cell)
+    tensors = list({id(tensor): tensor for tensor in names.values()}.values())
+    index = {id(tensor): place for place, tensor in enumerate(tensors)}
+    return tensors, {name: index[id(tensor)] for name, tensor in names.items()}
+
+
 def alias(tensor: Tensor) -> Tensor:
     """A leaf that shares the storage of `tensor`; a parameter if `tensor` is one."""
     if isinstance(tensor, nn.Parameter):
@@ -42,7 +50,7 @@ class CellAliases:
     """Aliases of the tensors of `cell`, and the modes of its modules."""
 
     def __init__(self, cell: nn.Module, places: dict[str, int], tensors: Sequence[Tensor]):
-        """`places` gives the index in `tensors` for each name in `named_tensors`."""
+        """`tensors` stand for those of `named_places`, whose `places` these are."""
         self.cell = cell
         self.tensors = [alias(tensor) for tensor in tensors]
         self.by_name = {name: self.tensors[place] for name, place in places.items()}

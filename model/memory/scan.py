@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from model.errors import ModelError
-from model.memory.aliases import named_tensors
+from model.memory.aliases import named_places
 from model.memory.differentiation import Bptt, Differentiation, LayerwiseAmrb
 from model.memory.recurrence import Cell, LayeredCell, Segment, Shared
 from model.memory.replay import MemoryReplay
@@ -68,11 +68,8 @@ def scan(
     if isinstance(differentiation, Bptt) or not torch.is_grad_enabled():
         return _run(cell, segments, memory, retention, shared)
     _check_no_transform()
-    names = named_tensors(cell)
     # One input per tensor, so that hooks on a tensor that modules share run once.
-    tensors = list({id(tensor): tensor for tensor in names.values()}.values())
-    index = {id(tensor): place for place, tensor in enumerate(tensors)}
-    places = {name: index[id(tensor)] for name, tensor in names.items()}
+    tensors, places = named_places(cell)
     # The rows of one tensor are separate inputs, as they are to the cells under BPTT.
     retention = list(retention)
     factors = list({id(factor): factor for factor in retention if factor.requires_grad}.values())

@@ -26,6 +26,7 @@ from model.layers.pixels import PixelEmbedding
 from model.memory.recurrence import Segment, Stage, State, in_sequence
 from model.memory.retention import next_memory
 from model.networks.parameters import ModelParameters
+from model.networks.row_blocks import by_row_blocks
 
 
 class StackedCell(nn.Module):
@@ -197,13 +198,19 @@ class SegmentCell(StackedCell):
 
     def __init__(self, parameters: ModelParameters, attentions: list[Mixing]):
         super().__init__(parameters, attentions, causal=False)
-        self.readout = parameters.readout
+        self.readout, self.row_block = parameters.readout, parameters.rows_at_once
 
     def stages(self, segment: Segment, retention: Float[Tensor, " batch"]) -> list[Stage]:
         """As `StackedCell.stages`; a `PassedSegment` without memory computes nothing."""
         if isinstance(segment, PassedSegment) and self.memory_tokens == 0:
             return [lambda state, _: (self._no_summary(segment), *state)]
         return super().stages(segment, retention)
+
+    def _through(self, valid: Tensor, index: int, wanted: int, state: State, shared: tuple[Tensor, ...]) -> State:
+        if not self.row_block:
+            return super()._through(valid, index, wanted, state, shared)
+        block, shared = cast(Block, self.blocks[index]), self.shared_of(index, shared)
+        return by_row_blocks(block, state[0], valid, shared, wanted, self.row_block), state[1]
 
     def segment_rows(self, segment: Segment, memory: Tensor) -> Float[Tensor, "batch row width"]:
         """[memory; tokens]."""

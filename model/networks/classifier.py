@@ -82,8 +82,19 @@ class SegmentClassifier(nn.Module):
         All segments have one shape, so training needs one compiled graph. Three cases add graphs: a whole sequence as
         one segment (up to `COMPILED_LENGTHS`), segments that the readout leaves out (one), and passes without gradient.
         Names of weights stay. Replay and BPTT, both compiled, agree to
-        the bit; compiled and plain model agree to rounding.
+        the bit; compiled and plain model agree to rounding. Compiled rows are computed all at once.
+
+        Raises
+        ------
+        ModelError
+            The model has a number of rows for `row_block`.
         """
+        if isinstance(self.parameters_record.row_block, int):
+            raise ModelError(
+                f"row_block is {self.parameters_record.row_block}, but a compiled cell computes all rows at once; "
+                "set row_block to automatic or none, or do not compile"
+            )
+        self.cell.row_block = 0
         # Training, replay, evaluation, passed segments and smaller last batches exceed torch's limit of 8 compilations.
         # `torch.compiler` has no setting for the limit, so this uses the private module.
         torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 32)

@@ -37,6 +37,8 @@ ASTROCYTIC = ("exponent", "relative_positions", "decay_factor", "write_scale", "
 """Settings of astromorphic attention alone."""
 DECAYING = ("decaying", "learned", "random")
 """The relative positions that take a decay from the tables."""
+LONG_SEGMENT, ROW_BLOCK = 4096, 512
+"""Tokens of a segment from which on `row_block` "automatic" computes it in blocks, and their rows."""
 OF_MEMORY = ("memory_rule", "memory_norm", "initial_memory_scale")
 """Settings of architectures with memory tokens alone."""
 
@@ -205,6 +207,16 @@ class ModelParameters(Record):
     initial_memory_scale: float = parameter(
         0.02, "standard deviation of the initial memory before training", low=0, high=100
     )
+    row_block: str | int = parameter(
+        "automatic",
+        "rows of a segment that are computed at a time, and again in backward, so that memory hardly depends on the "
+        "segment's length; none computes all at once; automatic takes 512 if a recurrent model has segments of 4,096 "
+        "tokens or more and is not compiled, else none",
+        unit="rows",
+        low=1,
+        high=2**24,
+        choices=("automatic", "none"),
+    )
     separator: int = parameter(
         0,
         "token between two documents that are encoded separately with the same weights, as in LRA's Retrieval "
@@ -303,6 +315,19 @@ class ModelParameters(Record):
         return self.memory_tokens + self.segment_length
 
     @property
+    def rows_at_once(self) -> int:
+        """Rows of a segment of a classifier that are computed at a time, or 0 for all."""
+        if isinstance(self.row_block, int):
+            return self.row_block
+        is_long = self.family.recurrent and self.segment_length >= LONG_SEGMENT
+        return ROW_BLOCK if self.row_block == "automatic" and is_long and self.has_sums else 0
+
+    @property
+    def has_sums(self) -> bool:
+        """Whether rows meet only in sums that attention writes; softmax and a state space have none."""
+        return self.family.attention in ("astromorphic", "linear")
+
+    @property
     def has_local_norm(self) -> bool:
         """Whether the local mixing norms the neighbours itself: rows of a block that norms first have any size."""
         return self.local_mixing > 0 and self.local_into == "rows" and self.norm == "pre"
@@ -344,7 +369,7 @@ def foreign_settings(architecture: str) -> tuple[str, ...]:
         (() if family.retains else ("retention",))
         + (() if family.recurrent else OF_MEMORY)
         + (() if family.attention == "astromorphic" else ASTROCYTIC)
-        + (() if family.attention in ("astromorphic", "linear") else ("read",))
+        + (() if family.attention in ("astromorphic", "linear") else ("read", "row_block"))
         + (() if family.attention == "state_space" else ("state_size",))
     )
 

@@ -34,8 +34,16 @@ def training_flops(model: ModelParameters, method: str, segments: int, batch: in
 
 
 def _recomputed_flops(model: ModelParameters, wanted: int) -> float:
-    """Q H of a segment's layers, which backward of the RMS-normalised read recomputes."""
-    if model.read == "divided" or not wanted:
+    """What backward of a segment recomputes: Q H for the RMS-normalised read; with blocks of rows, all layers.
+
+    The last convolution of a local mixing is not recomputed, because backward needs its input alone.
+    """
+    if not wanted:
+        return 0.0
+    if model.rows_at_once:
+        one = model.layers * _local_flops(model) / len(model.local_dilations)
+        return _segment_flops(model, wanted) - _patch_flops(model) - one
+    if model.read == "divided":
         return 0.0
     return 2 * ((model.layers - 1) * model.segment_rows + wanted) * model.width**2 / model.heads
 
@@ -64,7 +72,7 @@ def _layer_flops(model: ModelParameters, wanted: int) -> float:
     rows, width = model.segment_rows, model.width
     query_out, key_value = 2 * 2 * wanted * width**2, 2 * 2 * rows * width**2
     feed_forward = 2 * 2 * wanted * width * model.feed_forward_width
-    local = 2 * model.segment_length * width * model.local_mixing * len(model.local_dilations)
+    local = _local_flops(model)
     if model.family.attention == "state_space":
         values_and_gates = 2 * 2 * wanted * width**2
         return values_and_gates + feed_forward + local
@@ -76,6 +84,11 @@ def _layer_flops(model: ModelParameters, wanted: int) -> float:
         divisor = 2 * wanted * width if model.read == "divided" else 0
         mixing = 2 * (rows + wanted) * width**2 / model.heads + divisor
     return query_out + key_value + feed_forward + mixing + local
+
+
+def _local_flops(model: ModelParameters) -> float:
+    """The convolutions of one layer's local mixing."""
+    return 2.0 * model.segment_length * model.width * model.local_mixing * len(model.local_dilations)
 
 
 def _feature_flops(model: ModelParameters) -> float:

@@ -15,6 +15,8 @@ MASK = 1 / FLOAT_BYTES
 
 def peak_bytes(model: ModelParameters, method: str, segments: int, batch: int = 1, keep: int = 1) -> float:
     """Largest sum of tensors (bytes) that a step holds in addition to parameters, gradients and moments."""
+    if model.rows_at_once:
+        return _peak_bytes_in_blocks(model, method, segments, batch, keep)
     # Backward starts with the last segment, kept or replayed, when no sums of gradients exist yet.
     first = segments if method == "bptt" else min(max(keep, 1), segments)
     wanted = wanted_rows(model, segments)
@@ -29,6 +31,24 @@ def peak_bytes(model: ModelParameters, method: str, segments: int, batch: int = 
     memories = 0 if method == "bptt" else segments * model.memory_tokens
     segment_rows = batch * (most + memories)
     return FLOAT_BYTES * model.width * (_shared_rows(model) + max(segment_rows, _last_rows(model)))
+
+
+def _peak_bytes_in_blocks(model: ModelParameters, method: str, segments: int, batch: int, keep: int) -> float:
+    """As `peak_bytes`, with rows computed in blocks: the peak lies late, when sums of gradients exist."""
+    kept = segments if method == "bptt" else min(max(keep, 1), segments)
+    wanted = wanted_rows(model, segments)
+    held = [_held(model, rows) for rows in wanted]
+    passing = max(_passing_in_blocks(model, rows) for rows in wanted)
+    # Either the last segment's first layer after all others, or a whole segment replayed.
+    before, replayed = sum(held[segments - kept : -1]), max(held[: segments - kept], default=0.0)
+    # Layer by layer, the rows after a layer exist again beside it.
+    passing += model.segment_rows if method == "layerwise" else 0
+    memories = 0 if method == "bptt" else segments * model.memory_tokens
+    # Replay adds up the gradients of a layer before it adds them to those of other segments.
+    sums = parameter_count(model) / model.width * (1 if method == "bptt" else 1 + 1 / model.layers)
+    shared = 2 * _shared_rows(model)
+    activations = max(before + max(held[-1] - _layer(model, wanted[-1]), _entry(model)), replayed)
+    return FLOAT_BYTES * model.width * (shared + sums + batch * (activations + passing + memories))
 
 
 def _held(model: ModelParameters, wanted: int) -> float:
@@ -76,6 +96,9 @@ def _layer(model: ModelParameters, wanted: int) -> float:
     sums, norms, masks = 2 * wanted, 2 * wanted, 2 * MASK * wanted if model.dropout else 0
     # Before and after the GELU.
     hidden = 2 * wanted * model.feed_forward_width / model.width
+    if model.rows_at_once:
+        # The rows after it, the sums, and the input of the local mixing.
+        return wanted + model.width / model.heads + (model.segment_length if model.local_mixing else 0)
     return _local(model) + _mixing(model, wanted) + sums + norms + masks + hidden
 
 
@@ -106,6 +129,15 @@ def _passing(model: ModelParameters, wanted: int) -> float:
     # Residual; read; query, key and value, separately and joined. A state space has transforms of twice the length.
     attention = (2 + 2) * wanted + 4 * model.segment_rows - freed
     return max(feed_forward, attention)
+
+
+def _passing_in_blocks(model: ModelParameters, wanted: int) -> float:
+    """Gradients of the rows after and before a layer, and the graph of a block of rows."""
+    rows, hidden = model.segment_rows, model.feed_forward_width / model.width
+    gradients = wanted + rows * (1 + (model.local_mixing > 0 and model.local_into == "mixing"))
+    # Query, its features, read; sums, norms, masks; before and after the GELU; and the gradients of the last two.
+    graph = 4 + 2 + 2 + (2 * MASK if model.dropout else 0) + 2 * hidden + 1 + hidden
+    return gradients + min(model.rows_at_once, wanted) * graph
 
 
 def _shared_rows(model: ModelParameters) -> int:

@@ -15,8 +15,8 @@ from typing import Any
 
 from rmaat.base.errors import UsageError
 
-WORD_OR_NUMBER = str | float
-"""The type of a field that is one of its choices or a number."""
+WORD_OR_NUMBER: dict[Any, type] = {str | float: float, str | int: int}
+"""The type of a number, for each type of a field that is one of its choices or a number."""
 
 
 class ParameterError(UsageError):
@@ -38,7 +38,7 @@ class Source(StrEnum):
 class Quantity:
     """The description of one parameter; the unit "1" means dimensionless, and bounds are inclusive.
 
-    The value of a field `str | float` is one of the choices, or a number between the bounds.
+    The value of a field `str | float` or `str | int` is one of the choices, or a number between the bounds.
     """
 
     meaning: str
@@ -95,8 +95,8 @@ def check_value(name: str, value: Any, hint: Any, quantity: Quantity | None) -> 
     ParameterError
         The value has another type, is not finite, is outside the bounds or is not one of the choices.
     """
-    if hint == WORD_OR_NUMBER:
-        return check_value(name, value, str if isinstance(value, str) else float, quantity)
+    if hint in WORD_OR_NUMBER:
+        return check_value(name, value, str if isinstance(value, str) else WORD_OR_NUMBER[hint], quantity)
     kind = int | float if hint is float else typing.get_origin(hint) or hint
     # True is an int for Python, but not for a parameter.
     if not isinstance(value, kind) or (isinstance(value, bool) and hint is not bool):
@@ -137,8 +137,8 @@ def read_value(name: str, value: Any, hint: Any, quantity: Quantity) -> Any:
         # One number is a list of one.
         items = value if isinstance(value, list | tuple) else [value]
         return tuple(read_value(name, item, typing.get_args(hint)[0], quantity) for item in items)
-    if hint == WORD_OR_NUMBER:
-        return value if value in quantity.choices else _read_number(name, value, float, quantity)
+    if hint in WORD_OR_NUMBER:
+        return value if value in quantity.choices else _read_number(name, value, WORD_OR_NUMBER[hint], quantity)
     if hint is str and isinstance(value, str):
         return value
     if hint is bool and str(value).lower() in ("true", "false"):

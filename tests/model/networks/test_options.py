@@ -30,9 +30,14 @@ OPTIONS = [
     {"pixels": "continuous", "vocabulary": 257},
     {"pixels": "continuous", "vocabulary": 257, "pixel_patch": 3, "picture_width": 4},
     {"ngrams": (2, 4), "ngram_buckets": 50},
+    {"row_block": 4},
+    {"row_block": 5, "norm": "pre", "local_mixing": 3, "plasticity_count": "normalised", "exponent": "learned"},
+    {"row_block": 3, "read": "rms", "local_mixing": 3, "local_into": "rows", "readout": "token"},
 ]
 """Settings that every test of gradients, streams and costs takes."""
-OF_LANGUAGE_MODELS = [changes for changes in OPTIONS if set(changes) != {"readout"} and "pixel_patch" not in changes]
+OF_LANGUAGE_MODELS = [
+    changes for changes in OPTIONS if set(changes) != {"readout"} and not {"pixel_patch", "row_block"} & set(changes)
+]
 
 
 @pytest.fixture

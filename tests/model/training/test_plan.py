@@ -59,6 +59,9 @@ OPTIONS = [
     {"read": "rms"},
     {"pixels": "continuous", "vocabulary": 257},
     {"pixels": "continuous", "vocabulary": 257, "pixel_patch": 3, "picture_width": 10},
+    {"row_block": 32},
+    {"row_block": 64, "local_mixing": 5, "segment_length": 256},
+    {"row_block": 32, "local_mixing": 3, "local_dilations": [1, 16], "local_into": "rows", "read": "rms"},
 ]
 
 

@@ -35,6 +35,7 @@ class Clock(Record):
 @dataclass(frozen=True)
 class Alarm(Record):
     volume: str | float = parameter("loud", "of the alarm", unit="dB", low=20, high=90, choices=("loud", "soft"))
+    rings: str | int = parameter("once", "how often", unit="times", low=2, high=9, choices=("once", "for ever"))
 
 
 @dataclass(frozen=True)
@@ -211,6 +212,21 @@ def test_a_word_or_a_number_is_read_from_text_and_yaml(given, value, tmp_path):
     assert type(found.volume) is type(value)
     found.save(tmp_path / "alarm.yaml")
     assert Alarm.load(tmp_path / "alarm.yaml") == found
+
+
+@pytest.mark.parametrize(("given", "value"), [("once", "once"), ("3", 3), ("3 times", 3), (3, 3)])
+def test_a_word_or_a_whole_number_is_read_from_text_and_yaml(given, value, tmp_path):
+    found = Alarm.from_dict({"rings": given})
+    assert found.rings == value
+    assert type(found.rings) is type(value)
+    found.save(tmp_path / "alarm.yaml")
+    assert Alarm.load(tmp_path / "alarm.yaml") == found
+
+
+@pytest.mark.parametrize("given", ["twice", "2.5", 2.5, 1, True])
+def test_anything_but_a_known_word_or_a_whole_number_in_bounds_is_refused(given):
+    with pytest.raises(ParameterError, match="rings is"):
+        Alarm.from_dict({"rings": given})
 
 
 @pytest.mark.parametrize(
