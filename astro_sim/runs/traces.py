@@ -212,7 +212,8 @@ def _coordinates(
     coordinates: dict[str, Any] = {
         "time": ("time", times, {**_describe("s", "time since the start of the run", "t"), "axis": "T"}),
         "cycle": ("cycle", np.arange(1, cycles + 1), {"long_name": "number of the cycle, from 1"}),
-        "space": ("space", ["x", "y"], {"long_name": "axis of the plane"}),
+        # Characters: the NetCDF library crashes if it opens a file with texts of variable length twice.
+        "space": ("space", ["x", "y"], {"long_name": "axis of the plane"}, {"dtype": "S1"}),
     }
     words = {"post": "postsynaptic", "pre": "presynaptic"}
     for dim, size, of_source in zip(SYNAPSE, shape, np.transpose(sources), strict=True):

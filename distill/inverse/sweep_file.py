@@ -27,7 +27,9 @@ def write_sweep(dataset: xr.Dataset, path: str | Path) -> None:
     """Write `dataset` to `path` as NetCDF-4, completely or not at all; raises `rmaat.base.files.FileError`."""
     sealed = dataset.assign_attrs({DIGEST: content_digest(dataset)})
     with atomic_file(Path(path)) as temporary, refused_writes():
-        sealed.to_netcdf(temporary, engine="netcdf4", format="NETCDF4")
+        # Characters: the NetCDF library crashes if it opens a file with texts of variable length twice.
+        texts = {name: {"dtype": "S1"} for name, variable in sealed.variables.items() if variable.dtype.kind in "OU"}
+        sealed.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=texts)
         seal(temporary)
 
 

@@ -33,6 +33,17 @@ def test_ordinary_tools_find_axes_units_and_names_in_the_file(default_traces: xr
             assert file[name].long_name
 
 
+def test_a_file_that_is_open_already_can_be_opened_again(default_traces: xr.Dataset, path: Path):
+    write_traces(default_traces, path)
+    with netCDF4.Dataset(path) as file:
+        # In this library a second handle on texts of variable length reads freed memory.
+        assert not [name for name, variable in file.variables.items() if variable.dtype is str]
+    first, second = xr.open_dataset(path), xr.open_dataset(path)
+    assert list(second["space"].values) == list(first["space"].values) == ["x", "y"]
+    first.close()
+    second.close()
+
+
 def test_the_file_holds_every_parameter_with_unit_bounds_and_source(default_traces: xr.Dataset):
     attributes = default_traces.attrs
     parameters = SimulationParameters.from_dict(json.loads(attributes["parameters"]))

@@ -59,6 +59,15 @@ def test_a_refused_write_is_a_sentence(swept, tmp_path, monkeypatch):
     assert not any(tmp_path.iterdir())
 
 
+def test_texts_survive_the_file_and_have_a_fixed_length_in_it(swept, tmp_path):
+    texts = swept.assign(message=("point", ["", "too strong", "été"]))
+    write_sweep(texts, tmp_path / "sweep.nc")
+    assert list(read_sweep(tmp_path / "sweep.nc")["message"].values) == ["", "too strong", "été"]
+    # The NetCDF library crashes if it opens a file with texts of variable length twice.
+    with netCDF4.Dataset(tmp_path / "sweep.nc") as file:
+        assert not [name for name, variable in file.variables.items() if variable.dtype is str]
+
+
 def test_another_value_or_byte_is_found(swept, tmp_path):
     path = tmp_path / "sweep.nc"
     write_sweep(swept, path)
