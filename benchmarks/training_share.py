@@ -1,9 +1,9 @@
 """Measure what a training spends beside its steps: validation, checkpoints and logging, loading of batches, the start.
 
-python -m benchmarks.training_share [--steps 600] [--out benchmarks/results/training-share.json]
+python -m benchmarks.training_share [--steps N] [--out benchmarks/results/training-share.json]
 
-The training is that of the demo (`rmaat train listops`), on one core, with fewer steps. Times are of the core's own
-clock. The data are generated before. Validation is of all validation sequences, as in the preset.
+The training is that of the demo (`rmaat train listops`), on one core. Times are of the core's own clock. The data are
+generated before. Validation is of all validation sequences, as in the preset.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ from model.training import loop
 from rmaat.base.provenance import processor
 from rmaat.base.text import table
 
-STEPS = 600
+PRESET = PRESETS["listops"]["short"]
 PARTS = {"steps": "_step", "validation": "_validate"}
 """Parts of a training, and the methods of the loop that do them; `_validate` writes the checkpoints and logs too."""
 GOAL = 0.05
@@ -33,7 +33,8 @@ GOAL = 0.05
 def main() -> None:
     """Measure, print a table and write JSON."""
     parser = option_parser(__doc__, RESULTS / "training-share.json")
-    parser.add_argument("--steps", type=int, default=STEPS, help=f"optimiser steps [default: {STEPS}]")
+    steps = PRESET.training.steps
+    parser.add_argument("--steps", type=int, default=steps, help=f"optimiser steps [default: {steps}]")
     options = parser.parse_args()
     found = measure(options.steps)
     rows = [(name, f"{seconds:.1f}", f"{seconds / found['all']:.1%}") for name, seconds in found.items()]
@@ -46,8 +47,7 @@ def main() -> None:
 
 def measure(steps: int) -> dict[str, float]:
     """Seconds of the parts, of the rest, and of all together."""
-    preset = PRESETS["listops"]["short"]
-    preset = dataclasses.replace(preset, training=dataclasses.replace(preset.training, steps=steps, threads=1))
+    preset = dataclasses.replace(PRESET, training=dataclasses.replace(PRESET.training, steps=steps, threads=1))
     with tempfile.TemporaryDirectory() as folder:
         task = load_task(preset.task_parameters, None, Path(folder) / "data")
         with _timed(loop._Run, PARTS) as seconds:

@@ -228,7 +228,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
             ModelParameters(
                 segments=2, segment_length=100, norm="pre", readout="every", local_mixing=_OF_BRACKETS["local_mixing"]
             ),
-            dataclasses.replace(_SMALL, steps=3200, validate_every=200, most_scored=0),
+            dataclasses.replace(_SMALL, steps=3200, validate_every=400, most_scored=0),
             "expressions of 20 to 200 tokens in 2 segments: five minutes on a CPU core",
         ),
         "brief": Preset(

@@ -20,6 +20,7 @@ def test_the_committed_results_have_a_row_for_each_goal(capsys):
         "RMT as published",
         "share of the bound",
         "readout every: time",
+        "segments of 4,096, in blocks",
         "inference, 16 x",
         "beside its steps",
     ):

@@ -3,17 +3,18 @@ import dataclasses
 import pytest
 
 from benchmarks import training_share
-from model.studies.presets import PRESETS
 from model.training import loop
 
 
 def test_the_parts_add_up_to_the_training(tmp_path, monkeypatch, run_benchmark):
-    preset = PRESETS["listops"]["short"]
+    preset = training_share.PRESET
     task = dataclasses.replace(
         preset.task_parameters, longest_length=40, train_size=50, validation_size=20, test_size=10
     )
-    monkeypatch.setitem(PRESETS["listops"], "short", dataclasses.replace(preset, task_parameters=task))
-    monkeypatch.setattr(training_share, "STEPS", 3)
+    training = dataclasses.replace(preset.training, steps=3)
+    monkeypatch.setattr(
+        training_share, "PRESET", dataclasses.replace(preset, task_parameters=task, training=training)
+    )
     step = loop._Run._step
     found = run_benchmark(training_share, tmp_path / "result.json")
     seconds = found["seconds"]

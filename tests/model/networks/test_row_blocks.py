@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from model.errors import ModelError
-from model.memory.differentiation import Amrb, Bptt
+from model.memory.differentiation import Amrb, Bptt, MemoryBudget
 from model.networks.parameters import ARCHITECTURES, ModelParameters
 from model.training.peak import peak_memory
 from rmaat.base.records import ParameterError
@@ -68,6 +68,32 @@ def test_a_pass_without_gradient_has_the_bits_of_one_with(make_model, ragged_bat
     with torch.no_grad():
         expected = model(tokens, lengths)
     assert torch.equal(model(tokens, lengths), expected)
+
+
+@pytest.mark.parametrize("changes", [{}, {"norm": "pre", "local_mixing": 3}], ids=str)
+def test_replay_under_autocast_has_the_bits_of_bptt(make_model, ragged_batch, changes):
+    model, found = make_model(torch.float32, row_block=4, dropout=0.1, **changes), []
+    for way in (Bptt(), Amrb()):
+        torch.manual_seed(3)
+        with torch.autocast("cpu", torch.bfloat16):
+            found.append(logits_and_gradients(model, ragged_batch, way)[1])
+    assert all(map(torch.equal, *found))
+    with torch.autocast("cpu", torch.bfloat16):
+        plain = logits_and_gradients(make_model(torch.float32, row_block="none", **changes), ragged_batch)[0]
+        blocks = logits_and_gradients(make_model(torch.float32, row_block=4, **changes), ragged_batch)[0]
+    torch.testing.assert_close(blocks, plain, rtol=0.05, atol=0.02)
+
+
+def test_a_memory_budget_counts_what_blocks_keep(make_model):
+    model = make_model(torch.float32, segment_length=1024, segments=4, feed_forward_width=64, row_block=128)
+    batch = torch.randint(1, 16, (1, 4096)), torch.tensor([4096]), torch.tensor([0])
+    peaks = {}
+    for way in (Bptt(), Amrb(), MemoryBudget(4.0)):
+        step = partial(logits_and_gradients, model, batch, way)
+        step()
+        peaks[type(way)] = peak_memory(step, torch.device("cpu")) / 1e6
+    assert peaks[MemoryBudget] < 4.0
+    assert peaks[Amrb] < peaks[Bptt]
 
 
 def test_backward_leaves_the_random_state_and_may_run_twice(make_model, ragged_batch):
