@@ -71,9 +71,15 @@ def astrocytic_features(
     It depends on parameters alone, so it is computed once per step for all segments.
     """
     with without_autocast(projection):
-        # Recompute W r in backward: it is as large as W.
-        coupled = checkpoint(_coupled, projection, kernel, use_reentrant=False, preserve_rng_state=False)
-        return positive_features(projection.mT @ coupled)
+        return positive_features(projection.mT @ coupled_features(projection, kernel))
+
+
+def coupled_features(
+    projection: Float[Tensor, "head feature token"], kernel: Kernel
+) -> Float[Tensor, "head feature feature"]:
+    """W r W^T, as `astrocytic_features`."""
+    # Recompute W r in backward: it is as large as W.
+    return checkpoint(_coupled, projection, kernel, use_reentrant=False, preserve_rng_state=False)
 
 
 def _coupled(projection: Tensor, kernel: Kernel) -> Tensor:
@@ -95,6 +101,11 @@ class RelativePositions(nn.Module):
     def forward(self) -> Float[Tensor, "head token feature"]:
         """phi(R)."""
         return astrocytic_features(self.projection, self.kernel)
+
+    def factors(self) -> tuple[Float[Tensor, "head token feature"], Float[Tensor, "head feature feature"]]:
+        """W^T and W r W^T, of which phi(R) of some tokens can be made."""
+        with without_autocast(self.projection):
+            return self.projection.mT, coupled_features(self.projection, self.kernel)
 
 
 class Attention(Mixing):
@@ -193,6 +204,10 @@ class AstromorphicAttention(Attention, SummedMixing):
             return without_count(read, valid.sum(dim=1, keepdim=True), exponent)
         return read
 
+    def shared_by_row(self) -> Shared:
+        """(W^T, W r W^T); () without positions. phi(R) itself would be as large as the rows of a segment."""
+        return () if self.positions is None else self.positions.factors()
+
     def write(self, rows: Rows, valid: Valid, shared: Shared) -> tuple[Tensor, ...]:
         """H / scale and g^(1 / alpha) of some rows, as `SummedMixing.write`; H / scale alone for the read "rms"."""
         key, value = self._key_value(rows)
@@ -201,7 +216,8 @@ class AstromorphicAttention(Attention, SummedMixing):
             traces = positive_features(key) * mask
             key_sum = traces.sum(dim=2, keepdim=True)
             if shared:
-                traces = traces + shared[0] * mask
+                projection, coupled = shared
+                traces = traces + positive_features(projection @ coupled) * mask
             memory = traces.mT @ at_least_float32(value)
         return (memory,) if self.read == "rms" else (memory, key_sum)
 

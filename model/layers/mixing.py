@@ -30,12 +30,18 @@ class Mixing(nn.Module):
 class SummedMixing(Mixing):
     """Base class of mixing whose rows meet only in sums: each row adds to them, then each row reads them.
 
-    Its shared tensors have one row of the segment per place of their second axis. It is `forward` in two halves:
-    `model.networks.row_blocks` computes some rows at a time.
+    It is `forward` in two halves: `model.networks.row_blocks` computes some rows at a time.
     """
 
+    def shared_by_row(self) -> Shared:
+        """What `write` takes in place of `shared`; () by default.
+
+        Places of the second axis of the first tensor are rows of the segment. The others are passed whole.
+        """
+        return ()
+
     def write(self, rows: Rows, valid: Valid, shared: Shared) -> tuple[Tensor, ...]:
-        """What some rows of a segment add to each sum; `valid` and `shared` are those of these rows."""
+        """What some rows of a segment add to each sum; `valid` and the first tensor of `shared` have these rows."""
         raise NotImplementedError
 
     def read_sums(self, rows: Rows, sums: tuple[Tensor, ...], valid: Bool[Tensor, "batch row"]) -> Rows:

@@ -20,7 +20,7 @@ from torch.nn import functional
 from model.layers.block import Block
 from model.layers.dropout import Dropout
 from model.layers.local_mixing import LocalMixing
-from model.layers.mixing import Mixing
+from model.layers.mixing import Mixing, SummedMixing
 from model.layers.ngrams import NgramEmbedding
 from model.layers.pixels import PixelEmbedding
 from model.memory.recurrence import Segment, Stage, State, in_sequence
@@ -205,6 +205,13 @@ class SegmentCell(StackedCell):
         if isinstance(segment, PassedSegment) and self.memory_tokens == 0:
             return [lambda state, _: (self._no_summary(segment), *state)]
         return super().stages(segment, retention)
+
+    def shared(self) -> tuple[Tensor, ...]:
+        """As `StackedCell.shared`, or what blocks of rows take in its place."""
+        if not self.row_block:
+            return super().shared()
+        attentions = (cast(Block, block).attention for block in self.blocks)
+        return tuple(tensor for attention in attentions for tensor in cast(SummedMixing, attention).shared_by_row())
 
     def _through(self, valid: Tensor, index: int, wanted: int, state: State, shared: tuple[Tensor, ...]) -> State:
         if not self.row_block:

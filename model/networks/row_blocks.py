@@ -29,10 +29,15 @@ from model.memory.random_state import RandomState
 
 Sums = tuple[Tensor, ...]
 """What the rows of a segment have written."""
+BY_ROW = 3
+"""Inputs that have rows: those of the block, of its mixing, and of the first shared tensor."""
 
 
 def by_row_blocks(block: Block, rows: Rows, valid: Valid, shared: Shared, wanted: int, size: int) -> WantedRows:
-    """As `Block.forward`, `size` rows at a time; the mixing of `block` is a `SummedMixing`."""
+    """As `Block.forward`, `size` rows at a time; the mixing of `block` is a `SummedMixing`.
+
+    `shared` is the result of its `shared_by_row`.
+    """
     rows, mixed = _with_local_mixing(block, rows, valid)
     chunked = _ChunkedBlock(block, valid, wanted, size)
     if not torch.is_grad_enabled():
@@ -67,7 +72,7 @@ class _ChunkedBlock:
         """What all rows write."""
         total: Sums = ()
         for chunk in self.chunks(rows.shape[1]):
-            found = self.write_chunk(chunk, *_rows_of(chunk, rows, mixed, *shared))
+            found = self.write_chunk(chunk, *_rows_of(chunk, rows, mixed, *shared[:1]), *shared[1:])
             total = tuple(a + b for a, b in zip(total, found, strict=True)) if total else found
         return total
 
@@ -77,7 +82,7 @@ class _ChunkedBlock:
         return torch.cat(read, dim=1)
 
     def write_chunk(self, chunk: slice, rows: Tensor, mixed: Tensor | None, *shared: Tensor) -> Sums:
-        """What the rows of `chunk` write; the tensors hold these rows alone."""
+        """What the rows of `chunk` write; all tensors but the last ones of `shared` hold these rows alone."""
         return self._mixing.write(self._input(rows, mixed), self.valid[:, chunk], shared)
 
     def read_chunk(self, sums: Sums, rows: Tensor, mixed: Tensor | None) -> Tensor:
@@ -152,33 +157,36 @@ def _gradients(
 ) -> tuple[list[Tensor | None], list[Tensor | None]]:
     """Gradients of the `inputs` (rows, input of the mixing, shared tensors) of a chunked block, and of its `leaves`.
 
-    The leaves and the `sums` add up their own gradients, in `grad`.
+    Whatever has no rows of its own adds up its gradient over chunks in `grad`.
     """
-    totals = [None if tensor is None else torch.zeros_like(tensor) for tensor in inputs]
-    written = tuple(part.detach().requires_grad_() for part in sums)
+    by_row, whole = inputs[:BY_ROW], _leaves(inputs[BY_ROW:])
+    totals = [None if tensor is None else torch.zeros_like(tensor) for tensor in by_row]
+    written = _leaves(sums)
     for chunk in chunked.chunks(chunked.wanted):
-        starts = _leaves(chunk, inputs[:2])
+        starts = _leaves(_rows_of(chunk, *by_row[:2]))
         _add_gradients(
-            (chunked.read_chunk(written, *starts),),
+            (chunked.read_chunk(tuple(written), *starts),),
             (gradient[:, chunk],),
             starts,
             [*written, *leaves],
             _rows_of(chunk, *totals[:2]),
         )
     of_sums: list[Any] = [part.grad for part in written]
-    for chunk in chunked.chunks(inputs[0].shape[1]):
-        starts = _leaves(chunk, inputs)
-        _add_gradients(chunked.write_chunk(chunk, *starts), of_sums, starts, leaves, _rows_of(chunk, *totals))
+    for chunk in chunked.chunks(by_row[0].shape[1]):
+        starts = _leaves(_rows_of(chunk, *by_row))
+        _add_gradients(
+            chunked.write_chunk(chunk, *starts, *whole), of_sums, starts, [*whole, *leaves], _rows_of(chunk, *totals)
+        )
     found = [leaf.grad for leaf in leaves]
     # A second pass backward starts again.
     for leaf in leaves:
         leaf.grad = None
-    return totals, found
+    return [*totals, *(part.grad for part in whole)], found
 
 
-def _leaves(chunk: slice, tensors: Sequence[Tensor | None]) -> list[Any]:
-    """The rows of `chunk` as starts of a graph."""
-    return [None if part is None else part.requires_grad_() for part in _detached(_rows_of(chunk, *tensors))]
+def _leaves(tensors: Sequence[Tensor | None]) -> list[Any]:
+    """The `tensors` as starts of a graph."""
+    return [None if tensor is None else tensor.requires_grad_() for tensor in _detached(tensors)]
 
 
 def _detached(tensors: Sequence[Tensor | None]) -> list[Any]:

@@ -11,29 +11,34 @@ from model.networks.parameters import ModelParameters
 
 def forward_flops(model: ModelParameters, segments: int, batch: int = 1) -> float:
     """FLOPs of one forward pass over `batch` sequences of `segments` segments."""
-    once = _kernel_flops(model) + 2 * _feature_flops(model) + _powers_flops(model)
-    return batch * sum(_segment_flops(model, wanted) for wanted in wanted_rows(model, segments)) + model.layers * once
+    once = _kernel_flops(model) + _once_flops(model)
+    return sum(_segment_flops(model, wanted, batch) for wanted in wanted_rows(model, segments)) + model.layers * once
 
 
 def training_flops(model: ModelParameters, method: str, segments: int, batch: int = 1, keep: int = 1) -> float:
     """FLOPs of a forward pass, a backward pass with two products for each one of forward, and the replay."""
     wanted = wanted_rows(model, segments)
-    forward = [_segment_flops(model, rows) for rows in wanted]
+    forward = [_segment_flops(model, rows, batch) for rows in wanted]
     replayed = sum(forward[: max(0, segments - keep)]) if method != "bptt" else 0.0
     replayed_layers = [
-        (model.layers - 1) * _layer_flops(model, model.segment_rows) if rows and method == "layerwise" else 0.0
+        (model.layers - 1) * _layer_flops(model, model.segment_rows, batch) if rows and method == "layerwise" else 0.0
         for rows in wanted
     ]
     # Backward recomputes W r. Only a learned kernel has a gradient of its own.
     kernel_passes = 4 if model.relative_positions == "learned" else 3
-    once = kernel_passes * _kernel_flops(model) + 3 * (2 * _feature_flops(model) + _powers_flops(model))
-    recomputed = sum(_recomputed_flops(model, rows) for rows in wanted)
+    once = kernel_passes * _kernel_flops(model) + 3 * _once_flops(model)
+    recomputed = sum(_recomputed_flops(model, rows, batch) for rows in wanted)
     # Pixels get no gradient.
-    without = _patch_flops(model) * sum(rows > 0 for rows in wanted)
-    return batch * (3 * sum(forward) - without + recomputed + replayed + sum(replayed_layers)) + model.layers * once
+    without = batch * _patch_flops(model) * sum(rows > 0 for rows in wanted)
+    return 3 * sum(forward) - without + recomputed + replayed + sum(replayed_layers) + model.layers * once
 
 
-def _recomputed_flops(model: ModelParameters, wanted: int) -> float:
+def _once_flops(model: ModelParameters) -> float:
+    """Of one layer, once per step: (W r) W^T, its product with W unless blocks of rows make it, and a state space."""
+    return (1 if model.rows_at_once else 2) * _feature_flops(model) + _powers_flops(model)
+
+
+def _recomputed_flops(model: ModelParameters, wanted: int, batch: int) -> float:
     """What backward of a segment recomputes: Q H for the RMS-normalised read; with blocks of rows, all layers.
 
     The last convolution of a local mixing is not recomputed, because backward needs its input alone.
@@ -42,10 +47,10 @@ def _recomputed_flops(model: ModelParameters, wanted: int) -> float:
         return 0.0
     if model.rows_at_once:
         one = model.layers * _local_flops(model) / len(model.local_dilations)
-        return _segment_flops(model, wanted) - _patch_flops(model) - one
+        return _segment_flops(model, wanted, batch) - batch * (_patch_flops(model) + one)
     if model.read == "divided":
         return 0.0
-    return 2 * ((model.layers - 1) * model.segment_rows + wanted) * model.width**2 / model.heads
+    return 2 * batch * ((model.layers - 1) * model.segment_rows + wanted) * model.width**2 / model.heads
 
 
 def wanted_rows(model: ModelParameters, segments: int) -> list[int]:
@@ -54,13 +59,12 @@ def wanted_rows(model: ModelParameters, segments: int) -> list[int]:
     return [model.memory_tokens] * passed + [model.segment_rows] * (segments - passed)
 
 
-def _segment_flops(model: ModelParameters, wanted: int) -> float:
+def _segment_flops(model: ModelParameters, wanted: int, batch: int) -> float:
     """All layers of a segment whose last block computes `wanted` rows; 0 if none are wanted."""
     if not wanted:
         return 0.0
-    return (
-        _patch_flops(model) + (model.layers - 1) * _layer_flops(model, model.segment_rows) + _layer_flops(model, wanted)
-    )
+    others = (model.layers - 1) * _layer_flops(model, model.segment_rows, batch)
+    return batch * _patch_flops(model) + others + _layer_flops(model, wanted, batch)
 
 
 def _patch_flops(model: ModelParameters) -> float:
@@ -68,7 +72,13 @@ def _patch_flops(model: ModelParameters) -> float:
     return 2.0 * model.segment_length * model.pixel_patch**2 * model.width if model.pixels == "continuous" else 0.0
 
 
-def _layer_flops(model: ModelParameters, wanted: int) -> float:
+def _layer_flops(model: ModelParameters, wanted: int, batch: int) -> float:
+    # Blocks of rows make their rows of phi(R) in every segment, for the whole batch.
+    features = _feature_flops(model) if model.rows_at_once else 0.0
+    return batch * _layer_flops_of_one(model, wanted) + features
+
+
+def _layer_flops_of_one(model: ModelParameters, wanted: int) -> float:
     rows, width = model.segment_rows, model.width
     query_out, key_value = 2 * 2 * wanted * width**2, 2 * 2 * rows * width**2
     feed_forward = 2 * 2 * wanted * width * model.feed_forward_width

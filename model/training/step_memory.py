@@ -46,7 +46,8 @@ def _peak_bytes_in_blocks(model: ModelParameters, method: str, segments: int, ba
     memories = 0 if method == "bptt" else segments * model.memory_tokens
     # Replay adds up the gradients of a layer before it adds them to those of other segments.
     sums = parameter_count(model) / model.width * (1 if method == "bptt" else 1 + 1 / model.layers)
-    shared = 2 * _shared_rows(model)
+    # W^T is a parameter; phi(R) exists for one block of rows.
+    shared = _shared_rows(model)
     activations = max(before + max(held[-1] - _layer(model, wanted[-1]), _entry(model)), replayed)
     return FLOAT_BYTES * model.width * (shared + sums + batch * (activations + passing + memories))
 

@@ -12,9 +12,7 @@ def test_the_parts_add_up_to_the_training(tmp_path, monkeypatch, run_benchmark):
         preset.task_parameters, longest_length=40, train_size=50, validation_size=20, test_size=10
     )
     training = dataclasses.replace(preset.training, steps=3)
-    monkeypatch.setattr(
-        training_share, "PRESET", dataclasses.replace(preset, task_parameters=task, training=training)
-    )
+    monkeypatch.setattr(training_share, "PRESET", dataclasses.replace(preset, task_parameters=task, training=training))
     step = loop._Run._step
     found = run_benchmark(training_share, tmp_path / "result.json")
     seconds = found["seconds"]
