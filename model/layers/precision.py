@@ -1,7 +1,7 @@
 """Number formats inside a layer: float32 where half precision loses digits; denormal numbers as zero."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor
@@ -13,8 +13,9 @@ def at_least_float32(x: Tensor) -> Tensor:
 
 
 def without_autocast(x: Tensor) -> AbstractContextManager:
-    """A context without autocast on the device of `x`."""
-    return torch.autocast(x.device.type, enabled=False)
+    """A context without autocast on the device of `x`; the meta device has no autocast."""
+    device = x.device.type
+    return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
 
 
 @contextmanager

@@ -109,7 +109,8 @@ class SegmentClassifier(nn.Module):
         # An exported program does not have the counts of its sequences yet, so it reads every segment.
         if self.parameters_record.readout == "every" or torch.compiler.is_compiling():
             return segments
-        read = {count - 1 for count in counts.tolist()}
+        # Sequences on the meta device have no lengths; they count as full.
+        read = {len(segments) - 1} if counts.is_meta else {count - 1 for count in counts.tolist()}
         return [segment if index in read else PassedSegment(*segment) for index, segment in enumerate(segments)]
 
     def _readout(self, segments: list[Segment], summaries: list[Tensor], lengths: Tensor, counts: Tensor) -> Tensor:

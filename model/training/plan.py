@@ -3,13 +3,14 @@
 Why formulas, and not torch's FLOP counter with the sizes of saved tensors (measured with torch 2.13 on a CPU):
 
 - The counter sees inside custom autograd functions, but only 40 to 73 % of the arithmetic with softmax attention: it
-  has no entry for the CPU kernel. Tensors on the meta device do not help: autocast does not support them.
+  has no entry for the CPU kernel.
 - The counter raises inside a replay, where backward calls `torch.autograd.grad`.
 - Saved tensors give the size of a graph (within 1 %) but not the peak. Gradients in flight and sums of gradients add 10
   to 140 %.
 - Counting takes 5 to 9 s of processor time for the rows of `rmaat plan`, of which 1.8 s are `import torch`. The
   formulas need neither torch nor a model.
 
+What depends on the operators and not on the sizes, `model.training.step_launches` counts on the meta device, on demand.
 `tests/model/training/test_plan.py` compares the formulas with the counter, where it counts, and with the profiler.
 """
 

@@ -414,6 +414,16 @@ def test_the_plan_shows_every_model_and_way(capsys):
     assert "8001 tokens in two documents of 4000, each in 8 segments of 512" in capsys.readouterr().out
 
 
+def test_the_plan_counts_what_a_gpu_starts(capsys):
+    arguments = ["plan", "--length", "64", "--segment-length", "16", "--width", "16", "--layers", "1", "--launches"]
+    assert main(arguments) == 0
+    shown = capsys.readouterr().out
+    assert "operators of a step  bytes of a step" in shown.splitlines()[0]
+    assert main([*arguments, "--json"]) == 0
+    plans = json.loads(capsys.readouterr().out)
+    assert all(f"{cost['launches']['operators']:,}" in shown for cost in plans)
+
+
 def test_a_task_of_single_documents_is_not_encoded_as_pairs(capsys):
     arguments = ["train", "copy", "--out", "run", "--separator", "5", *SMALLER["copy"]]
     assert "Copy has one document a sequence; set separator to 0" in failure(capsys, *arguments)[1]
