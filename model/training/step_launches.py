@@ -57,7 +57,8 @@ def count_launches(
 
 
 def _count(model: ModelParameters, tables: Tables, way: Differentiation, segments: int, batch: int) -> Launches:
-    network = build_model(model.override({"separator": 0, "segments": segments}), tables).to("meta").train()
+    alone = {"separator": 0, "pair_head": "joined", "segments": segments}
+    network = build_model(model.override(alone), tables).to("meta").train()
     rows = 2 * batch if model.separator else batch
     tokens = torch.ones((rows, segments * model.segment_length), dtype=torch.long, device="meta")
     lengths, labels = (torch.ones(rows, dtype=torch.long, device="meta") for _ in range(2))

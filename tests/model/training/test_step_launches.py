@@ -74,7 +74,7 @@ def test_blocks_of_rows_start_more_operators(tables):
 
 
 def test_a_pair_counts_as_two_sequences(tables):
-    pair, single = record_of(separator=5), record_of()
+    pair, single = record_of(separator=5, pair_head="compared"), record_of()
     assert count_launches(pair, tables, "amrb", 4) == count_launches(single, tables, "amrb", 4, batch=2)
 
 
