@@ -111,6 +111,8 @@ def build_language_model(parameters: ModelParameters, tables: Tables) -> Languag
         )
     if parameters.pixel_patch > 1:
         raise ModelError("a patch of pixels reads later pixels, which a language model predicts; set pixel_patch to 1")
+    if parameters.word_buckets:
+        raise ModelError("a language model reads no whole words; set word_buckets to 0, and ngrams instead")
     if isinstance(parameters.row_block, int):
         raise ModelError("a language model computes its rows in blocks of its own; leave row_block at automatic")
     variant = parameters.retention if parameters.family.retains else "none"

@@ -23,6 +23,7 @@ from model.layers.local_mixing import LocalMixing
 from model.layers.mixing import Mixing, SummedMixing
 from model.layers.ngrams import NgramEmbedding
 from model.layers.pixels import PixelEmbedding
+from model.layers.words import WordEmbedding
 from model.memory.recurrence import Segment, Stage, State, in_sequence
 from model.memory.retention import next_memory
 from model.networks.parameters import ModelParameters
@@ -155,9 +156,13 @@ def embedding(parameters: ModelParameters) -> nn.Module:
     """The module that makes a row of each token id."""
     if parameters.pixels == "continuous":
         return PixelEmbedding(parameters.width, parameters.pixel_patch, parameters.picture_width)
-    if parameters.ngrams:
-        return NgramEmbedding(parameters.vocabulary, parameters.width, parameters.ngrams, parameters.ngram_buckets)
-    return nn.Embedding(parameters.vocabulary, parameters.width)
+    vocabulary, width = parameters.vocabulary, parameters.width
+    rows = (
+        NgramEmbedding(vocabulary, width, parameters.ngrams, parameters.ngram_buckets)
+        if parameters.ngrams
+        else nn.Embedding(vocabulary, width)
+    )
+    return WordEmbedding(rows, width, parameters.word_buckets) if parameters.word_buckets else rows
 
 
 def local_mixing(parameters: ModelParameters, *, causal: bool) -> LocalMixing | None:

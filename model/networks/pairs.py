@@ -4,12 +4,14 @@
 
 Source: Long Range Arena (arXiv 2011.04006), Retrieval: two encoders with shared weights and no cross attention; the
 head reads the two encodings side by side. Its widths are LRA's: `feed_forward_width`, then half of it. With `pair_head`
-compared it reads product and difference too: which features agree is one layer away from the encodings.
+compared it reads normalised encodings, their product and their distance by feature: which features agree is one layer
+away from them.
 """
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 
 from model.errors import ModelError
 from model.layers.mixing import Mixing
@@ -64,10 +66,14 @@ def pair_head(parameters: ModelParameters) -> nn.Sequential:
 def head_input(
     parameters: ModelParameters, first: Float[Tensor, "pair width"], second: Float[Tensor, "pair width"]
 ) -> Float[Tensor, "pair feature"]:
-    """Both encodings side by side and, if the head compares them, their product and difference."""
+    """Both encodings side by side; if the head compares them, normalised, and with their product and distance.
+
+    All encodings have much in common, and in a product that hides where two are alike. Their distance is free of it.
+    """
     if parameters.pair_head == "joined":
         return torch.cat([first, second], dim=1)
-    return torch.cat([first, second, first * second, first - second], dim=1)
+    first, second = (functional.layer_norm(encoding, encoding.shape[1:]) for encoding in (first, second))
+    return torch.cat([first, second, first * second, (first - second).abs()], dim=1)
 
 
 class PairClassifier(SegmentClassifier):

@@ -33,6 +33,8 @@ ARCHITECTURES = {
 }
 PIXEL_TOKENS = 257
 """Token ids of images: padding, and 256 grey values."""
+BYTE_TOKENS = 257
+"""Token ids of texts: padding, and 256 bytes; pairs of texts lack the last byte."""
 ASTROCYTIC = ("exponent", "relative_positions", "decay_factor", "write_scale", "plasticity_count")
 """Settings of astromorphic attention alone."""
 DECAYING = ("decaying", "learned", "random")
@@ -165,6 +167,14 @@ class ModelParameters(Record):
     ngram_buckets: int = parameter(
         16384, "rows that the n-grams of all lengths share", unit="rows", low=1, high=2**24, symbol="B"
     )
+    word_buckets: int = parameter(
+        0,
+        "rows of a hashed table of words, added to the byte after each word; 0 leaves words out; texts only, and not "
+        "language models",
+        unit="rows",
+        low=0,
+        high=2**24,
+    )
     readout: str = parameter(
         "last",
         "what the head reads: the mean row of the last segment, of every segment, or the row of the last token",
@@ -227,10 +237,10 @@ class ModelParameters(Record):
 
     pair_head: str = parameter(
         "joined",
-        "what the head of two documents reads: both encodings side by side, as LRA's, or their product and difference "
-        "as well (compared)",
+        "what the head of two documents reads: both encodings side by side, as LRA's, or normalised with their "
+        "product and distance as well (compared)",
         choices=("joined", "compared"),
-        reference="joined: LRA (arXiv 2011.04006); compared: InferSent (arXiv 1705.02364), as S4's code on Retrieval",
+        reference="joined: LRA (arXiv 2011.04006); compared: InferSent (arXiv 1705.02364)",
     )
 
     def __post_init__(self) -> None:
@@ -258,6 +268,13 @@ class ModelParameters(Record):
             raise ParameterError("pixel_patch needs grey values; set pixels to continuous, or leave pixel_patch at 1")
         if self.pixels == "continuous" and self.ngrams:
             raise ParameterError("pixels are continuous, but n-grams are of token ids; leave ngrams at none")
+        if self.word_buckets and (self.pixels == "continuous" or self.vocabulary not in (BYTE_TOKENS - 1, BYTE_TOKENS)):
+            raise ParameterError(
+                f"word_buckets is {self.word_buckets}, but tokens of a vocabulary of {self.vocabulary} are not the "
+                f"bytes of a text ({BYTE_TOKENS}, or {BYTE_TOKENS - 1} with a separator); set word_buckets to 0"
+            )
+        if self.word_buckets == 1:
+            raise ParameterError("word_buckets is 1, which leaves no row for a word; give 0, or 2 and more")
         if self.read == "rms" and self.exponent != _default("exponent"):
             raise ParameterError(
                 f"exponent is {self.exponent}, but read rms has no plasticity; leave it at {_default('exponent')}"

@@ -58,8 +58,8 @@ def _limits(configuration: RunConfiguration, evaluation: Evaluation | None) -> s
         f"- Only the first {model.longest_sequence:,} tokens are read.",
         "- The probabilities are those of the training's loss; they were not calibrated.",
     ]
-    if model.ngrams:
-        lines.append("- The model reads hashed n-grams, and different n-grams can share a row of the table.")
+    hashed = ["n-grams"] * bool(model.ngrams) + ["words"] * bool(model.word_buckets)
+    lines += [f"- The model reads hashed {kind}, and different {kind} can share a row of the table." for kind in hashed]
     return "\n".join(lines)
 
 

@@ -14,7 +14,7 @@ def parameter_count(model: ModelParameters) -> int:
     final_norm = 2 * width if model.norm == "pre" else 0
     local = width * model.local_mixing * len(model.local_dilations) + 2 * width * model.has_local_norm
     vectors = model.vocabulary if model.pixels == "embedded" else model.pixel_patch**2 + 1
-    vectors += model.ngram_buckets if model.ngrams else 0
+    vectors += (model.ngram_buckets if model.ngrams else 0) + model.word_buckets
     embedding = (vectors + model.segment_length * (model.position_embedding == "learned")) * width
     memory = model.memory_tokens * width + (2 * width if model.memory_norm else 0) + _retention_parameters(model)
     return (

@@ -118,12 +118,15 @@ def test_an_encoding_does_not_depend_on_the_other_document_nor_on_padding(make_p
     assert torch.equal(found, longer)
 
 
-def test_a_head_that_compares_reads_product_and_difference_too(make_pairs, documents):
+def test_a_head_that_compares_reads_normalised_encodings_their_product_and_distance(make_pairs, documents):
     model = make_pairs(pair_head="compared")
-    first, second, product, difference = read_by_head(model, *joined(*documents)).flatten(1).chunk(4, dim=1)
-    assert torch.equal(torch.stack([first, second], dim=1), read_by_head(make_pairs(), *joined(*documents)))
+    first, second, product, distance = read_by_head(model, *joined(*documents)).flatten(1).chunk(4, dim=1)
+    encodings = read_by_head(make_pairs(), *joined(*documents))
+    centred = encodings - encodings.mean(dim=2, keepdim=True)
+    expected = centred / (centred.square().mean(dim=2, keepdim=True) + 1e-5).sqrt()
+    torch.testing.assert_close(torch.stack([first, second], dim=1), expected)
     assert torch.equal(product, first * second)
-    assert torch.equal(difference, first - second)
+    assert torch.equal(distance, (first - second).abs())
     assert parameter_count(model.parameters_record) == sum(part.numel() for part in model.parameters())
     with pytest.raises(ParameterError, match="without a separator there is one document"):
         ModelParameters(pair_head="compared")

@@ -56,6 +56,7 @@ OPTIONS = [
     {"local_mixing": 3, "local_dilations": [1, 16], "local_side": "past"},
     {"local_mixing": 5, "local_into": "rows", "norm": "pre"},
     {"ngrams": [2, 3], "ngram_buckets": 100},
+    {"word_buckets": 100, "vocabulary": 257},
     {"read": "rms"},
     {"pixels": "continuous", "vocabulary": 257},
     {"pixels": "continuous", "vocabulary": 257, "pixel_patch": 3, "picture_width": 10},
