@@ -35,6 +35,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "memory norm": {"memory_norm": True},
     "token readout": {"readout": "token"},
     "n-grams of 2 to 5": {"ngrams": [2, 3, 4, 5]},
+    "16,384 words": {"word_buckets": 16384},
     "local mixing of 3": {"local_mixing": 3},
     "local mixing of 3 at 1 and 32": {"local_mixing": 3, "local_dilations": [1, 32]},
     "local mixing of 3 at 1 and 32, into rows": {
