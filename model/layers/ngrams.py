@@ -55,7 +55,11 @@ def hashed_ngrams(
         while reach < length:
             total = total * BASE + earlier
             earlier, reach = functional.pad(earlier, (1, 0))[:, :-1], reach + 1
-        mixed = (total + order) * MIXER
-        # The upper 31 bits as a number that is not negative.
-        found.append(((mixed >> 33) & (2**31 - 1)) % buckets)
+        found.append(hashed(total + order, buckets))
     return found
+
+
+def hashed(totals: Tensor, buckets: int) -> Tensor:
+    """Numbers 0 .. `buckets` - 1 of the polynomials `totals`, integers of 64 bits."""
+    # The upper 31 bits as a number that is not negative.
+    return ((totals * MIXER >> 33) & (2**31 - 1)) % buckets

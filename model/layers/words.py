@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.layers.ngrams import BASE, MIXER
+from model.layers.ngrams import BASE, hashed
 
 _INVERSE = pow(BASE, -1, 2**64) - 2**64
 """BASE times it is 1 modulo 2^64."""
@@ -52,9 +52,7 @@ def hashed_words(tokens: Int[Tensor, "batch token"], buckets: int) -> Int[Tensor
     gaps = letters == 0
     first = functional.pad(torch.where(gaps, places + 1, 0).cummax(dim=1).values, (1, 0))[:, :-1]
     total = (sums - sums.gather(1, first)) * _powers(BASE, count, device)
-    # The upper 31 bits as a number that is not negative.
-    rows = 1 + ((total * MIXER >> 33) & (2**31 - 1)) % (buckets - 1)
-    return torch.where(gaps & (first < places), rows, 0)
+    return torch.where(gaps & (first < places), 1 + hashed(total, buckets - 1), 0)
 
 
 def _powers(base: int, count: int, device: torch.device) -> Int[Tensor, " token"]:

@@ -188,6 +188,8 @@ _OF_PICTURES = {
 """Options for pictures of 32 pixels a row: patches, and the neighbours to the left, right, above and below."""
 _OF_BRACKETS = {"norm": "pre", "local_mixing": 99}
 """Options for ListOps: brackets far away tell how deep a digit is nested."""
+_OF_LRA_BRACKETS = _small(16, 10, 2, 1000).override(_OF_BRACKETS)
+"""The model of ListOps on a CPU core; a run can start from another one only if both have it."""
 
 
 def _pairs(parameters: TaskParameters, documents: str, paper_steps: int) -> dict[str, Preset]:
@@ -240,19 +242,19 @@ PRESETS: dict[str, dict[str, Preset]] = {
         # Without short expressions a model stays at the commonest label for a thousand steps.
         "small": Preset(
             dataclasses.replace(OFFICIAL, shortest_training=20, train_size=40_000),
-            _small(16, 10, 2, 1000).override(_OF_BRACKETS),
+            _OF_LRA_BRACKETS,
             dataclasses.replace(_SMALL, steps=1500, batch_size=16, validate_every=300),
             "LRA's lengths, short expressions in training too, 2 segments of 1,000: minutes on a CPU core",
         ),
         "hour": Preset(
             OFFICIAL,
-            _small(16, 10, 2, 1000).override(_OF_BRACKETS),
+            _OF_LRA_BRACKETS,
             _hour(6000, batch_size=16, learning_rate=3e-3),
             "as small, to start from a run of hour_start: 45 minutes on a CPU core",
         ),
         "hour_start": Preset(
             dataclasses.replace(SHORT, train_size=160_000),
-            _small(16, 10, 2, 1000).override(_OF_BRACKETS),
+            _OF_LRA_BRACKETS,
             _hour(10_000, batch_size=32, learning_rate=5e-3),
             "expressions of 20 to 200 tokens, for hour to start from: ten minutes on a CPU core",
         ),

@@ -17,9 +17,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from distill.tables import Tables
-from model.memory.differentiation import Amrb, Bptt, Differentiation, LayerwiseAmrb
+from model.memory.differentiation import Differentiation
 from model.networks.build import build_model
 from model.networks.parameters import ModelParameters
+from model.training.method import differentiation
+from model.training.parameters import TrainingParameters
 
 WRITE_NOTHING = ("_unsafe_view", "detach", "empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided")
 """Operators that are no views, by torch's marks, and start no kernel."""
@@ -43,7 +45,7 @@ def count_launches(
     argument of `Amrb`. Each further segment adds the same, so a long sequence is counted as a line through two short
     ones.
     """
-    way = {"bptt": Bptt(), "amrb": Amrb(keep), "layerwise": LayerwiseAmrb(keep)}[method]
+    way = differentiation(TrainingParameters(differentiation=method, keep_graphs=keep))
     first = min(segments, keep + 2)
     shorter = _count(model, tables, way, first, batch)
     if segments == first:
